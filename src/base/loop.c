@@ -1,0 +1,435 @@
+/*
+ * loop.c - epoll, a heap of timers, and a queue of calls from other threads with its eventfd.
+ *
+ * Owned by the thread that runs it. Only `posted`, `stop` and the eventfd are touched by others:
+ * the list under `lock`, which is never held over a call of anybody's.
+ *
+ * Invariants: a timer's slot is its heap index + 1; `batch[i].data.ptr` of an unhandled event is
+ * NULL once its loop_fd was removed, so that a handler may remove, and free, any other.
+ *
+ * Cost: an idle loop sleeps in epoll_pwait2(2) without a timeout: no wake-ups. A round is one
+ * epoll_pwait2; a descriptor is armed once, not per event; setting a timer is no system call.
+ *
+ * Rejected: timerfd (two more system calls a round); EPOLLET and EPOLLONESHOT (a forgotten re-arm
+ * is a hang, and level-triggered costs nothing when handlers read what there is).
+ */
+#include "loop.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "clock.h"
+#include "cleanup.h"
+
+#define BATCH_MAX 64
+
+struct loop {
+	int epoll_fd;
+	struct loop_fd wakeup; /* the eventfd */
+	bool started;
+	bool no_pwait2; /* the kernel or a seccomp filter refuses epoll_pwait2(2) */
+	bool has_thread;
+	pthread_t joinable;
+	_Atomic pthread_t thread; /* who runs it; set by itself */
+	pthread_mutex_t lock; /* guards posted; the innermost lock */
+	struct list posted;
+	atomic_bool stop;
+
+	struct loop_timer **heap;
+	size_t heap_len;
+	size_t heap_max;
+
+	struct epoll_event batch[BATCH_MAX];
+	int batch_len;
+	int batch_next;
+};
+
+static void loop_wake(struct loop *loop)
+{
+	uint64_t one = 1;
+
+	/* EAGAIN: the counter is full, so the loop is as good as awake. */
+	while (write(loop->wakeup.fd, &one, sizeof one) < 0 && errno == EINTR)
+		;
+}
+
+static void loop_run_tasks(struct loop *loop);
+
+static void loop_wakeup_ready(struct loop_fd *fd, uint32_t events)
+{
+	uint64_t count;
+
+	(void)events;
+	if (read(fd->fd, &count, sizeof count) < 0)
+		assert(errno == EAGAIN || errno == EINTR);
+	loop_run_tasks(container_of(fd, struct loop, wakeup));
+}
+
+int loop_create(struct loop **ret)
+{
+	struct loop *loop = calloc(1, sizeof *loop);
+	int err;
+
+	if (!loop)
+		return -ENOMEM;
+	list_init(&loop->posted);
+	pthread_mutex_init(&loop->lock, NULL);
+	loop->wakeup.ready = loop_wakeup_ready;
+	loop->wakeup.fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	loop->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+	err = loop->wakeup.fd < 0 || loop->epoll_fd < 0 ? -errno : 0;
+	if (err == 0)
+		err = loop_add(loop, &loop->wakeup, EPOLLIN);
+	if (err < 0) {
+		loop_destroy(loop);
+		return err;
+	}
+	*ret = loop;
+	return 0;
+}
+
+void loop_destroy(struct loop *loop)
+{
+	if (!loop)
+		return;
+	assert(!loop->started);
+	assert(list_empty(&loop->posted));
+	close_fd(&loop->epoll_fd);
+	close_fd(&loop->wakeup.fd);
+	pthread_mutex_destroy(&loop->lock);
+	free(loop->heap);
+	free(loop);
+}
+
+bool loop_is_here(const struct loop *loop)
+{
+	return !loop->started || loop->thread == pthread_self();
+}
+
+void loop_assert_here(const struct loop *loop)
+{
+	assert(loop_is_here(loop));
+}
+
+/* ---- timers ------------------------------------------------------------------------------- */
+
+static void heap_place(struct loop *loop, size_t index, struct loop_timer *timer)
+{
+	loop->heap[index] = timer;
+	timer->slot = index + 1;
+}
+
+static void heap_up(struct loop *loop, size_t index, struct loop_timer *timer)
+{
+	while (index > 0) {
+		size_t parent = (index - 1) / 2;
+
+		if (loop->heap[parent]->deadline_ns <= timer->deadline_ns)
+			break;
+		heap_place(loop, index, loop->heap[parent]);
+		index = parent;
+	}
+	heap_place(loop, index, timer);
+}
+
+static void heap_down(struct loop *loop, size_t index, struct loop_timer *timer)
+{
+	for (;;) {
+		size_t child = 2 * index + 1;
+
+		if (child >= loop->heap_len)
+			break;
+		if (child + 1 < loop->heap_len &&
+			loop->heap[child + 1]->deadline_ns < loop->heap[child]->deadline_ns)
+			child++;
+		if (timer->deadline_ns <= loop->heap[child]->deadline_ns)
+			break;
+		heap_place(loop, index, loop->heap[child]);
+		index = child;
+	}
+	heap_place(loop, index, timer);
+}
+
+int loop_timer_set(struct loop *loop, struct loop_timer *timer, uint64_t deadline_ns)
+{
+	loop_timer_cancel(loop, timer);
+	if (loop->heap_len == loop->heap_max) {
+		size_t max = loop->heap_max ? 2 * loop->heap_max : 64;
+		struct loop_timer **heap = reallocarray(loop->heap, max, sizeof *heap);
+
+		if (!heap)
+			return -ENOMEM;
+		loop->heap = heap;
+		loop->heap_max = max;
+	}
+	timer->deadline_ns = deadline_ns;
+	heap_up(loop, loop->heap_len++, timer);
+	return 0;
+}
+
+void loop_timer_cancel(struct loop *loop, struct loop_timer *timer)
+{
+	struct loop_timer *last;
+	size_t index;
+
+	loop_assert_here(loop);
+	if (timer->slot == 0)
+		return;
+	index = timer->slot - 1;
+	assert(index < loop->heap_len && loop->heap[index] == timer);
+	timer->slot = 0;
+	last = loop->heap[--loop->heap_len];
+	if (last == timer)
+		return;
+	heap_down(loop, index, last);
+	heap_up(loop, last->slot - 1, last);
+}
+
+static void loop_run_timers(struct loop *loop)
+{
+	uint64_t now_ns;
+
+	if (loop->heap_len == 0)
+		return;
+	now_ns = clock_now_ns();
+	while (loop->heap_len > 0 && loop->heap[0]->deadline_ns <= now_ns) {
+		struct loop_timer *timer = loop->heap[0];
+
+		loop_timer_cancel(loop, timer);
+		timer->expired(timer);
+	}
+}
+
+/* ---- descriptors -------------------------------------------------------------------------- */
+
+static int loop_control(struct loop *loop, int operation, struct loop_fd *fd, uint32_t events)
+{
+	struct epoll_event event = {.events = events, .data.ptr = fd};
+
+	loop_assert_here(loop);
+	return epoll_ctl(loop->epoll_fd, operation, fd->fd, &event) < 0 ? -errno : 0;
+}
+
+int loop_add(struct loop *loop, struct loop_fd *fd, uint32_t events)
+{
+	return loop_control(loop, EPOLL_CTL_ADD, fd, events);
+}
+
+int loop_modify(struct loop *loop, struct loop_fd *fd, uint32_t events)
+{
+	return loop_control(loop, EPOLL_CTL_MOD, fd, events);
+}
+
+void loop_remove(struct loop *loop, struct loop_fd *fd)
+{
+	/* ENOENT, EBADF: its owner (libcurl) closed it first; then epoll has forgotten it too. */
+	(void)loop_control(loop, EPOLL_CTL_DEL, fd, 0);
+	for (int i = loop->batch_next; i < loop->batch_len; i++)
+		if (loop->batch[i].data.ptr == fd)
+			loop->batch[i].data.ptr = NULL;
+}
+
+/* ---- calls from other threads ------------------------------------------------------------- */
+
+void loop_post(struct loop *loop, struct loop_task *task)
+{
+	bool first;
+
+	pthread_mutex_lock(&loop->lock);
+	first = list_empty(&loop->posted);
+	list_append(&loop->posted, &task->node);
+	pthread_mutex_unlock(&loop->lock);
+	if (first)
+		loop_wake(loop);
+}
+
+static struct loop_task *loop_take_task(struct loop *loop)
+{
+	struct loop_task *task = NULL;
+
+	pthread_mutex_lock(&loop->lock);
+	if (!list_empty(&loop->posted)) {
+		task = list_first(&loop->posted, struct loop_task, node);
+		list_remove(&task->node);
+	}
+	pthread_mutex_unlock(&loop->lock);
+	return task;
+}
+
+static void loop_run_tasks(struct loop *loop)
+{
+	struct loop_task *task;
+
+	while ((task = loop_take_task(loop)))
+		task->run(task);
+}
+
+struct loop_call_task {
+	struct loop_task task;
+	void (*function)(void *context);
+	void *context;
+	pthread_mutex_t lock;
+	pthread_cond_t returned;
+	bool done;
+};
+
+static void loop_call_run(struct loop_task *task)
+{
+	struct loop_call_task *call = container_of(task, struct loop_call_task, task);
+
+	call->function(call->context);
+	pthread_mutex_lock(&call->lock);
+	call->done = true;
+	pthread_cond_signal(&call->returned);
+	pthread_mutex_unlock(&call->lock);
+}
+
+void loop_call(struct loop *loop, void (*function)(void *context), void *context)
+{
+	struct loop_call_task call = {
+		.task.run = loop_call_run,
+		.function = function,
+		.context = context,
+		.lock = PTHREAD_MUTEX_INITIALIZER,
+		.returned = PTHREAD_COND_INITIALIZER,
+	};
+
+	if (loop_is_here(loop)) {
+		function(context);
+		return;
+	}
+	loop_post(loop, &call.task);
+	pthread_mutex_lock(&call.lock);
+	while (!call.done)
+		pthread_cond_wait(&call.returned, &call.lock);
+	pthread_mutex_unlock(&call.lock);
+}
+
+/* ---- running ------------------------------------------------------------------------------ */
+
+void loop_stop(struct loop *loop)
+{
+	atomic_store(&loop->stop, true);
+	loop_wake(loop);
+}
+
+/* The time until the next timer: false for "for ever". */
+static bool loop_timeout(const struct loop *loop, struct timespec *ret)
+{
+	uint64_t now_ns, left_ns;
+
+	if (loop->heap_len == 0)
+		return false;
+	now_ns = clock_now_ns();
+	left_ns = loop->heap[0]->deadline_ns > now_ns ? loop->heap[0]->deadline_ns - now_ns : 0;
+	ret->tv_sec = (time_t)(left_ns / NS_PER_S);
+	ret->tv_nsec = (long)(left_ns % NS_PER_S);
+	return true;
+}
+
+static int loop_wait(struct loop *loop)
+{
+	struct timespec timeout;
+	bool bounded = loop_timeout(loop, &timeout);
+
+	if (!loop->no_pwait2) {
+		long count = syscall(SYS_epoll_pwait2, loop->epoll_fd, loop->batch, BATCH_MAX,
+			bounded ? &timeout : NULL, NULL, (size_t)0);
+
+		if (count >= 0 || (errno != ENOSYS && errno != EPERM))
+			return (int)count;
+		loop->no_pwait2 = true;
+	}
+	/* Whole milliseconds, rounded up: late by one rather than awake too early. */
+	return epoll_wait(loop->epoll_fd, loop->batch, BATCH_MAX,
+		bounded ? (int)(timeout.tv_sec * 1000 + (timeout.tv_nsec + 999999) / 1000000) : -1);
+}
+
+static int loop_round(struct loop *loop)
+{
+	int count = loop_wait(loop);
+
+	if (count < 0 && errno != EINTR)
+		return -errno;
+	loop->batch_len = count > 0 ? count : 0;
+	for (loop->batch_next = 0; loop->batch_next < loop->batch_len;) {
+		struct epoll_event *event = &loop->batch[loop->batch_next++];
+		struct loop_fd *fd = event->data.ptr;
+
+		if (fd)
+			fd->ready(fd, event->events);
+	}
+	loop->batch_len = 0;
+	loop_run_timers(loop);
+	return 0;
+}
+
+static int loop_serve(struct loop *loop)
+{
+	int err = 0;
+
+	while (err == 0 && !atomic_load_explicit(&loop->stop, memory_order_relaxed))
+		err = loop_round(loop);
+	loop_run_tasks(loop);
+	return err;
+}
+
+int loop_run(struct loop *loop)
+{
+	int err;
+
+	assert(!loop->started);
+	loop->thread = pthread_self();
+	loop->started = true;
+	err = loop_serve(loop);
+	loop->started = false;
+	atomic_store(&loop->stop, false);
+	return err;
+}
+
+static void *loop_thread(void *context)
+{
+	struct loop *loop = context;
+
+	loop->thread = pthread_self();
+	loop_serve(loop);
+	return NULL;
+}
+
+int loop_start(struct loop *loop, const char *name)
+{
+	sigset_t all, before;
+	int err;
+
+	assert(!loop->started);
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	loop->started = true;
+	loop->thread = 0;
+	err = pthread_create(&loop->joinable, NULL, loop_thread, loop);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	if (err != 0) {
+		loop->started = false;
+		return -err;
+	}
+	loop->has_thread = true;
+	pthread_setname_np(loop->joinable, name);
+	return 0;
+}
+
+void loop_join(struct loop *loop)
+{
+	if (!loop->has_thread)
+		return;
+	pthread_join(loop->joinable, NULL);
+	loop->has_thread = false;
+	loop->started = false;
+	atomic_store(&loop->stop, false);
+}

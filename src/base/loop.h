@@ -1,0 +1,85 @@
+/*
+ * loop.h - one thread, one epoll: descriptors, timers, and calls from other threads.
+ *
+ * Everything that pagein does between an event and its answer happens on a loop's thread, so that
+ * what a loop owns needs no lock. Handlers never wait: no blocking call, no disk, no DNS, no lock
+ * that an application can hold, no touch of memory whose faults this loop serves.
+ *
+ * Threads: loop_create() and loop_destroy() belong to one controlling thread; loop_call(),
+ * loop_post() and loop_stop() may be called from any; everything else only on the loop's own
+ * thread while it runs (loop_assert_here), or before it has started.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/epoll.h>
+
+#include "list.h"
+
+struct loop;
+
+/* A descriptor that the loop watches; the owner embeds it and keeps it alive while it is added. */
+struct loop_fd {
+	int fd;
+	/* events: EPOLLIN, EPOLLOUT, EPOLLHUP, EPOLLERR as epoll_wait(2) reports them. */
+	void (*ready)(struct loop_fd *self, uint32_t events);
+};
+
+/* A one-shot timer; embedded likewise. Zeroed memory is a timer that is not set. */
+struct loop_timer {
+	uint64_t deadline_ns;
+	size_t slot; /* place in the heap + 1; 0: not set */
+	void (*expired)(struct loop_timer *self);
+};
+
+/* A call on its way to the loop. */
+struct loop_task {
+	struct list node;
+	void (*run)(struct loop_task *self);
+};
+
+/* 0, or -EMFILE, -ENFILE, -ENOMEM from epoll_create1(2) and eventfd(2). */
+int loop_create(struct loop **ret);
+
+/* The loop must not run; whatever is still added is forgotten, not closed. NULL is fine. */
+void loop_destroy(struct loop *loop);
+
+/*
+ * Serves until loop_stop(). loop_run() uses the calling thread; loop_start() makes a thread with
+ * all signals blocked, and loop_join() waits until it has stopped. -EAGAIN: no thread to be had.
+ */
+int loop_run(struct loop *loop);
+int loop_start(struct loop *loop, const char *name);
+void loop_join(struct loop *loop);
+
+/* Ends loop_run() after the current handler. Any thread; async-signal-safe. */
+void loop_stop(struct loop *loop);
+
+/* Runs the task on the loop soon, in the order of posting; the caller goes on. Any thread. */
+void loop_post(struct loop *loop, struct loop_task *task);
+
+/*
+ * Runs function(context) on the loop and returns when it has returned; on the loop's own thread,
+ * and on a loop that has not started, it is a plain call. Any thread; a loop that is being stopped
+ * still runs what was posted before.
+ */
+void loop_call(struct loop *loop, void (*function)(void *context), void *context);
+
+/* Level-triggered. 0 or -errno of epoll_ctl(2); -ENOSPC: fs.epoll.max_user_watches. */
+int loop_add(struct loop *loop, struct loop_fd *fd, uint32_t events);
+int loop_modify(struct loop *loop, struct loop_fd *fd, uint32_t events);
+/* The handler is not called any more, not even for events that epoll has already reported. */
+void loop_remove(struct loop *loop, struct loop_fd *fd);
+
+/*
+ * Calls timer->expired once, at or soon after deadline_ns of clock_now_ns(). Setting a set timer
+ * moves it. No malloc but when more timers are set at once than ever before; -ENOMEM then.
+ */
+int loop_timer_set(struct loop *loop, struct loop_timer *timer, uint64_t deadline_ns);
+void loop_timer_cancel(struct loop *loop, struct loop_timer *timer);
+
+/* Is the caller the thread that this loop runs on (or has the loop not started)? */
+bool loop_is_here(const struct loop *loop);
+void loop_assert_here(const struct loop *loop);

@@ -1,0 +1,55 @@
+/*
+ * block.h - 64 pages of an object: three questions about each are one bit in one word.
+ *
+ *	present	its bytes are in the block's buffer
+ *	inflight	a transfer is bringing it
+ *
+ * and `data`, the buffer, which is there from the first byte that needs it until the last present
+ * page is dropped. A block hangs in its object's radix tree while any bit is set. Blocks and
+ * buffers come from free lists, the one freed last first, because its memory is warm. All on the
+ * core's loop.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "list.h"
+#include "object.h"
+
+struct block {
+	struct list node; /* core's eviction order while it has data; else the free list or none */
+	struct object *object;
+	uint64_t index; /* the block's place in the object */
+	uint64_t present;
+	uint64_t inflight;
+	uint8_t *data;
+};
+
+/* What blocks are made of; one in each core. */
+struct block_pool {
+	struct list free_blocks;
+	struct list with_data; /* the oldest first */
+	void *free_buffers;    /* linked through their first word */
+	uint64_t free_buffer_count;
+	uint64_t buffer_bytes; /* gauge: in blocks */
+	uint64_t blocks;       /* gauge */
+	uint64_t memory_max_bytes;
+};
+
+void block_pool_init(struct block_pool *pool, uint64_t memory_max_bytes);
+/* No block may be left. */
+void block_pool_finish(struct block_pool *pool);
+
+/* An empty block; NULL: out of memory. */
+struct block *block_create(struct block_pool *pool, struct object *object, uint64_t index);
+/* No bit may be set. */
+void block_destroy(struct block_pool *pool, struct block *block);
+
+/* Gives it a buffer if it has none, evicting others where the limit asks for it. -ENOMEM */
+int block_need_data(struct block_pool *pool, struct block *block);
+/* Takes the buffer back; nothing may be present or need it. */
+void block_drop_data(struct block_pool *pool, struct block *block);
+
+/* Bytes of buffers that may still be filled before the limit is reached. */
+uint64_t block_pool_room(const struct block_pool *pool);

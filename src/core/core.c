@@ -1,0 +1,88 @@
+/*
+ * core.c - makes and unmakes what a loop's objects share. Owned by who made the loop.
+ */
+#include "core_private.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/random.h>
+
+#include "clock.h"
+#include "transfer.h"
+
+#define MEMORY_DEFAULT_BYTES (UINT64_C(64) << 20)
+#define ATTEMPTS_DEFAULT 10
+#define TIMEOUT_DEFAULT_MS 30000
+
+/* A stalled connection is given up early enough that two others can be tried in time. */
+#define TRIES_IN_TIME 3
+
+static void core_seed_random(struct core *core)
+{
+	if (getrandom(&core->random, sizeof core->random, GRND_NONBLOCK) < 0 || core->random == 0)
+		core->random = clock_now_ns() | 1;
+}
+
+int core_create(struct loop *loop, const struct core_options *options, struct core **ret)
+{
+	struct core_options use = options ? *options : (struct core_options){0};
+	unsigned timeout_ms = use.timeout_ms ? use.timeout_ms : TIMEOUT_DEFAULT_MS;
+	struct core *core = calloc(1, sizeof *core);
+	int err;
+
+	if (!core)
+		return -ENOMEM;
+	core->loop = loop;
+	core->attempts_max = use.attempts_max ? use.attempts_max : ATTEMPTS_DEFAULT;
+	core->timeout_ns = timeout_ms * NS_PER_MS;
+	list_init(&core->free_transfers);
+	block_pool_init(&core->blocks,
+		use.memory_max_bytes ? use.memory_max_bytes : MEMORY_DEFAULT_BYTES);
+	core_seed_random(core);
+	if (use.source.timeout_ms == 0)
+		use.source.timeout_ms = (timeout_ms + TRIES_IN_TIME - 1) / TRIES_IN_TIME;
+	core->staging = mmap(NULL, STAGING_BYTES, PROT_READ | PROT_WRITE,
+		MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+	if (core->staging == MAP_FAILED) {
+		free(core);
+		return -ENOMEM;
+	}
+	err = http_source_create(loop, &use.source, &core->source);
+	if (err < 0)
+		core_destroy(core);
+	else
+		*ret = core;
+	return err;
+}
+
+void core_destroy(struct core *core)
+{
+	if (!core)
+		return;
+	assert(core->stats.objects == 0 && core->stats.transfers == 0);
+	if (core->source)
+		core->source->ops->destroy(core->source);
+	transfer_pool_finish(core);
+	block_pool_finish(&core->blocks);
+	munmap(core->staging, STAGING_BYTES);
+	free(core);
+}
+
+struct loop *core_loop(const struct core *core)
+{
+	return core->loop;
+}
+
+struct source *core_source(const struct core *core)
+{
+	return core->source;
+}
+
+const struct core_stats *core_stats(struct core *core)
+{
+	core->stats.blocks = core->blocks.blocks;
+	core->stats.buffer_bytes = core->blocks.buffer_bytes;
+	return &core->stats;
+}

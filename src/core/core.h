@@ -1,0 +1,41 @@
+/*
+ * core.h - what the objects of one loop share: the source, the memory for bytes on their way, the
+ * limits and the counters.
+ *
+ * All on the loop's thread, except core_create() and core_destroy(), which belong to who made the
+ * loop, while it does not run.
+ */
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "source.h"
+
+struct loop;
+struct core;
+
+struct core_options {
+	struct source_options source;
+	uint64_t memory_max_bytes; /* of blocks; 0: 64 MiB. Exceeded only by what readers wait for */
+	unsigned attempts_max;     /* of one request; 0: 10 */
+	unsigned timeout_ms;       /* without a whole page arriving; 0: 30,000 */
+};
+
+struct core_stats {
+	uint64_t retries;
+	uint64_t transfers;    /* gauge: under way, waiting for a connection, or for the next attempt */
+	uint64_t objects;      /* gauge */
+	uint64_t blocks;       /* gauge */
+	uint64_t buffer_bytes; /* gauge: in blocks' buffers */
+};
+
+/* options may be NULL. The loop must outlive the core. */
+int core_create(struct loop *loop, const struct core_options *options, struct core **ret);
+
+/* No object may be left. NULL is fine. */
+void core_destroy(struct core *core);
+
+struct loop *core_loop(const struct core *core);
+struct source *core_source(const struct core *core);
+const struct core_stats *core_stats(struct core *core);

@@ -1,0 +1,20 @@
+/* core_private.h - what the files of core/ share about the core. */
+#pragma once
+
+#include "block.h"
+#include "core.h"
+
+/* Received into, published from, and received into again: small enough to stay in the L2 cache. */
+#define STAGING_BYTES (UINT64_C(128) << 10)
+
+struct core {
+	struct loop *loop;
+	struct source *source;
+	unsigned attempts_max;
+	uint64_t timeout_ns;
+	struct core_stats stats;
+	struct block_pool blocks;
+	struct list free_transfers;
+	uint64_t random; /* of the backoff's jitter: xorshift */
+	uint8_t *staging;
+};

@@ -1,0 +1,452 @@
+/*
+ * object.c - the state of an object's pages, and who is told when it changes.
+ *
+ * Runs on the loop; owned by a door. Invariants O1 to O4 stand in object.h. The block tree says
+ * what is present and in flight; transfers bring what is in flight; wants are told.
+ *
+ * Wants are told in a walk over a plain list: a door has a handful (a map is one, a FUSE read is
+ * one), and walking them is cheaper than keeping them sorted. A want that is told may remove any
+ * want, drop pages, fetch, and destroy the object, so every walk is registered: object_remove_want()
+ * moves a walk on that stands on the node removed, and a destroyed object is freed when its last
+ * walk ends.
+ *
+ * Cost of a fault on an absent page: one radix lookup, one block and one transfer from free lists,
+ * one send(2).
+ */
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "object_private.h"
+#include "transfer.h"
+
+struct object_walk {
+	struct list *next;
+	struct object_walk *outer;
+};
+
+int object_create(struct core *core, struct remote *remote, bool keep, struct object **ret)
+{
+	struct object *object = calloc(1, sizeof *object);
+	uint64_t size = remote->version.size;
+
+	if (!object) {
+		core->source->ops->unpin(core->source, remote);
+		return -ENOMEM;
+	}
+	object->core = core;
+	object->remote = remote;
+	object->keep = keep;
+	radix_init(&object->blocks, size / BLOCK_BYTES + 1);
+	list_init(&object->wants);
+	list_init(&object->transfers);
+	core->stats.objects++;
+	*ret = object;
+	return 0;
+}
+
+static void object_free(struct object *object)
+{
+	radix_finish(&object->blocks);
+	object->core->source->ops->unpin(object->core->source, object->remote);
+	object->core->stats.objects--;
+	free(object);
+}
+
+void object_destroy(struct object *object)
+{
+	struct block *block;
+
+	if (!object)
+		return;
+	assert(list_empty(&object->wants));
+	list_for_each_safe(node, &object->transfers)
+		transfer_cancel(transfer_of(node));
+	for (uint64_t i = 0; (block = radix_next(&object->blocks, &i)); i++) {
+		block->present = 0;
+		object_put_block(object, block);
+	}
+	if (object->walks)
+		object->doomed = true;
+	else
+		object_free(object);
+}
+
+const struct remote *object_remote(const struct object *object)
+{
+	return object->remote;
+}
+
+struct readahead *object_readahead(struct object *object)
+{
+	return &object->readahead;
+}
+
+/* The object's bytes, up to the end of its last page. */
+static struct range object_pages(const struct object *object)
+{
+	return (struct range){0, align_up(object_size(object), PAGE_BYTES)};
+}
+
+/* ---- blocks ------------------------------------------------------------------------------- */
+
+struct block *object_block(struct object *object, uint64_t index)
+{
+	void **slot = radix_slot(&object->blocks, index);
+
+	if (slot && !*slot)
+		*slot = block_create(&object->core->blocks, object, index);
+	return slot ? *slot : NULL;
+}
+
+void object_put_block(struct object *object, struct block *block)
+{
+	void **slot;
+
+	if (block->present == 0 && block->inflight == 0) {
+		slot = radix_slot(&object->blocks, block->index);
+		*slot = NULL;
+		block_destroy(&object->core->blocks, block);
+	}
+}
+
+/* Calls function for each block that exists in range, with the bits of the pages in range. */
+static void object_each_block(struct object *object, struct range range,
+	void (*function)(struct object *, struct block *, uint64_t mask))
+{
+	uint64_t end = (range.end + BLOCK_BYTES - 1) / BLOCK_BYTES;
+	struct block *block;
+
+	for (uint64_t i = range.start / BLOCK_BYTES;
+		(block = radix_next(&object->blocks, &i)) && i < end; i++)
+		function(object, block, block_range_mask(i, range));
+}
+
+/* ---- wants -------------------------------------------------------------------------------- */
+
+void object_add_want(struct object *object, struct want *want)
+{
+	list_append(&object->wants, &want->node);
+}
+
+void object_remove_want(struct object *object, struct want *want)
+{
+	for (struct object_walk *walk = object->walks; walk; walk = walk->outer)
+		if (walk->next == &want->node)
+			walk->next = want->node.next;
+	list_remove(&want->node);
+	if (object->keep)
+		return;
+	list_for_each_safe(node, &object->transfers)
+		if (!object_is_wanted(object, transfer_left(transfer_of(node))))
+			transfer_cancel(transfer_of(node));
+}
+
+bool object_is_wanted(struct object *object, struct range range)
+{
+	list_for_each(node, &object->wants)
+		if (range_overlaps(list_entry(node, struct want, node)->range, range))
+			return true;
+	return false;
+}
+
+static void walk_begin(struct object *object, struct object_walk *walk)
+{
+	walk->next = object->wants.next;
+	walk->outer = object->walks;
+	object->walks = walk;
+}
+
+/* The next want that range overlaps; NULL at the end. */
+static struct want *walk_next(struct object *object, struct object_walk *walk, struct range range)
+{
+	while (!object->doomed && walk->next != &object->wants) {
+		struct want *want = list_entry(walk->next, struct want, node);
+
+		walk->next = want->node.next;
+		if (range_overlaps(want->range, range))
+			return want;
+	}
+	return NULL;
+}
+
+/* false: the object was destroyed, and is freed now if this was the outermost walk. */
+static bool walk_end(struct object *object, struct object_walk *walk)
+{
+	bool alive = !object->doomed;
+
+	object->walks = walk->outer;
+	if (!alive && !object->walks)
+		object_free(object);
+	return alive;
+}
+
+static bool object_tell_arrived(struct object *object, const struct arrival *arrival)
+{
+	struct object_walk walk;
+	struct want *want;
+
+	walk_begin(object, &walk);
+	while ((want = walk_next(object, &walk, arrival->range)))
+		want->arrived(want, arrival);
+	return walk_end(object, &walk);
+}
+
+static bool object_tell_failed(struct object *object, struct range range, const struct failure *failure)
+{
+	struct object_walk walk;
+	struct want *want;
+
+	walk_begin(object, &walk);
+	while ((want = walk_next(object, &walk, range)))
+		want->failed(want, range_intersect(range, want->range), failure);
+	return walk_end(object, &walk);
+}
+
+/* ---- what transfers report ----------------------------------------------------------------- */
+
+static void block_land(struct object *object, struct block *block, uint64_t mask)
+{
+	assert((block->inflight & mask) == mask && (block->present & mask) == 0);
+	block->inflight &= ~mask;
+	if (object->keep)
+		block->present |= mask;
+	else
+		object_put_block(object, block);
+}
+
+bool object_publish(struct object *object, const struct arrival *arrival)
+{
+	object_each_block(object, arrival->range, block_land);
+	return object_tell_arrived(object, arrival);
+}
+
+static void block_forget(struct object *object, struct block *block, uint64_t mask)
+{
+	block->inflight &= ~mask;
+	object_put_block(object, block);
+}
+
+void object_forget(struct object *object, struct range range)
+{
+	object_each_block(object, range, block_forget);
+}
+
+bool object_give_up(struct object *object, struct range range, const struct failure *failure)
+{
+	object_forget(object, range);
+	if (failure->err == -ESTALE && object->stale.err == 0) {
+		object->stale = *failure;
+		strncpy(object->stale_error, failure->error, sizeof object->stale_error - 1);
+		object->stale.error = object->stale_error;
+	}
+	return object_tell_failed(object, range, failure);
+}
+
+/* ---- fetching ------------------------------------------------------------------------------ */
+
+static void block_start(struct object *object, struct block *block, uint64_t mask)
+{
+	(void)object;
+	assert((block->inflight & mask) == 0 && (block->present & mask) == 0);
+	block->inflight |= mask;
+}
+
+/* Transfers for a run of absent pages whose blocks exist. */
+static int object_fetch_run(struct object *object, struct range run, uint64_t urgent_end)
+{
+	/* The last page may be short, and the request must not ask past it. */
+	uint64_t end = run.end < object_size(object) ? run.end : object_size(object);
+
+	for (uint64_t at = run.start; at < end; at += EXCHANGE_BYTES_MAX) {
+		struct range part = {at, end - at < EXCHANGE_BYTES_MAX ? end : at + EXCHANGE_BYTES_MAX};
+		int err;
+
+		object_each_block(object, part, block_start);
+		err = transfer_start(object, part, at < urgent_end);
+		if (err < 0) {
+			object_forget(object, (struct range){at, end});
+			return err;
+		}
+	}
+	return 0;
+}
+
+/*
+ * Starts transfers for the absent pages of range, one for each run of them. *ret_present: some are
+ * present.
+ */
+static int object_fetch_absent(struct object *object, struct range range, uint64_t urgent_end, bool *ret_present)
+{
+	struct range run = {0, 0};
+	int err = 0;
+
+	*ret_present = false;
+	for (uint64_t i = range.start / BLOCK_BYTES; i * BLOCK_BYTES < range.end; i++) {
+		struct block *block = object_block(object, i);
+		uint64_t absent;
+
+		if (!block)
+			return -ENOMEM;
+		*ret_present |= (block->present & block_range_mask(i, range)) != 0;
+		absent = block_range_mask(i, range) & ~(block->present | block->inflight);
+		while (absent) {
+			unsigned count, first = mask_take_run(&absent, &count);
+			uint64_t start = i * BLOCK_BYTES + first * PAGE_BYTES;
+
+			if (run.end != start) {
+				err = object_fetch_run(object, run, urgent_end);
+				run.start = start;
+			}
+			run.end = start + count * PAGE_BYTES;
+			if (err < 0)
+				return err;
+		}
+	}
+	return object_fetch_run(object, run, urgent_end);
+}
+
+/* A kept block's present pages that a fetch met, told one run at a time. */
+static bool object_tell_present(struct object *object, struct range range)
+{
+	for (uint64_t at = range.start; at < range.end;) {
+		uint64_t index = at / BLOCK_BYTES;
+		struct block *block = object_find_block(object, index);
+		struct range rest = {at, range.end};
+		uint64_t present = block ? block->present & block_range_mask(index, rest) : 0;
+		uint64_t start;
+		unsigned count, first;
+
+		if (!present) {
+			at = (index + 1) * BLOCK_BYTES;
+			continue;
+		}
+		first = mask_take_run(&present, &count);
+		start = index * BLOCK_BYTES + first * PAGE_BYTES;
+		at = start + count * PAGE_BYTES;
+		if (!object_tell_arrived(object, &(struct arrival){
+			    .range = {start, at < object_size(object) ? at : object_size(object)},
+			    .bytes = block->data + first * PAGE_BYTES,
+		    }))
+			return false;
+		/* Bytes that came with the probe have been passed on. */
+		if (!object->keep)
+			object_drop(object, (struct range){start, at});
+	}
+	return true;
+}
+
+/* Readahead may fill what the memory limit leaves; what readers wait for is always fetched. */
+static uint64_t object_limit_ahead(const struct object *object, struct range range, uint64_t urgent_end)
+{
+	uint64_t room = block_pool_room(&object->core->blocks);
+
+	if (!object->keep || range.end <= urgent_end || range.end - urgent_end <= room)
+		return range.end;
+	return urgent_end + align_down(room, PAGE_BYTES);
+}
+
+/* A block that was made for transfers which an error kept from starting. */
+static void block_tidy(struct object *object, struct block *block, uint64_t mask)
+{
+	(void)mask;
+	object_put_block(object, block);
+}
+
+int object_fetch(struct object *object, struct range range, uint64_t urgent)
+{
+	uint64_t urgent_end = align_up(range.start + urgent, PAGE_BYTES);
+	bool present;
+	int err;
+
+	range.start = align_down(range.start, PAGE_BYTES);
+	range.end = align_up(range.end, PAGE_BYTES);
+	range = range_intersect(range, object_pages(object));
+	if (range_empty(range))
+		return 0;
+	if (object->stale.err < 0)
+		return object->stale.err;
+	range.end = object_limit_ahead(object, range, urgent_end);
+	err = object_fetch_absent(object, range, urgent_end, &present);
+	if (err < 0)
+		object_each_block(object, range, block_tidy);
+	if (present)
+		object_tell_present(object, range);
+	return err;
+}
+
+const struct failure *object_stale(const struct object *object)
+{
+	return &object->stale;
+}
+
+/* ---- kept bytes ---------------------------------------------------------------------------- */
+
+int object_seed(struct object *object, const void *bytes, size_t len)
+{
+	struct block *block;
+	int err;
+
+	assert(len <= BLOCK_BYTES);
+	if (len < object_size(object))
+		len = (size_t)align_down(len, PAGE_BYTES);
+	if (len == 0)
+		return 0;
+	block = object_block(object, 0);
+	if (!block)
+		return -ENOMEM;
+	err = block_need_data(&object->core->blocks, block);
+	if (err == 0) {
+		memcpy(block->data, bytes, len);
+		block->present |= block_range_mask(0, (struct range){0, len});
+	}
+	object_put_block(object, block);
+	return err;
+}
+
+bool object_present(struct object *object, struct range range)
+{
+	for (uint64_t i = range.start / BLOCK_BYTES; i * BLOCK_BYTES < range.end; i++) {
+		struct block *block = object_find_block(object, i);
+		uint64_t mask = block_range_mask(i, range);
+
+		if (!block || (block->present & mask) != mask)
+			return false;
+	}
+	return true;
+}
+
+size_t object_iov(struct object *object, struct range range, struct iovec *iov)
+{
+	size_t count = 0;
+
+	assert(object_present(object, range));
+	while (!range_empty(range)) {
+		struct block *block = object_find_block(object, range.start / BLOCK_BYTES);
+		uint64_t offset = range.start % BLOCK_BYTES;
+		uint64_t len = BLOCK_BYTES - offset;
+
+		if (len > range_length(range))
+			len = range_length(range);
+		iov[count++] = (struct iovec){block->data + offset, (size_t)len};
+		range.start += len;
+	}
+	return count;
+}
+
+static void block_drop(struct object *object, struct block *block, uint64_t mask)
+{
+	block->present &= ~mask;
+	object_put_block(object, block);
+}
+
+void object_drop(struct object *object, struct range range)
+{
+	/* Whole pages only; the object's last one is whole when its bytes are. */
+	if (range.end < object_size(object))
+		range.end = align_down(range.end, PAGE_BYTES);
+	range.start = align_up(range.start, PAGE_BYTES);
+	if (!range_empty(range))
+		object_each_block(object, range, block_drop);
+}

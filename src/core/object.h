@@ -1,0 +1,118 @@
+/*
+ * object.h - one version of a remote object: who waits for which of its bytes, which are here, and
+ * which are on their way.
+ *
+ * The two doors meet here. A door says object_fetch() for the pages it needs and those worth having
+ * ahead of time, and is told through its `want` as bytes arrive, in the order of arrival, whole
+ * pages at a time (the last page of the object may be short). Nothing here knows FUSE or
+ * userfaultfd.
+ *
+ *  page:   absent --fetch--> inflight --bytes--> present --drop--> absent       (keep)
+ *                                     \--bytes--> given to the wants --> absent (no keep)
+ *                                      \--give up--> absent, wants told
+ *
+ * O1 a page is in at most one of present and inflight.
+ * O2 an inflight page belongs to exactly one transfer.
+ * O3 present pages have their bytes in the block's buffer.
+ * O4 a block without any bit set is freed.
+ *
+ * All on the core's loop.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/uio.h>
+
+#include "list.h"
+#include "pages.h"
+#include "range.h"
+#include "readahead.h"
+#include "source.h"
+
+struct core;
+struct object;
+struct want;
+
+/* Why pages could not be had. */
+struct failure {
+	int err;         /* -errno */
+	unsigned status; /* HTTP's, or 0 */
+	const char *error; /* words, valid during the call only */
+};
+
+/* What happened to a transfer, for those who measure. */
+struct arrival {
+	struct range range;      /* of the object; starts at a page's start */
+	const void *bytes;       /* range_length() of them, valid during the call only */
+	uint64_t submit_ns;      /* when the request was sent; 0: the bytes were here already */
+	uint64_t first_byte_ns;
+	uint64_t arrived_ns; /* when the last of these bytes had come */
+};
+
+/*
+ * Somebody who waits for bytes in a range: a FUSE read, or a whole map for as long as it lives. The
+ * owner embeds it. The calls may remove this or another want, and may fetch.
+ */
+struct want {
+	struct list node;
+	struct range range;
+	/* These bytes are here now. */
+	void (*arrived)(struct want *self, const struct arrival *arrival);
+	/* These pages were in flight and will not come; NULL-safe range inside the object. */
+	void (*failed)(struct want *self, struct range range, const struct failure *failure);
+};
+
+/*
+ * Makes an object of a remote that the caller pinned; takes the remote over (also on an error). keep: bytes stay in blocks
+ * until object_drop() or the memory limit (FUSE); without, they pass through to the wants (maps).
+ */
+int object_create(struct core *core, struct remote *remote, bool keep, struct object **ret);
+
+/* No want may be left. Transfers are cancelled. NULL is fine. */
+void object_destroy(struct object *object);
+
+const struct remote *object_remote(const struct object *object);
+static inline uint64_t object_size(const struct object *object)
+{
+	return object_remote(object)->version.size;
+}
+struct readahead *object_readahead(struct object *object);
+
+/* Bytes that came with the probe; only the first call on a new object. -ENOMEM */
+int object_seed(struct object *object, const void *bytes, size_t len);
+
+/* Registers a want: nothing is fetched by that alone. */
+void object_add_want(struct object *object, struct want *want);
+/* Transfers that serve nobody any more are cancelled, unless the object keeps its bytes. */
+void object_remove_want(struct object *object, struct want *want);
+
+/*
+ * Asks for all pages of range that are neither present nor in flight; `urgent` counts the bytes at
+ * its start that somebody waits for (the rest is readahead, asked for only as far as the memory
+ * limit allows). Pages that are present are reported to the wants before this returns; so wants
+ * must be ready to be called, and may be gone afterwards. Others are reported later.
+ *
+ * -ESTALE: the object has changed; -ENOMEM.
+ */
+int object_fetch(struct object *object, struct range range, uint64_t urgent);
+
+/* Why object_fetch() says -ESTALE; lives as long as the object. */
+const struct failure *object_stale(const struct object *object);
+
+/* Are all pages of range present (kept)? */
+bool object_present(struct object *object, struct range range);
+
+/*
+ * The bytes of a present range, as iov entries into the blocks: valid until the loop goes on. Returns
+ * their number; iov must have room for object_iov_max(range).
+ */
+size_t object_iov(struct object *object, struct range range, struct iovec *iov);
+static inline size_t object_iov_max(struct range range)
+{
+	return range_empty(range) ? 0 : (size_t)((range.end - 1) / BLOCK_BYTES - range.start / BLOCK_BYTES + 1);
+}
+
+/* The whole pages of range have served their purpose: their buffers are for others now. */
+void object_drop(struct object *object, struct range range);

@@ -1,0 +1,45 @@
+/* object_private.h - what block.c and transfer.c need of an object. All on the loop. */
+#pragma once
+
+#include "core_private.h"
+#include "object.h"
+#include "radix.h"
+
+struct object {
+	struct core *core;
+	struct remote *remote;
+	bool keep;
+	struct radix blocks; /* of struct block, by index */
+	struct list wants;
+	struct list transfers;
+	struct readahead readahead;
+	uint64_t ahead_bytes; /* asked for by transfers of a keeping object, not yet in buffers */
+	struct object_walk *walks;
+	bool doomed; /* destroyed from inside a walk, which frees it */
+	struct failure stale; /* err < 0: the object has changed */
+	char stale_error[SOURCE_ERROR_MAX];
+};
+
+/* Does any want overlap range? */
+bool object_is_wanted(struct object *object, struct range range);
+
+/* The block at index, made if need be; NULL: out of memory. */
+struct block *object_block(struct object *object, uint64_t index);
+static inline struct block *object_find_block(struct object *object, uint64_t index)
+{
+	return radix_get(&object->blocks, index);
+}
+/* Takes it out of the object if no bit is set any more. */
+void object_put_block(struct object *object, struct block *block);
+
+/*
+ * Whole pages of a transfer are here, in arrival->bytes: not in flight any more, present if the
+ * object keeps them (then the bytes are in their block); wants are told. They may destroy the
+ * object and cancel the transfer: false if the object is gone.
+ */
+bool object_publish(struct object *object, const struct arrival *arrival);
+
+/* These pages are in flight no longer and will not come; wants are told. false: the object is gone. */
+bool object_give_up(struct object *object, struct range range, const struct failure *failure);
+/* The same without telling: the transfer was cancelled. */
+void object_forget(struct object *object, struct range range);

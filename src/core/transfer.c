@@ -1,0 +1,398 @@
+/*
+ * transfer.c - one range of one object on its way.
+ *
+ *	waiting --get--> under way --all bytes--> gone
+ *	   ^                |  \--gives up--> gone, wants told
+ *	   \-----backoff----/
+ *
+ * Runs on the loop. T1 pages before `at` are published, those from `at` to the end are inflight in
+ * the object's blocks and belong to this transfer. T2 `tail` holds the tail_len < 4096 bytes that
+ * were received after `at` (pass-through only; a kept object has them in place).
+ *
+ * Where bytes land. An object that keeps its bytes gets them received straight into its blocks. One
+ * that does not, in the core's one staging buffer: received, published by UFFDIO_COPY, received
+ * over again, so that the copy reads from the L2 cache; the start of a page whose rest has not
+ * arrived is saved in `tail` meanwhile. Rejected: a staging buffer for each transfer, which streams
+ * through memory and costs a third of the throughput.
+ *
+ * Time. A transfer has core->timeout_ns for each page from the one before; attempts are repeated
+ * from `at`, after full jitter between 0 and BACKOFF_MIN << n, at most BACKOFF_MAX.
+ *
+ * Cost: no malloc (free list), no system call of its own.
+ */
+#include "transfer.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "clock.h"
+#include "loop.h"
+
+#define BACKOFF_MIN_MS 500
+#define BACKOFF_MAX_MS 20000
+
+struct transfer {
+	struct exchange exchange;
+	struct list node; /* object's transfers, or the core's free ones */
+	struct object *object;
+	struct range range;
+	uint64_t at;
+	unsigned attempts;    /* that failed by themselves */
+	bool under_way;       /* the source has the exchange */
+	bool entered;         /* publishing: its end waits for that */
+	bool ended;
+	uint64_t progress_ns; /* when it started, or last published */
+	struct loop_timer timer; /* the next attempt, or the deadline */
+	size_t tail_len;
+	uint8_t tail[PAGE_BYTES];
+};
+
+struct transfer *transfer_of(struct list *node)
+{
+	return list_entry(node, struct transfer, node);
+}
+
+struct range transfer_left(const struct transfer *transfer)
+{
+	return (struct range){transfer->at, transfer->range.end};
+}
+
+/* ---- beginning and end --------------------------------------------------------------------- */
+
+static struct transfer *transfer_take(struct core *core)
+{
+	struct transfer *transfer;
+
+	if (list_empty(&core->free_transfers))
+		return malloc(sizeof *transfer);
+	transfer = list_first(&core->free_transfers, struct transfer, node);
+	list_remove(&transfer->node);
+	return transfer;
+}
+
+static void transfer_release(struct core *core, struct transfer *transfer)
+{
+	list_prepend(&core->free_transfers, &transfer->node);
+}
+
+/* Takes it from its object. */
+static void transfer_end(struct transfer *transfer)
+{
+	struct core *core = transfer->object->core;
+
+	loop_timer_cancel(core->loop, &transfer->timer);
+	list_remove(&transfer->node);
+	core->stats.transfers--;
+	transfer->ended = true;
+	if (!transfer->entered)
+		transfer_release(core, transfer);
+}
+
+static void transfer_stop_exchange(struct transfer *transfer)
+{
+	struct source *source = transfer->object->core->source;
+
+	if (transfer->under_way)
+		source->ops->get_cancel(source, &transfer->exchange);
+	transfer->under_way = false;
+}
+
+void transfer_cancel(struct transfer *transfer)
+{
+	transfer_stop_exchange(transfer);
+	object_forget(transfer->object, transfer_left(transfer));
+	transfer_end(transfer);
+}
+
+void transfer_pool_finish(struct core *core)
+{
+	list_for_each_safe(node, &core->free_transfers)
+		free(transfer_of(node));
+}
+
+/* ---- attempts ------------------------------------------------------------------------------ */
+
+static uint64_t transfer_deadline_ns(const struct transfer *transfer)
+{
+	return transfer->progress_ns + transfer->object->core->timeout_ns;
+}
+
+static int transfer_attempt(struct transfer *transfer)
+{
+	struct source *source = transfer->object->core->source;
+	int err;
+
+	transfer->tail_len = 0;
+	transfer->exchange.range = transfer_left(transfer);
+	transfer->under_way = true;
+	err = source->ops->get(source, &transfer->exchange);
+	if (err < 0)
+		transfer->under_way = false;
+	return err;
+}
+
+static void transfer_give_up(struct transfer *transfer, const struct failure *failure)
+{
+	struct object *object = transfer->object;
+	struct range left = transfer_left(transfer);
+	struct failure copy = *failure;
+	char error[SOURCE_ERROR_MAX];
+
+	/* The words may be the exchange's own, and the wants may start another on this transfer. */
+	memcpy(error, failure->error, strnlen(failure->error, sizeof error - 1) + 1);
+	error[sizeof error - 1] = '\0';
+	copy.error = error;
+	transfer_stop_exchange(transfer);
+	transfer_end(transfer);
+	object_give_up(object, left, &copy);
+}
+
+static uint64_t jitter_ms(struct core *core, unsigned attempts)
+{
+	uint64_t most = BACKOFF_MIN_MS;
+
+	for (unsigned i = 1; i < attempts && most < BACKOFF_MAX_MS; i++)
+		most *= 2;
+	if (most > BACKOFF_MAX_MS)
+		most = BACKOFF_MAX_MS;
+	core->random ^= core->random << 13;
+	core->random ^= core->random >> 7;
+	core->random ^= core->random << 17;
+	return core->random % (most + 1);
+}
+
+/* The attempt failed with err: another now (true), later (true), or none (false). */
+static bool transfer_try_again(struct transfer *transfer, int err)
+{
+	struct core *core = transfer->object->core;
+	uint64_t now_ns = clock_now_ns();
+	uint64_t pause_ms;
+
+	if (!transfer->exchange.again || err == -ENOMEM)
+		return false;
+	core->stats.retries++;
+	if (transfer->exchange.at_no_cost)
+		return transfer_attempt(transfer) == 0;
+	if (++transfer->attempts >= core->attempts_max)
+		return false;
+	pause_ms = jitter_ms(core, transfer->attempts);
+	if (pause_ms < transfer->exchange.retry_after_ms)
+		pause_ms = transfer->exchange.retry_after_ms;
+	if (now_ns + pause_ms * NS_PER_MS >= transfer_deadline_ns(transfer))
+		return false;
+	return loop_timer_set(core->loop, &transfer->timer, now_ns + pause_ms * NS_PER_MS) == 0;
+}
+
+static void transfer_timer_expired(struct loop_timer *timer)
+{
+	struct transfer *transfer = container_of(timer, struct transfer, timer);
+	struct loop *loop = transfer->object->core->loop;
+	struct failure failure = {.err = -ETIMEDOUT, .error = "get: nothing arrived in time"};
+	uint64_t deadline_ns = transfer_deadline_ns(transfer);
+
+	if (clock_now_ns() >= deadline_ns) {
+		if (transfer->exchange.error[0] != '\0')
+			failure.error = transfer->exchange.error;
+		transfer_give_up(transfer, &failure);
+		return;
+	}
+	if (!transfer->under_way)
+		failure.err = transfer_attempt(transfer);
+	else
+		failure.err = 0;
+	if (failure.err == 0)
+		failure.err = loop_timer_set(loop, timer, deadline_ns);
+	failure.error = "get: out of memory";
+	if (failure.err < 0)
+		transfer_give_up(transfer, &failure);
+}
+
+/* ---- bytes -------------------------------------------------------------------------------- */
+
+/* Where the next byte of the exchange belongs in the object. */
+static uint64_t transfer_position(const struct transfer *transfer)
+{
+	return transfer->exchange.range.start + transfer->exchange.received_bytes;
+}
+
+/* The place of a kept object's byte; NULL: out of memory. The block exists: T1. */
+static uint8_t *transfer_place(struct transfer *transfer, uint64_t position, size_t *ret_room)
+{
+	struct object *object = transfer->object;
+	struct block *block = object_find_block(object, position / BLOCK_BYTES);
+	uint64_t offset = position % BLOCK_BYTES;
+
+	assert(block);
+	if (block_need_data(&object->core->blocks, block) < 0)
+		return NULL;
+	*ret_room = (size_t)(BLOCK_BYTES - offset);
+	return block->data + offset;
+}
+
+static void *transfer_buffer(struct exchange *exchange, size_t *len)
+{
+	struct transfer *transfer = container_of(exchange, struct transfer, exchange);
+	struct core *core = transfer->object->core;
+	void *place = NULL;
+
+	if (transfer->object->keep)
+		place = transfer_place(transfer, transfer_position(transfer), len);
+	if (place)
+		return place;
+	/* What can't be placed is received all the same: transfer_receive_kept() fails it. */
+	*len = (size_t)STAGING_BYTES - transfer->tail_len;
+	return core->staging + transfer->tail_len;
+}
+
+/* Publishes from `at` on, `len` bytes. The wants may end the transfer; false if one did. */
+static bool transfer_publish(struct transfer *transfer, const uint8_t *bytes, uint64_t len)
+{
+	struct arrival arrival = {
+		.range = {transfer->at, transfer->at + len},
+		.bytes = bytes,
+		.submit_ns = transfer->exchange.submit_ns,
+		.first_byte_ns = transfer->exchange.first_byte_ns,
+		.arrived_ns = clock_now_ns(),
+	};
+
+	transfer->at += len;
+	transfer->progress_ns = arrival.arrived_ns;
+	return object_publish(transfer->object, &arrival) && !transfer->ended;
+}
+
+/* How many of the bytes from `at` to `end` are whole pages; the object's last page may be short. */
+static uint64_t whole_pages(const struct transfer *transfer, uint64_t end)
+{
+	if (end < object_size(transfer->object))
+		end = align_down(end, PAGE_BYTES);
+	return end > transfer->at ? end - transfer->at : 0;
+}
+
+static void transfer_receive_passing(struct transfer *transfer, const uint8_t *data, size_t len)
+{
+	struct core *core = transfer->object->core;
+	const uint8_t *bytes = data;
+	uint64_t have = transfer->tail_len + len;
+	uint64_t whole = whole_pages(transfer, transfer->at + have);
+
+	if (transfer->tail_len > 0) {
+		assert(data == core->staging + transfer->tail_len);
+		memcpy(core->staging, transfer->tail, transfer->tail_len);
+		bytes = core->staging;
+	}
+	transfer->tail_len = (size_t)(have - whole);
+	memcpy(transfer->tail, bytes + whole, transfer->tail_len);
+	if (whole > 0)
+		transfer_publish(transfer, bytes, whole);
+}
+
+/* Copies what did not come in place. false: out of memory. */
+static bool transfer_store(struct transfer *transfer, const uint8_t *data, size_t len, uint64_t position)
+{
+	while (len > 0) {
+		size_t room;
+		uint8_t *place = transfer_place(transfer, position, &room);
+		size_t part = len < room ? len : room;
+
+		if (!place)
+			return false;
+		if (place == data)
+			return true;
+		memcpy(place, data, part);
+		data += part;
+		len -= part;
+		position += part;
+	}
+	return true;
+}
+
+static void transfer_receive_kept(struct transfer *transfer, const uint8_t *data, size_t len)
+{
+	uint64_t end = transfer_position(transfer);
+	uint64_t whole;
+
+	if (!transfer_store(transfer, data, len, end - len)) {
+		struct failure failure = {.err = -ENOMEM, .error = "get: out of memory"};
+
+		transfer_give_up(transfer, &failure);
+		return;
+	}
+	/* One block at a time: its bytes are in one piece. */
+	while ((whole = whole_pages(transfer, end)) > 0) {
+		size_t room;
+		uint8_t *place = transfer_place(transfer, transfer->at, &room);
+
+		if (!transfer_publish(transfer, place, whole < room ? whole : room))
+			return;
+	}
+}
+
+static void transfer_received(struct exchange *exchange, const void *data, size_t len)
+{
+	struct transfer *transfer = container_of(exchange, struct transfer, exchange);
+	struct core *core = transfer->object->core;
+
+	transfer->entered = true;
+	if (transfer->object->keep)
+		transfer_receive_kept(transfer, data, len);
+	else
+		transfer_receive_passing(transfer, data, len);
+	transfer->entered = false;
+	if (transfer->ended)
+		transfer_release(core, transfer);
+}
+
+static void transfer_done(struct exchange *exchange, int err)
+{
+	struct transfer *transfer = container_of(exchange, struct transfer, exchange);
+	struct failure failure = {.err = err, .status = exchange->status, .error = exchange->error};
+
+	transfer->under_way = false;
+	if (err == 0) {
+		assert(transfer->at == transfer->range.end);
+		transfer_end(transfer);
+	} else if (!transfer_try_again(transfer, err)) {
+		transfer_give_up(transfer, &failure);
+	}
+}
+
+static const struct exchange_ops transfer_ops = {
+	.buffer = transfer_buffer,
+	.received = transfer_received,
+	.done = transfer_done,
+};
+
+int transfer_start(struct object *object, struct range range, bool urgent)
+{
+	struct core *core = object->core;
+	struct transfer *transfer = transfer_take(core);
+	int err;
+
+	if (!transfer)
+		return -ENOMEM;
+	/* Not the tail: 4 KiB of zeros for nothing. */
+	memset(transfer, 0, offsetof(struct transfer, tail));
+	transfer->object = object;
+	transfer->range = range;
+	transfer->at = range.start;
+	transfer->exchange.remote = object->remote;
+	transfer->exchange.ops = &transfer_ops;
+	transfer->exchange.urgent = urgent;
+	transfer->timer.expired = transfer_timer_expired;
+	transfer->progress_ns = clock_now_ns();
+	err = transfer_attempt(transfer);
+	if (err == 0) {
+		list_append(&object->transfers, &transfer->node);
+		core->stats.transfers++;
+		err = loop_timer_set(core->loop, &transfer->timer, transfer_deadline_ns(transfer));
+		if (err < 0) {
+			transfer_stop_exchange(transfer);
+			transfer_end(transfer);
+		}
+		return err;
+	}
+	transfer_release(core, transfer);
+	return err;
+}

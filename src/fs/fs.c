@@ -1,0 +1,293 @@
+/*
+ * fs.c - the beginning and the end of a mount: the source is checked, the root is made, the kernel
+ * is told; and everything is put away in the opposite order.
+ *
+ * On the loop's thread, or its owner's while it does not run. The check runs the loop itself, until
+ * the source has answered: a mount that can't show anything is never made.
+ *
+ * The root is the source's directory; or, for a single object, a directory that no server has,
+ * whose listing has one entry and is believed for ever. The entry's attributes are probed like
+ * those of any file whose listing does not tell its size.
+ */
+#include "fs.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "clock.h"
+#include "directory.h"
+#include "fs_private.h"
+#include "index.h"
+
+/* ---- the single object's name ------------------------------------------------------------- */
+
+static int hex_value(char digit)
+{
+	if (digit >= '0' && digit <= '9')
+		return digit - '0';
+	if (digit >= 'a' && digit <= 'f')
+		return digit - 'a' + 10;
+	if (digit >= 'A' && digit <= 'F')
+		return digit - 'A' + 10;
+	return -1;
+}
+
+/* -EINVAL: no name for a file */
+static int percent_decode(const char *text, size_t length, char name[INDEX_NAME_MAX + 1])
+{
+	size_t used = 0;
+
+	for (size_t i = 0; i < length; i++) {
+		int byte = (unsigned char)text[i];
+
+		if (byte == '%' && i + 2 < length && hex_value(text[i + 1]) >= 0 &&
+			hex_value(text[i + 2]) >= 0) {
+			byte = hex_value(text[i + 1]) * 16 + hex_value(text[i + 2]);
+			i += 2;
+		}
+		if (byte == 0 || byte == '/' || used == INDEX_NAME_MAX)
+			return -EINVAL;
+		name[used++] = (char)byte;
+	}
+	name[used] = '\0';
+	return used == 0 || strcmp(name, ".") == 0 || strcmp(name, "..") == 0 ? -EINVAL : 0;
+}
+
+/* The path's beginning, a '/', or where it would be; the path ends at path + *ret_length. */
+static const char *url_path(const char *url, size_t *ret_length)
+{
+	const char *host = strstr(url, "://");
+	const char *path = host ? host + 3 + strcspn(host + 3, "/?#") : url;
+
+	*ret_length = strcspn(path, "?#");
+	return path;
+}
+
+static bool is_directory_url(const char *url)
+{
+	size_t length;
+	const char *path = url_path(url, &length);
+
+	return length == 0 || path[length - 1] == '/';
+}
+
+static int object_name(const char *url, char name[INDEX_NAME_MAX + 1])
+{
+	size_t length;
+	const char *path = url_path(url, &length);
+	const char *last = memrchr(path, '/', length);
+
+	assert(last);
+	last++;
+	return percent_decode(last, length - (size_t)(last - path), name);
+}
+
+/* ---- the check ---------------------------------------------------------------------------- */
+
+static int check_url(const char *url, char error[FS_ERROR_MAX])
+{
+	if (strncasecmp(url, "http://", 7) == 0 || strncasecmp(url, "https://", 8) == 0)
+		return 0;
+	snprintf(error, FS_ERROR_MAX, "mount: %.200s: not an http:// or https:// URL", url);
+	return -EINVAL;
+}
+
+struct list_check {
+	struct waiter waiter;
+	struct fs *fs;
+	int err;
+};
+
+static void list_checked(struct waiter *waiter, int err)
+{
+	struct list_check *check = container_of(waiter, struct list_check, waiter);
+
+	check->err = err;
+	loop_stop(check->fs->loop);
+}
+
+static int check_directory(struct fs *fs)
+{
+	struct list_check check = {.fs = fs, .waiter.resume = list_checked};
+	int err = listing_wait(fs, fs->root, &check.waiter);
+
+	if (err == 0)
+		err = loop_run(fs->loop);
+	return err < 0 ? err : check.err;
+}
+
+struct object_check {
+	struct probe probe;
+	struct fs *fs;
+	char *effective_url;
+	int err;
+};
+
+static void object_checked(struct probe *probe, int err)
+{
+	struct object_check *check = container_of(probe, struct object_check, probe);
+
+	check->err = err;
+	if (err == 0) {
+		check->effective_url = strdup(probe->effective_url);
+		if (!check->effective_url)
+			check->err = -ENOMEM;
+	}
+	loop_stop(check->fs->loop);
+}
+
+static int make_root(struct fs *fs, const char *url)
+{
+	return tree_init(&fs->tree, url, &fs->root);
+}
+
+static int make_single_root(struct fs *fs, const struct version *version)
+{
+	const char *url = fs->options.source_url;
+	struct directory *directory;
+	char name[INDEX_NAME_MAX + 1];
+	struct index_entry entry = {
+		.name = name,
+		.href = url,
+		.size = INDEX_SIZE_UNKNOWN,
+		.mtime = INDEX_MTIME_UNKNOWN,
+	};
+	int err = object_name(url, name);
+
+	if (err == 0)
+		err = make_root(fs, "");
+	if (err == 0)
+		err = directory_create(&directory);
+	if (err < 0)
+		return err;
+	fs->single = true;
+	fs->root->dir.listing = directory;
+	entry.name_length = strlen(name);
+	err = directory_add(directory, &entry);
+	if (err < 0)
+		return err;
+	directory_finish(directory, NULL, &fs->next_number);
+	entry_set_version(directory_at(directory, 0), version, clock_now_ns(), &fs->next_number);
+	return 0;
+}
+
+/* Asks for the object itself, not only its head: that tells whether the server has ranges. */
+static int check_object(struct fs *fs)
+{
+	struct object_check check = {
+		.probe.url = fs->options.source_url,
+		.probe.done = object_checked,
+		.fs = fs,
+	};
+	cleanup_free char *effective_url = NULL;
+	int err = fs->source->ops->probe(fs->source, &check.probe);
+
+	if (err == 0)
+		err = loop_run(fs->loop);
+	if (err == 0)
+		err = check.err;
+	effective_url = check.effective_url;
+	if (err < 0) {
+		snprintf(fs->metadata.error, sizeof fs->metadata.error, "%s", check.probe.error);
+		return err;
+	}
+	/* http://host/dir is often the way to http://host/dir/ */
+	if (!is_directory_url(effective_url))
+		return make_single_root(fs, &check.probe.version);
+	err = make_root(fs, effective_url);
+	return err < 0 ? err : check_directory(fs);
+}
+
+static int make_directory_root(struct fs *fs)
+{
+	size_t length;
+	const char *url = fs->options.source_url;
+	const char *path = url_path(url, &length);
+	cleanup_free char *clean = NULL;
+	int err;
+
+	/* A query asks for another presentation of the index, and would not go with the names. */
+	if (asprintf(&clean, "%.*s%s", (int)(path - url + (ptrdiff_t)length), url,
+		    length == 0 ? "/" : "") < 0)
+		return -ENOMEM;
+	err = make_root(fs, clean);
+	return err < 0 ? err : check_directory(fs);
+}
+
+static int check_source(struct fs *fs, char error[FS_ERROR_MAX])
+{
+	const char *url = fs->options.source_url;
+	int err = check_url(url, error);
+
+	if (err < 0)
+		return err;
+	err = is_directory_url(url) ? make_directory_root(fs) : check_object(fs);
+	if (err < 0)
+		snprintf(error, FS_ERROR_MAX, "%s",
+			*fs->metadata.error ? fs->metadata.error : strerror(-err));
+	return err;
+}
+
+/* ---- beginning and end -------------------------------------------------------------------- */
+
+int fs_create(struct core *core, const struct fs_options *options, struct fs **ret,
+	char error[FS_ERROR_MAX])
+{
+	struct fs *fs;
+	int err = session_check_mountpoint(options->mountpoint, error);
+
+	if (err < 0)
+		return err;
+	fs = calloc(1, sizeof *fs);
+	if (!fs) {
+		snprintf(error, FS_ERROR_MAX, "mount: out of memory");
+		return -ENOMEM;
+	}
+	fs->core = core;
+	fs->loop = core_loop(core);
+	fs->source = core_source(core);
+	fs->options = *options;
+	fs->uid = getuid();
+	fs->gid = getgid();
+	fs->created_s = (int64_t)time(NULL);
+	fs->next_number = ROOT_NUMBER + 1;
+	metadata_init(&fs->metadata);
+	requests_init(&fs->requests);
+	list_init(&fs->handles);
+	list_init(&fs->openings);
+	list_init(&fs->live);
+	err = check_source(fs, error);
+	if (err == 0)
+		err = session_mount(fs, error);
+	if (err < 0)
+		fs_destroy(fs);
+	else
+		*ret = fs;
+	return err;
+}
+
+void fs_unmount(struct fs *fs)
+{
+	session_end(fs);
+}
+
+void fs_destroy(struct fs *fs)
+{
+	if (!fs)
+		return;
+	session_finish(fs);
+	fs_release_directories(fs);
+	fs_release_files(fs);
+	metadata_finish(fs);
+	if (fs->root) {
+		tree_forget_all(&fs->tree);
+		inode_put(&fs->tree, fs->root);
+		tree_finish(&fs->tree);
+	}
+	requests_finish(&fs->requests, fs->loop);
+	free(fs);
+}

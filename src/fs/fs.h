@@ -1,0 +1,54 @@
+/*
+ * fs.h - door 1: a source as a read-only file system, through FUSE.
+ *
+ *	fs_create(core, &options, &fs, error);	checks the source, then mounts
+ *	loop_run(core_loop(core));		serves, until fs_unmount(), umount(8) or fusermount3
+ *-u fs_destroy(fs);				unmounts, if need be
+ *
+ * A file is one version of an object: when the object changes, its name gets a new inode, and those
+ * who have the old one open read old bytes or get ESTALE. Every operation that would change
+ * something answers EROFS. A reader that is killed gets out at once; other signals do not disturb a
+ * read, as on a disk.
+ *
+ * All on the loop's thread, or by who made the loop while it does not run.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct core;
+struct fs;
+
+#define FS_ERROR_MAX 512
+#define FS_METADATA_TTL_NS UINT64_C(1000000000) /* the usual one */
+
+struct fs_options {
+	/* http(s)://host/dir/ is a directory and its index; anything else one object, which becomes
+	 * the only file in mountpoint. */
+	const char *source_url;
+	const char *mountpoint;
+	uint64_t metadata_ttl_ns; /* names and attributes are believed for so long; 0: not at all */
+	bool allow_other;         /* let other users in */
+	const char *mount_options; /* for mount(2), as "noexec,noatime"; NULL is fine */
+	/* The kernel's INIT has been answered: the mount serves. NULL is fine. */
+	void (*ready)(void *context);
+	/* The mount is gone, for whatever reason. NULL: loop_stop(). */
+	void (*ended)(void *context);
+	void *context;
+};
+
+/*
+ * Runs the loop for as long as the source needs to answer, so that it must not run already. On
+ * failure error has one line without the newline: "mount: what: reason", and nothing is mounted.
+ * Exactly one mount may be made by a process at a time (libfuse's log handler is global).
+ */
+int fs_create(struct core *core, const struct fs_options *options, struct fs **ret,
+	char error[FS_ERROR_MAX]);
+
+/* Ends the mount: who still reads gets ECONNABORTED. ended() is called. Twice is fine. */
+void fs_unmount(struct fs *fs);
+
+/* NULL is fine. */
+void fs_destroy(struct fs *fs);

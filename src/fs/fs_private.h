@@ -1,0 +1,79 @@
+/*
+ * fs_private.h - what the files of this directory share: one mount.
+ */
+#pragma once
+
+#define FUSE_USE_VERSION 314
+
+#include <fuse_lowlevel.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <time.h>
+
+#include "core.h"
+#include "fs.h"
+#include "loop.h"
+#include "metadata.h"
+#include "request.h"
+#include "session.h"
+#include "tree.h"
+
+struct session {
+	enum session_state state;
+	struct fuse_session *fuse;
+	struct loop_fd device;
+	struct fuse_buf buffer; /* one request */
+	bool initialised;       /* INIT has been seen */
+};
+
+struct fs {
+	struct core *core;
+	struct loop *loop;
+	struct source *source;
+	struct fs_options options; /* the strings are only valid in fs_create() */
+	uid_t uid;
+	gid_t gid;
+	int64_t created_s; /* what is shown where no time is known */
+
+	struct tree tree;
+	struct inode *root;
+	bool single; /* the root has one entry, and no index that could change */
+	uint64_t next_number;
+
+	struct metadata metadata;
+	struct requests requests;
+	struct session session;
+	struct list handles;  /* open directories */
+	struct list openings; /* probes for opens */
+	struct list live;     /* files that have an object */
+};
+
+/* ops.c: the table, and what is common to its functions. */
+extern const struct fuse_lowlevel_ops fs_ops;
+
+struct fs *fs_of(fuse_req_t req);
+/* Asserts that there is one: the kernel only asks for what it has looked up. */
+struct inode *fs_inode(struct fs *fs, fuse_ino_t number);
+void fs_stat(const struct fs *fs, const struct inode *inode, struct stat *ret);
+/* Seconds for which the kernel may keep the attributes of this inode. */
+double fs_attr_timeout(const struct fs *fs, const struct inode *inode);
+
+/* ops_dir.c */
+void fs_lookup(fuse_req_t req, fuse_ino_t parent, const char *name);
+void fs_opendir(fuse_req_t req, fuse_ino_t number, struct fuse_file_info *info);
+void fs_readdir(
+	fuse_req_t req, fuse_ino_t number, size_t size, off_t offset, struct fuse_file_info *info);
+void fs_readdirplus(
+	fuse_req_t req, fuse_ino_t number, size_t size, off_t offset, struct fuse_file_info *info);
+void fs_releasedir(fuse_req_t req, fuse_ino_t number, struct fuse_file_info *info);
+
+/* The kernel is gone and will not release: all handles are closed. */
+void fs_release_directories(struct fs *fs);
+
+/* ops_file.c */
+void fs_open(fuse_req_t req, fuse_ino_t number, struct fuse_file_info *info);
+void fs_read(
+	fuse_req_t req, fuse_ino_t number, size_t size, off_t offset, struct fuse_file_info *info);
+void fs_release(fuse_req_t req, fuse_ino_t number, struct fuse_file_info *info);
+/* The kernel is gone and will not release: all files are closed. Nobody may wait any more. */
+void fs_release_files(struct fs *fs);

@@ -1,0 +1,339 @@
+/*
+ * metadata.c - listings and probes under way, and who waits for them.
+ *
+ * Owned by the loop's thread. One fetch of a directory's listing at a time, one probe of an entry,
+ * however many wait. A fetch holds its directory; a probe holds the directory and the listing its
+ * entry is in, which may by now be an older one: the next listing then asks again.
+ *
+ * Invariants: an entry's probe pointer is set exactly while its probe is in metadata.probes, and
+ * `active` counts those that the source has. Cost: a listing with sizes is one request for the
+ * whole directory; without them, one more for each file that somebody looks at, PROBES_MAX of
+ * them at a time.
+ *
+ * Rejected: remembering failed listings (a directory that could not be listed is asked for again at
+ * once: the source's own deadlines bound how often), and probing files that nobody has looked at.
+ */
+#include "metadata.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "clock.h"
+#include "directory.h"
+#include "fs_private.h"
+#include "index.h"
+#include "log.h"
+
+#define PROBES_MAX 16 /* at a time: half of the connections that a server is asked for */
+#define TIMEOUT_MAX_NS (UINT64_C(86400) * NS_PER_S)
+
+struct listing_fetch {
+	struct list node;
+	struct listing listing;
+	struct fs *fs;
+	struct inode *inode;
+	struct directory *directory; /* so far */
+	struct list waiting;
+	char *url;
+};
+
+struct attribute_probe {
+	struct list node;
+	struct list queued;
+	struct probe probe;
+	struct fs *fs;
+	struct inode *inode; /* the directory */
+	struct directory *listing;
+	struct entry *entry;
+	struct list waiting;
+	char *url;
+};
+
+void metadata_init(struct metadata *metadata)
+{
+	list_init(&metadata->probes);
+	list_init(&metadata->queue);
+	list_init(&metadata->fetches);
+}
+
+static bool is_believed(const struct fs *fs, uint64_t learned_ns, uint64_t started_ns)
+{
+	if (learned_ns == 0)
+		return false;
+	return learned_ns >= started_ns ||
+	       clock_now_ns() - learned_ns < fs->options.metadata_ttl_ns;
+}
+
+static void metadata_failed(struct fs *fs, const char *error, int err)
+{
+	snprintf(fs->metadata.error, sizeof fs->metadata.error, "%s",
+		*error ? error : strerror(-err));
+	/* What is not there is an answer; those who asked for it know what they did. */
+	if (err != -ENOENT)
+		log_warning("%s", fs->metadata.error);
+}
+
+/* ---- listings ----------------------------------------------------------------------------- */
+
+static void fetch_destroy(struct listing_fetch *fetch)
+{
+	struct fs *fs = fetch->fs;
+
+	list_remove(&fetch->node);
+	fetch->inode->dir.fetch = NULL;
+	inode_put(&fs->tree, fetch->inode);
+	directory_put(fetch->directory);
+	free(fetch->url);
+	free(fetch);
+}
+
+static int fetch_entry(struct listing *listing, const struct index_entry *entry)
+{
+	struct listing_fetch *fetch = container_of(listing, struct listing_fetch, listing);
+
+	return directory_add(fetch->directory, entry);
+}
+
+static void fetch_done(struct listing *listing, int err)
+{
+	struct listing_fetch *fetch = container_of(listing, struct listing_fetch, listing);
+	struct inode_dir *dir = &fetch->inode->dir;
+	struct fs *fs = fetch->fs;
+	struct list waiting;
+
+	if (err == 0) {
+		directory_finish(fetch->directory, dir->listing, &fs->next_number);
+		directory_put(dir->listing);
+		dir->listing = steal_pointer(&fetch->directory);
+		dir->fetched_ns = clock_now_ns();
+	} else {
+		metadata_failed(fs, listing->error, err);
+	}
+	list_init(&waiting);
+	list_splice(&waiting, &fetch->waiting);
+	fetch_destroy(fetch);
+	waiters_resume(&waiting, err);
+}
+
+static int fetch_start(struct fs *fs, struct inode *inode)
+{
+	struct listing_fetch *fetch = calloc(1, sizeof *fetch);
+	int err;
+
+	if (!fetch)
+		return -ENOMEM;
+	list_init(&fetch->waiting);
+	list_append(&fs->metadata.fetches, &fetch->node);
+	fetch->fs = fs;
+	fetch->inode = inode_get(inode);
+	inode->dir.fetch = fetch;
+	err = inode_url(inode, &fetch->url);
+	if (err == 0)
+		err = directory_create(&fetch->directory);
+	if (err == 0) {
+		fetch->listing.url = fetch->url;
+		fetch->listing.entry = fetch_entry;
+		fetch->listing.done = fetch_done;
+		err = fs->source->ops->list(fs->source, &fetch->listing);
+	}
+	if (err < 0)
+		fetch_destroy(fetch);
+	return err;
+}
+
+bool listing_is_fresh(const struct fs *fs, const struct inode *inode, uint64_t started_ns)
+{
+	if (fs->single)
+		return true;
+	return is_believed(fs, inode->dir.fetched_ns, started_ns);
+}
+
+int listing_wait(struct fs *fs, struct inode *inode, struct waiter *waiter)
+{
+	int err = 0;
+
+	if (!inode->dir.fetch)
+		err = fetch_start(fs, inode);
+	if (err == 0)
+		list_append(&inode->dir.fetch->waiting, &waiter->node);
+	return err;
+}
+
+void listing_expire(struct fs *fs, struct inode *inode)
+{
+	(void)fs;
+	inode->dir.fetched_ns = 0;
+}
+
+/* ---- probes ------------------------------------------------------------------------------- */
+
+static void probe_destroy(struct attribute_probe *probe)
+{
+	struct fs *fs = probe->fs;
+
+	list_remove(&probe->node);
+	list_remove(&probe->queued);
+	probe->entry->probe = NULL;
+	directory_put(probe->listing);
+	inode_put(&fs->tree, probe->inode);
+	free(probe->url);
+	free(probe);
+}
+
+static void probes_start(struct fs *fs);
+
+static void probe_end(struct attribute_probe *probe, int err)
+{
+	struct fs *fs = probe->fs;
+	struct list waiting;
+
+	if (err == 0) {
+		entry_set_version(
+			probe->entry, &probe->probe.version, clock_now_ns(), &fs->next_number);
+	} else {
+		entry_set_failed(probe->entry, err, clock_now_ns());
+		metadata_failed(fs, probe->probe.error, err);
+	}
+	list_init(&waiting);
+	list_splice(&waiting, &probe->waiting);
+	probe_destroy(probe);
+	waiters_resume(&waiting, 0);
+}
+
+static void probe_done(struct probe *self, int err)
+{
+	struct attribute_probe *probe = container_of(self, struct attribute_probe, probe);
+	struct fs *fs = probe->fs;
+
+	assert(fs->metadata.active > 0);
+	fs->metadata.active--;
+	probe_end(probe, err);
+	probes_start(fs);
+}
+
+static void probes_start(struct fs *fs)
+{
+	struct metadata *metadata = &fs->metadata;
+
+	while (metadata->active < PROBES_MAX && !list_empty(&metadata->queue)) {
+		struct attribute_probe *probe = list_first(
+			&metadata->queue, struct attribute_probe, queued);
+		int err = fs->source->ops->probe(fs->source, &probe->probe);
+
+		list_remove(&probe->queued);
+		if (err == 0)
+			metadata->active++;
+		else
+			probe_end(probe, err);
+	}
+}
+
+bool entry_is_known(const struct fs *fs, const struct entry *entry, uint64_t started_ns)
+{
+	if (entry->is_dir || entry->listed_size != INDEX_SIZE_UNKNOWN)
+		return true;
+	return is_believed(fs, entry->probed_ns, started_ns);
+}
+
+int entry_probe(struct fs *fs, struct inode *directory, struct entry *entry)
+{
+	struct attribute_probe *probe;
+	int err;
+
+	if (entry->probe)
+		return 0;
+	probe = calloc(1, sizeof *probe);
+	if (!probe)
+		return -ENOMEM;
+	err = inode_url_of(directory, entry->href, &probe->url);
+	if (err < 0) {
+		free(probe);
+		return err;
+	}
+	list_init(&probe->waiting);
+	list_append(&fs->metadata.probes, &probe->node);
+	list_append(&fs->metadata.queue, &probe->queued);
+	probe->fs = fs;
+	probe->inode = inode_get(directory);
+	probe->listing = directory_get(directory->dir.listing);
+	probe->entry = entry;
+	entry->probe = probe;
+	probe->probe.url = probe->url;
+	probe->probe.head_only = true;
+	probe->probe.done = probe_done;
+	probes_start(fs);
+	return 0;
+}
+
+void entry_wait(struct entry *entry, struct waiter *waiter)
+{
+	assert(entry->probe);
+	list_append(&entry->probe->waiting, &waiter->node);
+}
+
+/* ---- what others found out, and how long it holds ----------------------------------------- */
+
+void metadata_found(struct fs *fs, const struct inode *inode, const struct version *version)
+{
+	struct inode *parent = inode->parent;
+	struct entry *entry = parent->dir.listing ? directory_find(parent->dir.listing, inode->name)
+						  : NULL;
+
+	/* Another number: somebody else has found out already. */
+	if (entry && entry->number == inode->number) {
+		if (version)
+			entry_set_version(entry, version, clock_now_ns(), &fs->next_number);
+		if (entry->number == inode->number)
+			entry_renumber(entry, &fs->next_number);
+	}
+	if (!version)
+		listing_expire(fs, parent);
+}
+
+static uint64_t time_left_ns(const struct fs *fs, uint64_t learned_ns)
+{
+	uint64_t ttl_ns = fs->options.metadata_ttl_ns;
+	uint64_t age_ns = clock_now_ns() - learned_ns;
+
+	return learned_ns > 0 && age_ns < ttl_ns ? ttl_ns - age_ns : 0;
+}
+
+double entry_timeout(const struct fs *fs, const struct inode *directory, const struct entry *entry)
+{
+	uint64_t left_ns = fs->single ? fs->options.metadata_ttl_ns
+				      : time_left_ns(fs, directory->dir.fetched_ns);
+
+	if (entry && !entry->is_dir && entry->listed_size == INDEX_SIZE_UNKNOWN) {
+		uint64_t probe_left_ns = time_left_ns(fs, entry->probed_ns);
+
+		left_ns = left_ns < probe_left_ns ? left_ns : probe_left_ns;
+	}
+	/* The kernel can't be told "for ever" in seconds. */
+	left_ns = left_ns < TIMEOUT_MAX_NS ? left_ns : TIMEOUT_MAX_NS;
+	return (double)left_ns / (double)NS_PER_S;
+}
+
+void metadata_finish(struct fs *fs)
+{
+	struct metadata *metadata = &fs->metadata;
+
+	while (!list_empty(&metadata->fetches)) {
+		struct listing_fetch *fetch = list_first(
+			&metadata->fetches, struct listing_fetch, node);
+
+		fs->source->ops->list_cancel(fs->source, &fetch->listing);
+		fetch_destroy(fetch);
+	}
+	while (!list_empty(&metadata->probes)) {
+		struct attribute_probe *probe = list_first(
+			&metadata->probes, struct attribute_probe, node);
+
+		if (list_empty(&probe->queued))
+			fs->source->ops->probe_cancel(fs->source, &probe->probe);
+		probe_destroy(probe);
+	}
+	metadata->active = 0;
+}

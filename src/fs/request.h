@@ -1,0 +1,99 @@
+/*
+ * request.h - FUSE requests that can't be answered at once, and who else waits.
+ *
+ * A waiter stands in one list at a time, and is resumed once: with 0 when what it waits for has
+ * happened, else with -errno. An operation that waits is written as a step that looks at the world
+ * from the beginning, answers or waits, and is simply called again when it is resumed.
+ *
+ * All on the loop's thread.
+ */
+#pragma once
+
+#include <limits.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "list.h"
+#include "loop.h"
+#include "object.h"
+
+struct fs;
+struct handle;
+struct inode;
+struct fuse_req;
+
+struct waiter {
+	struct list node;
+	void (*resume)(struct waiter *self, int err);
+};
+
+/* Moves all of `from` to the end of `to`. */
+static inline void list_splice(struct list *to, struct list *from)
+{
+	if (list_empty(from))
+		return;
+	from->next->prev = to->prev;
+	to->prev->next = from->next;
+	from->prev->next = to;
+	to->prev = from->prev;
+	list_init(from);
+}
+
+/* All who are in the list when this is called; they may wait in it again. */
+void waiters_resume(struct list *waiters, int err);
+
+struct request {
+	struct waiter waiter;
+	struct list live; /* in requests.live, or in requests.free */
+	struct list interrupted;
+	struct fs *fs;
+	struct fuse_req *fuse;
+	struct inode *inode; /* held: the directory of a lookup, else what it is about */
+	uint64_t started_ns;
+	bool watched; /* the interrupt function is set */
+	union {
+		char name[NAME_MAX + 1]; /* of a lookup */
+		struct {
+			struct handle *handle;
+			size_t size;
+			off_t offset;
+		} list;
+		struct {
+			struct want want;
+			struct list node; /* in inode->file.reads */
+			struct range range;
+			int err;       /* found while fetching */
+			bool fetching; /* object_fetch() is on the stack: not to be freed */
+		} read;
+	};
+};
+
+struct requests {
+	struct list live;
+	struct list free;
+	struct list chunks;
+	struct list interrupted; /* to be looked after, by the timer */
+	struct loop_timer timer;
+};
+
+void requests_init(struct requests *requests);
+/* None may be live. */
+void requests_finish(struct requests *requests, struct loop *loop);
+/* Each is resumed with err. */
+void requests_end(struct requests *requests, int err);
+
+/* Takes one from the free list; a malloc only when more are live than ever before. NULL: ENOMEM. */
+struct request *request_create(struct fs *fs, struct fuse_req *fuse, struct inode *inode,
+	void (*resume)(struct waiter *self, int err));
+/* It was answered. */
+void request_destroy(struct request *request);
+
+/* Must be called before waiting: from here on a killed caller resumes the request with -EINTR. */
+void request_watch(struct request *request);
+
+static inline struct request *request_of(struct waiter *waiter)
+{
+	return container_of(waiter, struct request, waiter);
+}

@@ -1,0 +1,241 @@
+/*
+ * context.c - who runs the loop. Contexts hang in one list under one mutex, which is held while a
+ * context is made or unmade, never over a call into the loop, and never while a signal handler or
+ * the loop's thread could want it. After fork(2) the child has no loop: it forgets all contexts.
+ */
+#include "context.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cleanup.h"
+#include "list.h"
+
+struct context {
+	struct list node;
+	unsigned uses; /* under contexts_lock */
+	struct pagein_options options;
+	struct loop *loop;
+	struct core *core;
+	struct pagein_stats map_stats;
+	uint8_t scratch[4096];
+};
+
+static pthread_mutex_t contexts_lock = PTHREAD_MUTEX_INITIALIZER;
+static struct list contexts = {&contexts, &contexts}; /* under contexts_lock */
+static struct pagein_stats retired; /* counters of contexts that are gone; under contexts_lock */
+static pthread_once_t contexts_once = PTHREAD_ONCE_INIT;
+
+static _Thread_local char last_error[512];
+
+static void forget_in_child(void)
+{
+	/* Their threads and descriptors are the parent's; what they own can't be freed without them. */
+	list_init(&contexts);
+	pthread_mutex_init(&contexts_lock, NULL);
+}
+
+static void contexts_init(void)
+{
+	pthread_atfork(NULL, NULL, forget_in_child);
+}
+
+static void context_free(struct context *context)
+{
+	if (!context)
+		return;
+	core_destroy(context->core);
+	loop_destroy(context->loop);
+	free(context);
+}
+
+static int context_create(const struct pagein_options *options, struct context **ret)
+{
+	struct core_options core_options = {
+		.source.connections_max = options->connections,
+		.attempts_max = options->attempts,
+		.timeout_ms = options->timeout_ms,
+	};
+	struct context *context = calloc(1, sizeof *context);
+	int err;
+
+	if (!context)
+		return -ENOMEM;
+	context->options = *options;
+	err = loop_create(&context->loop);
+	if (err == 0)
+		err = core_create(context->loop, &core_options, &context->core);
+	if (err == 0)
+		err = loop_start(context->loop, "pagein");
+	if (err < 0)
+		context_free(context);
+	else
+		*ret = context;
+	return err;
+}
+
+static bool same_options(const struct pagein_options *a, const struct pagein_options *b)
+{
+	return a->timeout_ms == b->timeout_ms && a->attempts == b->attempts &&
+		a->connections == b->connections;
+}
+
+static int context_find(const struct pagein_options *options, struct context **ret)
+{
+	int err;
+
+	list_for_each(node, &contexts) {
+		struct context *context = list_entry(node, struct context, node);
+
+		if (same_options(&context->options, options)) {
+			*ret = context;
+			return 0;
+		}
+	}
+	err = context_create(options, ret);
+	if (err == 0)
+		list_append(&contexts, &(*ret)->node);
+	return err;
+}
+
+int context_get(const struct pagein_options *options, struct context **ret)
+{
+	static const struct pagein_options defaults = PAGEIN_OPTIONS_INIT;
+	int err;
+
+	pthread_once(&contexts_once, contexts_init);
+	pthread_mutex_lock(&contexts_lock);
+	err = context_find(options ? options : &defaults, ret);
+	if (err == 0)
+		(*ret)->uses++;
+	pthread_mutex_unlock(&contexts_lock);
+	return err;
+}
+
+struct loop *context_loop(const struct context *context)
+{
+	return context->loop;
+}
+
+struct core *context_core(const struct context *context)
+{
+	return context->core;
+}
+
+struct pagein_stats *context_map_stats(struct context *context)
+{
+	return &context->map_stats;
+}
+
+void *context_scratch(struct context *context)
+{
+	return context->scratch;
+}
+
+/* ---- counters ----------------------------------------------------------------------------- */
+
+struct stats_call {
+	struct context *context;
+	struct pagein_stats *sum;
+};
+
+static void context_add_stats(void *argument)
+{
+	struct stats_call *call = argument;
+	const struct pagein_stats *maps = &call->context->map_stats;
+	const struct source_stats *source = &core_source(call->context->core)->stats;
+	const struct core_stats *core = core_stats(call->context->core);
+	struct pagein_stats *sum = call->sum;
+
+	sum->faults += maps->faults;
+	sum->fills += maps->fills;
+	sum->bytes_filled += maps->bytes_filled;
+	sum->poisoned += maps->poisoned;
+	sum->maps += maps->maps;
+	sum->resident_bytes += maps->resident_bytes;
+	sum->requests += source->requests;
+	sum->bytes_fetched += source->bytes;
+	sum->connections_opened += source->connections_opened;
+	sum->connections += source->connections;
+	sum->retries += core->retries;
+	sum->objects += core->objects;
+	sum->transfers += core->transfers;
+}
+
+/* Its counters outlive it; its gauges are zero by now, but for idle connections. */
+static void context_retire(struct context *context)
+{
+	struct stats_call call = {context, &retired};
+
+	pthread_mutex_lock(&contexts_lock);
+	context_add_stats(&call);
+	retired.objects = retired.maps = retired.resident_bytes = 0;
+	retired.transfers = retired.connections = 0;
+	pthread_mutex_unlock(&contexts_lock);
+}
+
+void context_put(struct context *context)
+{
+	bool last;
+
+	pthread_mutex_lock(&contexts_lock);
+	last = --context->uses == 0;
+	if (last)
+		list_remove(&context->node);
+	pthread_mutex_unlock(&contexts_lock);
+	if (!last)
+		return;
+	loop_stop(context->loop);
+	loop_join(context->loop);
+	context_retire(context);
+	context_free(context);
+}
+
+/* The next context after `previous` (NULL: the first), with a use that keeps it alive. */
+static struct context *context_next(struct context *previous)
+{
+	struct context *next = NULL;
+
+	pthread_mutex_lock(&contexts_lock);
+	if (previous ? previous->node.next != &contexts : !list_empty(&contexts)) {
+		next = list_entry(previous ? previous->node.next : contexts.next, struct context, node);
+		next->uses++;
+	}
+	pthread_mutex_unlock(&contexts_lock);
+	if (previous)
+		context_put(previous);
+	return next;
+}
+
+void context_stats(struct pagein_stats *ret)
+{
+	pthread_mutex_lock(&contexts_lock);
+	*ret = retired;
+	pthread_mutex_unlock(&contexts_lock);
+	for (struct context *context = context_next(NULL); context; context = context_next(context)) {
+		struct stats_call call = {context, ret};
+
+		loop_call(context->loop, context_add_stats, &call);
+	}
+}
+
+/* ---- words -------------------------------------------------------------------------------- */
+
+int context_fail(int err, const char *format, ...)
+{
+	va_list arguments;
+
+	va_start(arguments, format);
+	vsnprintf(last_error, sizeof last_error, format, arguments);
+	va_end(arguments);
+	return err;
+}
+
+const char *context_error(void)
+{
+	return last_error;
+}

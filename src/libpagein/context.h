@@ -1,0 +1,28 @@
+/*
+ * context.h - the loop, its thread and its core, shared by all objects that were opened with equal
+ * options; made for the first of them, gone after the last object and map.
+ */
+#pragma once
+
+#include "core.h"
+#include "loop.h"
+#include "pagein.h"
+
+struct context;
+
+/* Any thread. -ENOMEM, -EMFILE, -EAGAIN (no thread to be had). */
+int context_get(const struct pagein_options *options, struct context **ret);
+/* Ends one use; the last one waits for the thread's end. Any thread but the loop's own. */
+void context_put(struct context *context);
+
+struct loop *context_loop(const struct context *context);
+struct core *context_core(const struct context *context);
+/* Adds what all contexts have counted. */
+void context_stats(struct pagein_stats *ret);
+/* The counters of all maps, the living and the gone; on the loop. */
+struct pagein_stats *context_map_stats(struct context *context);
+/* A page of scratch memory, on the loop. */
+void *context_scratch(struct context *context);
+/* Writes what context_error() returns, of the calling thread. Gives err back. */
+int context_fail(int err, const char *format, ...) __attribute__((format(printf, 2, 3)));
+const char *context_error(void);

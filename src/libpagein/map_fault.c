@@ -1,0 +1,139 @@
+/*
+ * map_fault.c - what a map's userfaultfd says: faults and events.
+ *
+ * On the loop. The kernel hands out all faults before any event, whatever order they came in, so
+ * a batch is read whole, the events in it are applied first, and then its faults are served: a
+ * fault never fills an address that an event has taken away.
+ *
+ * Cost: one read(2) for up to MESSAGES_MAX messages; a short read says that there are no more.
+ */
+#include <errno.h>
+
+#include "clock.h"
+#include "map_private.h"
+
+#define MESSAGES_MAX 64
+
+/* Parts of the object that leave the map for good are not waited for any more. */
+static void map_cut(struct pagein_map *map, uintptr_t start, uintptr_t end)
+{
+	struct extents *extents = &map->extents;
+
+	for (size_t i = 0; i < extents->count; i++) {
+		const struct extent *extent = &extents->list[i];
+		uintptr_t from = start > extent->address ? start : extent->address;
+		uintptr_t extent_end = extent->address + extent->length;
+		uintptr_t to = end < extent_end ? end : extent_end;
+		uint64_t offset = extent->offset + (from - extent->address);
+
+		if (from < to)
+			map_forget(map, (struct range){offset, offset + (to - from)});
+	}
+}
+
+static void map_event(struct pagein_map *map, const struct uffd_msg *message)
+{
+	uintptr_t start = (uintptr_t)message->arg.remove.start;
+	uintptr_t end = (uintptr_t)message->arg.remove.end;
+
+	if (map->closing)
+		return;
+	switch (message->event) {
+	case UFFD_EVENT_REMOVE:
+		map_cut(map, start, end);
+		break;
+	case UFFD_EVENT_UNMAP:
+		map_cut(map, start, end);
+		/* Out of memory: a fill there gets ENOENT, and its fault goes unserved. */
+		(void)extents_cut(&map->extents, start, end);
+		break;
+	case UFFD_EVENT_REMAP:
+		(void)extents_move(&map->extents, (uintptr_t)message->arg.remap.from,
+			(uintptr_t)message->arg.remap.to, (size_t)message->arg.remap.len);
+		break;
+	}
+}
+
+/*
+ * Outside of all extents: unmapped since, or memory that mremap(2) grew behind the map. The thread
+ * finds out which when it touches it again; if that comes back here, it has grown, and there is no
+ * object behind it: SIGBUS, as past the end of a file.
+ */
+static void map_stray_fault(struct pagein_map *map, uintptr_t page)
+{
+	if (map->stray != page || uffd_poison(&map->uffd, (void *)page, PAGE_BYTES) < 0)
+		uffd_wake(&map->uffd, (void *)page, PAGE_BYTES);
+	map->stray = page;
+}
+
+/* A page that has no byte of the object: SIGBUS. */
+static void map_fault_past_end(struct pagein_map *map, struct range page)
+{
+	struct map_block *block = map_block(map, page.start / BLOCK_BYTES);
+
+	if (block)
+		block->err = ENXIO;
+	map_poison(map, page);
+}
+
+static void map_fault_page(struct pagein_map *map, struct map_block *block, struct range page)
+{
+	uint64_t bit = block_range_mask(page.start / BLOCK_BYTES, page);
+
+	if (block->resident & bit) {
+		/* Queued before it was filled, or gone without a word: M3. */
+		map_count_resident(map, block->resident, block->resident & ~bit);
+		block->resident &= ~bit;
+		map_wake(map, page);
+		return;
+	}
+	block->failed &= ~bit;
+	block->waiting |= bit;
+	if (block->asked & bit)
+		return;
+	map_ask(map, readahead_plan(&map->readahead, page, map_pages(map).end), PAGE_BYTES);
+}
+
+static void map_fault(struct pagein_map *map, uintptr_t address)
+{
+	struct map_block *block;
+	struct range page;
+
+	address = (uintptr_t)align_down(address, PAGE_BYTES);
+	map->stats.faults++;
+	context_map_stats(map->object->context)->faults++;
+	/* It waits until the addresses are PROT_NONE: pagein_unmap(). */
+	if (map->closing)
+		return;
+	if (!extents_find(&map->extents, address, &page.start)) {
+		map_stray_fault(map, address);
+		return;
+	}
+	page.end = page.start + PAGE_BYTES;
+	if (page.start >= map_pages(map).end) {
+		map_fault_past_end(map, page);
+		return;
+	}
+	block = map_block(map, page.start / BLOCK_BYTES);
+	if (block)
+		map_fault_page(map, block, page);
+	else
+		map_poison(map, page);
+}
+
+void map_ready(struct loop_fd *fd, uint32_t events)
+{
+	struct pagein_map *map = container_of(fd, struct pagein_map, fd);
+	struct uffd_msg messages[MESSAGES_MAX];
+	size_t count = uffd_read(&map->uffd, messages, MESSAGES_MAX);
+
+	(void)events;
+	if (map->trace)
+		map->event_ns = clock_now_ns();
+	for (size_t i = 0; i < count; i++)
+		if (messages[i].event != UFFD_EVENT_PAGEFAULT)
+			map_event(map, &messages[i]);
+	for (size_t i = 0; i < count; i++)
+		if (messages[i].event == UFFD_EVENT_PAGEFAULT)
+			map_fault(map, (uintptr_t)messages[i].arg.pagefault.address);
+}

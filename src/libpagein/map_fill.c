@@ -1,0 +1,354 @@
+/*
+ * map_fill.c - bytes into pages, and errors into poison.
+ *
+ * On the loop. What UFFDIO_COPY says, and what is done about it:
+ *
+ *	EAGAIN, some copied	a page in the middle was there: go on behind the copied part
+ *	EEXIST	the first page is there; nobody was woken, so wake, and go on behind it
+ *	EAGAIN, none copied	the address space is changing (fork, mremap, munmap, madvise): the fill is
+ *		parked until the event has been read and the application's thread has gone on
+ *	ENOENT	the range is not inside one registered area: page by page; one page that gets
+ *		it is gone, and nobody can wait for it
+ *	ENOMEM	parked
+ *	ESRCH	the process is going away
+ *
+ * A parked fill keeps its bytes and is tried again after PARK_NS, doubled up to PARK_NS_MAX, for
+ * PARK_TRIES times; then its waiting pages are poisoned. Sources: userfaultfd(2), ioctl_userfaultfd(2)
+ * and mm/userfaultfd.c of Linux 6.18.
+ *
+ * Cost: one UFFDIO_COPY for each run of pages that came together, which also wakes their waiters.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "clock.h"
+#include "map_private.h"
+
+#define PARK_NS (50 * NS_PER_US)
+#define PARK_NS_MAX (10 * NS_PER_MS)
+#define PARK_TRIES 200 /* two seconds */
+
+struct parked {
+	struct list node;
+	struct range range;
+	unsigned tries;
+	uint8_t bytes[]; /* whole pages */
+};
+
+static void map_park(struct pagein_map *map, struct range range, const uint8_t *bytes);
+
+/* ---- pages settled -------------------------------------------------------------------------- */
+
+/* One block's pages have come in. */
+static void block_settle(struct pagein_map *map, struct map_block *block, uint64_t mask)
+{
+	uint64_t before = block->resident;
+
+	block->asked &= ~mask;
+	block->waiting &= ~mask;
+	block->failed &= ~mask;
+	block->resident |= mask;
+	map_count_resident(map, before, block->resident);
+}
+
+static void map_settle(struct pagein_map *map, struct range range)
+{
+	for (uint64_t at = range.start; at < range.end; at = (at / BLOCK_BYTES + 1) * BLOCK_BYTES) {
+		struct map_block *block = map_find_block(map, at / BLOCK_BYTES);
+
+		if (block)
+			block_settle(map, block,
+				block_range_mask(at / BLOCK_BYTES, (struct range){at, range.end}));
+	}
+	pull_progress(map, range, 0);
+}
+
+/* ---- filling ------------------------------------------------------------------------------ */
+
+static void count_fill(struct pagein_map *map, size_t copied)
+{
+	struct pagein_stats *all = context_map_stats(map->object->context);
+
+	map->stats.fills++;
+	map->stats.bytes_filled += copied;
+	all->fills++;
+	all->bytes_filled += copied;
+}
+
+/*
+ * Copies whole pages to where they lie. How many bytes were settled: filled, there already, or
+ * gone; fewer than length: the rest must be parked.
+ */
+static size_t map_copy(struct pagein_map *map, uintptr_t to, const uint8_t *from, size_t length)
+{
+	size_t settled = 0, step = length;
+
+	while (settled < length) {
+		size_t left = length - settled, copied;
+		int err = uffd_copy(&map->uffd, (void *)(to + settled), from + settled,
+			left < step ? left : step, &copied);
+
+		if (copied > 0)
+			count_fill(map, copied);
+		settled += copied;
+		if (err == 0 || copied > 0)
+			continue;
+		if (err == -ENOENT && step > PAGE_BYTES) {
+			step = PAGE_BYTES;
+		} else if (err == -EEXIST || err == -ENOENT || err == -ESRCH) {
+			uffd_wake(&map->uffd, (void *)(to + settled), PAGE_BYTES);
+			settled += PAGE_BYTES;
+		} else {
+			break;
+		}
+	}
+	return settled;
+}
+
+/* Fills a run of whole pages wherever its parts lie now. */
+static void map_fill(struct pagein_map *map, struct range range, const uint8_t *bytes)
+{
+	struct range rest = range, part;
+	uintptr_t address;
+
+	while (extents_place(&map->extents, rest, &part, &address)) {
+		const uint8_t *from = bytes + (part.start - range.start);
+		size_t length = (size_t)range_length(part);
+		size_t settled = map_copy(map, address, from, length);
+
+		/* What lies nowhere any more is waited for by nobody. */
+		if (rest.start < part.start)
+			map_settle(map, (struct range){rest.start, part.start});
+		rest.start = part.end;
+		if (settled > 0)
+			map_settle(map, (struct range){part.start, part.start + settled});
+		if (settled < length)
+			map_park(map, (struct range){part.start + settled, part.end}, from + settled);
+	}
+	if (!range_empty(rest))
+		map_settle(map, rest);
+}
+
+/* ---- parking ------------------------------------------------------------------------------ */
+
+static void map_unpark_one(struct parked *parked)
+{
+	list_remove(&parked->node);
+	free(parked);
+}
+
+void map_unpark(struct pagein_map *map)
+{
+	list_for_each_safe(node, &map->parked)
+		map_unpark_one(list_entry(node, struct parked, node));
+	loop_timer_cancel(context_loop(map->object->context), &map->park_timer);
+}
+
+static void map_park_again(struct pagein_map *map, unsigned tries)
+{
+	struct loop *loop = context_loop(map->object->context);
+	uint64_t pause_ns = tries < 8 ? PARK_NS << tries : PARK_NS_MAX;
+
+	if (map->park_timer.slot == 0)
+		loop_timer_set(loop, &map->park_timer,
+			clock_now_ns() + (pause_ns < PARK_NS_MAX ? pause_ns : PARK_NS_MAX));
+}
+
+static void map_park_expired(struct loop_timer *timer)
+{
+	struct pagein_map *map = container_of(timer, struct pagein_map, park_timer);
+	struct failure failure = {.err = -ENOMEM, .error = "map: the kernel refuses to fill the page"};
+	struct list parked;
+
+	/* What can't be filled even now is parked anew, on the list that the map has meanwhile. */
+	parked = map->parked;
+	parked.next->prev = &parked;
+	parked.prev->next = &parked;
+	list_init(&map->parked);
+	list_for_each_safe(node, &parked) {
+		struct parked *one = list_entry(node, struct parked, node);
+		struct list *newest = map->parked.prev;
+
+		if (one->tries == PARK_TRIES)
+			map_failed(&map->want, one->range, &failure);
+		else
+			map_fill(map, one->range, one->bytes);
+		if (map->parked.prev != newest)
+			list_entry(map->parked.prev, struct parked, node)->tries = one->tries + 1;
+		map_unpark_one(one);
+	}
+	if (!list_empty(&map->parked))
+		map_park_again(map, list_first(&map->parked, struct parked, node)->tries);
+}
+
+static void map_park(struct pagein_map *map, struct range range, const uint8_t *bytes)
+{
+	size_t length = (size_t)range_length(range);
+	struct parked *parked = malloc(sizeof *parked + length);
+	struct failure failure = {.err = -ENOMEM, .error = "map: out of memory"};
+
+	if (!parked) {
+		map_failed(&map->want, range, &failure);
+		return;
+	}
+	parked->range = range;
+	parked->tries = 0;
+	memcpy(parked->bytes, bytes, length);
+	list_append(&map->parked, &parked->node);
+	map->park_timer.expired = map_park_expired;
+	map_park_again(map, 0);
+}
+
+/* ---- the want ----------------------------------------------------------------------------- */
+
+/* The lowest run of pages in range that were asked for; its start at or after range.start. */
+static struct range map_asked_run(struct pagein_map *map, struct range range)
+{
+	struct range run = {range.end, range.end};
+
+	for (uint64_t at = range.start; at < range.end; at = (at / BLOCK_BYTES + 1) * BLOCK_BYTES) {
+		uint64_t index = at / BLOCK_BYTES;
+		struct map_block *block = map_find_block(map, index);
+		uint64_t asked = block ? block->asked : 0;
+		bool open = !range_empty(run);
+		unsigned first, count;
+		uint64_t start;
+
+		asked &= block_range_mask(index, (struct range){at, range.end});
+		if (!asked && open)
+			break;
+		if (!asked)
+			continue;
+		first = mask_take_run(&asked, &count);
+		start = index * BLOCK_BYTES + first * PAGE_BYTES;
+		/* A run goes on only from its block's last page to the next one's first. */
+		if (open && start != run.end)
+			break;
+		run.start = open ? run.start : start;
+		run.end = start + count * PAGE_BYTES;
+		if (run.end != (index + 1) * BLOCK_BYTES)
+			break;
+	}
+	return run;
+}
+
+/* The object's last page, if it is short: a whole page with zeros behind the bytes. */
+static void map_fill_last(struct pagein_map *map, struct range bytes_range, const uint8_t *bytes)
+{
+	struct range page = {bytes_range.start, bytes_range.start + PAGE_BYTES};
+	uint8_t *scratch = context_scratch(map->object->context);
+	size_t length = (size_t)range_length(bytes_range);
+
+	if (range_empty(map_asked_run(map, page)))
+		return;
+	memcpy(scratch, bytes, length);
+	memset(scratch + length, 0, PAGE_BYTES - length);
+	map_fill(map, page, scratch);
+}
+
+static void map_report(struct pagein_map *map, const struct arrival *arrival)
+{
+	struct fill_trace trace = {
+		.offset = arrival->range.start,
+		.event_ns = map->event_ns,
+		.submit_ns = arrival->submit_ns,
+		.first_byte_ns = arrival->first_byte_ns,
+		.last_byte_ns = arrival->arrived_ns,
+		.fill_ns = clock_now_ns(),
+	};
+
+	map->trace(&trace, map->trace_context);
+}
+
+void map_arrived(struct want *want, const struct arrival *arrival)
+{
+	struct pagein_map *map = container_of(want, struct pagein_map, want);
+	struct range range = range_intersect(arrival->range, want->range);
+	const uint8_t *bytes = arrival->bytes;
+	struct range whole = {range.start, align_down(range.end, PAGE_BYTES)};
+
+	while (!range_empty(whole)) {
+		struct range run = map_asked_run(map, whole);
+
+		if (!range_empty(run))
+			map_fill(map, run, bytes + (run.start - arrival->range.start));
+		whole.start = run.end;
+	}
+	whole.end = align_down(range.end, PAGE_BYTES);
+	if (whole.end < range.end)
+		map_fill_last(map, (struct range){whole.end, range.end},
+			bytes + (whole.end - arrival->range.start));
+	if (map->trace)
+		map_report(map, arrival);
+}
+
+/* ---- failures ----------------------------------------------------------------------------- */
+
+void map_wake(struct pagein_map *map, struct range pages)
+{
+	struct range part;
+	uintptr_t address;
+
+	while (extents_place(&map->extents, pages, &part, &address)) {
+		uffd_wake(&map->uffd, (void *)address, (size_t)range_length(part));
+		pages.start = part.end;
+	}
+}
+
+void map_poison(struct pagein_map *map, struct range pages)
+{
+	struct range part;
+	uintptr_t address;
+
+	map->stats.poisoned += range_length(pages) / PAGE_BYTES;
+	context_map_stats(map->object->context)->poisoned += range_length(pages) / PAGE_BYTES;
+	for (; pages.start < pages.end; pages.start += PAGE_BYTES) {
+		struct range page = {pages.start, pages.start + PAGE_BYTES};
+
+		if (!extents_place(&map->extents, page, &part, &address))
+			continue;
+		/* Kernels before 6.6: a touch finds PROT_NONE, SIGSEGV instead of SIGBUS. */
+		if (uffd_poison(&map->uffd, (void *)address, PAGE_BYTES) == -ENOTSUP)
+			mprotect((void *)address, PAGE_BYTES, PROT_NONE);
+		uffd_wake(&map->uffd, (void *)address, PAGE_BYTES);
+	}
+}
+
+/* Keeps the reason; the words are the newest failure's. */
+static void block_fail(struct map_block *block, uint64_t mask, const struct failure *failure)
+{
+	free(block->error);
+	block->error = failure->error ? strdup(failure->error) : NULL;
+	block->err = -failure->err;
+	block->status = failure->status;
+	block->failed |= mask;
+	block->waiting &= ~mask;
+}
+
+void map_failed(struct want *want, struct range range, const struct failure *failure)
+{
+	struct pagein_map *map = container_of(want, struct pagein_map, want);
+
+	range.end = align_up(range.end, PAGE_BYTES);
+	for (uint64_t at = range.start; at < range.end; at = (at / BLOCK_BYTES + 1) * BLOCK_BYTES) {
+		uint64_t index = at / BLOCK_BYTES;
+		struct map_block *block = map_find_block(map, index);
+		uint64_t mask = block_range_mask(index, (struct range){at, range.end});
+		uint64_t waiting = block ? block->waiting & mask : 0;
+
+		if (!block)
+			continue;
+		block->asked &= ~mask;
+		if (waiting)
+			block_fail(block, waiting, failure);
+		while (waiting) {
+			unsigned count, first = mask_take_run(&waiting, &count);
+			uint64_t start = index * BLOCK_BYTES + first * PAGE_BYTES;
+
+			map_poison(map, (struct range){start, start + count * PAGE_BYTES});
+		}
+	}
+	pull_progress(map, range, failure->err);
+}

@@ -1,0 +1,135 @@
+/*
+ * map_private.h - a map as the files of libpagein/ share it.
+ *
+ *  page of a map:   absent --asked--> asked --bytes--> resident --REMOVE--> absent
+ *                                       \--give up, a thread waits--> failed --retry--> absent
+ *                                        \--give up, none waits--> absent
+ *
+ * M1 a page is in at most one of asked, resident and failed. M2 a waiting page is asked, and an asked
+ * page is in flight in the object, or about to be, or its bytes are parked. M3 `resident` is a hint: the kernel
+ * knows. A fault on a page that it calls resident clears the bit and wakes; the thread faults
+ * again if the kernel disagrees.
+ *
+ * All on the context's loop, but for what pagein_map() fills in before the loop knows the map.
+ */
+#pragma once
+
+#include <pthread.h>
+
+#include "context.h"
+#include "extent.h"
+#include "object.h"
+#include "pagein.h"
+#include "radix.h"
+#include "uffd.h"
+
+struct pagein_object {
+	struct context *context;
+	struct object *object; /* touched on the loop only */
+	_Atomic unsigned uses; /* the caller's, and each map's */
+	uint64_t size;
+	char *url;
+	char version[VALIDATOR_MAX + 1];
+};
+void pagein_object_put(struct pagein_object *object);
+
+/* 64 pages of a map; see the picture above. */
+struct map_block {
+	uint64_t asked;
+	uint64_t waiting; /* asked, and a thread faulted on it */
+	uint64_t resident;
+	uint64_t failed;
+	int err; /* of the newest failure in this block: positive errno */
+	unsigned status;
+	char *error; /* its words; NULL: none */
+};
+
+/* When one fault was filled; clock_now_ns() of each stage. */
+struct fill_trace {
+	uint64_t offset;
+	uint64_t event_ns;
+	uint64_t submit_ns;
+	uint64_t first_byte_ns;
+	uint64_t last_byte_ns; /* of the filled page */
+	uint64_t fill_ns;
+};
+typedef void map_trace_fn(const struct fill_trace *trace, void *context);
+
+struct pagein_map {
+	struct pagein_object *object;
+	struct uffd uffd;
+	struct loop_fd fd;
+	struct want want;
+	struct extents extents;
+	struct radix blocks; /* of struct map_block, by the object's block index */
+	struct list pulls;
+	struct list parked;
+	struct loop_timer park_timer;
+	struct readahead readahead;
+	void *address;
+	size_t length; /* as asked for */
+	size_t mapped; /* whole pages */
+	uint64_t offset;
+	bool closing; /* faults are not served any more */
+	uintptr_t stray; /* the newest fault outside of all extents */
+	struct pagein_stats stats;
+	uint64_t event_ns; /* when the newest fault was read; only if traced */
+	map_trace_fn *trace;
+	void *trace_context;
+};
+
+/* map_fault.c: what the descriptor says. */
+void map_ready(struct loop_fd *fd, uint32_t events);
+
+/* map_fill.c: the want's two calls. */
+void map_arrived(struct want *want, const struct arrival *arrival);
+void map_failed(struct want *want, struct range range, const struct failure *failure);
+/* These pages can't be had: poisons them and wakes who waits. */
+void map_poison(struct pagein_map *map, struct range pages);
+/* Wakes who waits for these pages. */
+void map_wake(struct pagein_map *map, struct range pages);
+/* Drops what is parked. */
+void map_unpark(struct pagein_map *map);
+
+/* map.c */
+struct map_block *map_block(struct pagein_map *map, uint64_t index); /* made if need be; NULL: no memory */
+static inline struct map_block *map_find_block(struct pagein_map *map, uint64_t index)
+{
+	return radix_get(&map->blocks, index);
+}
+/* The object's bytes that the map shows, to the end of the last page that has any. */
+struct range map_pages(const struct pagein_map *map);
+/*
+ * Marks the absent pages of range asked, and asks the object; `urgent` as in object_fetch(). On an
+ * error map_failed() has been called for the range.
+ */
+int map_ask(struct pagein_map *map, struct range range, uint64_t urgent);
+/* The object's pages that [offset, offset + length) of the map overlaps; -EINVAL, with words. */
+int map_range(const struct pagein_map *map, size_t offset, size_t length, struct range *ret);
+/* The pages went away (REMOVE, UNMAP): absent again. */
+void map_forget(struct pagein_map *map, struct range range);
+/* Counts one page run in or out of residency. */
+void map_count_resident(struct pagein_map *map, uint64_t before, uint64_t after);
+
+/* pull.c: ranges that are brought in from their beginning to their end, for populate and WILLNEED. */
+struct pull {
+	struct list node;
+	struct range range;
+	uint64_t at;   /* the pages before it have been resident */
+	uint64_t next; /* asked for up to here */
+	int err;       /* why it ended */
+	bool entered;  /* asking: what arrives meanwhile is looked at afterwards */
+	bool dirty;    /* something has happened in its range */
+	void (*done)(struct pull *pull); /* called once, off the list */
+};
+/* done may be called before this returns. */
+void pull_start(struct pagein_map *map, struct pull *pull);
+/* Pages of range have become resident, or (err < 0) will not come. */
+void pull_progress(struct pagein_map *map, struct range range, int err);
+/* Takes it off the list without a word; one that is done is fine. */
+void pull_cancel(struct pull *pull);
+/* Ends all with -ECANCELED. */
+void pull_cancel_all(struct pagein_map *map);
+
+/* For the bench: fn is called on the loop after each fill that a thread waited for; NULL: never. */
+void map_set_trace(struct pagein_map *map, map_trace_fn *fn, void *context);

@@ -1,0 +1,139 @@
+/*
+ * pull.c - brings a range of a map in, for pagein_populate() and PAGEIN_WILLNEED.
+ *
+ * On the loop. A pull walks its range with a cursor: pages at it that are resident are passed, those
+ * that are asked for are waited for, and those that are neither (never asked, or dropped by
+ * MADV_DONTNEED since) are asked for. So whatever happens to the pages meanwhile, it ends: at the
+ * range's end, or at the first failure. It asks for at most PULL_BYTES ahead of its cursor, so that
+ * a range of any size costs the same memory.
+ */
+#include <errno.h>
+
+#include "map_private.h"
+
+#define PULL_BYTES (UINT64_C(32) << 20)
+
+static void pull_end(struct pull *pull, int err)
+{
+	list_remove(&pull->node);
+	pull->err = err;
+	pull->done(pull);
+}
+
+/* The page at the cursor. */
+static uint64_t pull_bit(const struct pull *pull)
+{
+	return UINT64_C(1) << (pull->at % BLOCK_BYTES / PAGE_BYTES);
+}
+
+static void pull_pass_resident(struct pagein_map *map, struct pull *pull)
+{
+	struct map_block *block;
+
+	while (pull->at < pull->range.end) {
+		block = map_find_block(map, pull->at / BLOCK_BYTES);
+		if (!block || !(block->resident & pull_bit(pull)))
+			return;
+		pull->at += PAGE_BYTES;
+	}
+}
+
+/* Failed pages are absent to a pull: they are tried again. */
+static void pull_clear_failed(struct pagein_map *map, struct range range)
+{
+	uint64_t end = (range.end + BLOCK_BYTES - 1) / BLOCK_BYTES;
+	struct map_block *block;
+
+	for (uint64_t i = range.start / BLOCK_BYTES; (block = radix_next(&map->blocks, &i)) && i < end;
+		i++)
+		block->failed &= ~block_range_mask(i, range);
+}
+
+/* Asks for what the cursor stands on and for what comes after. false: all that is asked for. */
+static bool pull_ask(struct pagein_map *map, struct pull *pull)
+{
+	struct map_block *block = map_find_block(map, pull->at / BLOCK_BYTES);
+	bool waits = block && (block->asked & pull_bit(pull));
+	struct range part = {pull->at, pull->next};
+
+	if (pull->next < pull->at)
+		pull->next = pull->at;
+	if (waits || pull->next == pull->at) {
+		if (pull->next == pull->range.end || pull->next - pull->at > PULL_BYTES / 2)
+			return false;
+		part.start = pull->next;
+		part.end = pull->next + PULL_BYTES / 2;
+		if (part.end > pull->range.end)
+			part.end = pull->range.end;
+		pull->next = part.end;
+	}
+	pull_clear_failed(map, part);
+	pull->err = map_ask(map, part, range_length(part));
+	return true;
+}
+
+static void pull_run(struct pagein_map *map, struct pull *pull)
+{
+	pull->entered = true;
+	pull->dirty = false;
+	do
+		pull_pass_resident(map, pull);
+	while (pull->err == 0 && pull->at < pull->range.end && pull_ask(map, pull));
+	pull->entered = false;
+	if (pull->err < 0 || pull->at == pull->range.end)
+		pull_end(pull, pull->err);
+}
+
+void pull_start(struct pagein_map *map, struct pull *pull)
+{
+	pull->range = range_intersect(pull->range, map_pages(map));
+	pull->at = pull->next = pull->range.start;
+	pull->err = 0;
+	pull->entered = pull->dirty = false;
+	list_init(&pull->node);
+	if (range_empty(pull->range) || map->closing) {
+		pull_end(pull, map->closing ? -ECANCELED : 0);
+		return;
+	}
+	list_append(&map->pulls, &pull->node);
+	pull_run(map, pull);
+}
+
+static struct pull *pull_next_dirty(struct pagein_map *map)
+{
+	list_for_each(node, &map->pulls) {
+		struct pull *pull = list_entry(node, struct pull, node);
+
+		if (pull->dirty && !pull->entered)
+			return pull;
+	}
+	return NULL;
+}
+
+void pull_progress(struct pagein_map *map, struct range range, int err)
+{
+	struct pull *pull;
+
+	list_for_each(node, &map->pulls) {
+		pull = list_entry(node, struct pull, node);
+		if (!range_overlaps(range, (struct range){pull->at, pull->next}))
+			continue;
+		pull->dirty = true;
+		if (pull->err == 0)
+			pull->err = err;
+	}
+	/* Running one may end others, and its owner may free it: begin anew after each. */
+	while ((pull = pull_next_dirty(map)))
+		pull_run(map, pull);
+}
+
+void pull_cancel(struct pull *pull)
+{
+	list_remove(&pull->node);
+}
+
+void pull_cancel_all(struct pagein_map *map)
+{
+	while (!list_empty(&map->pulls))
+		pull_end(list_first(&map->pulls, struct pull, node), -ECANCELED);
+}

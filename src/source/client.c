@@ -1,0 +1,259 @@
+/*
+ * client.c - glue between curl_multi_socket_action() and the loop, and the settings that every
+ * request has.
+ *
+ * Owns one multi handle and one share (TLS sessions; DNS and connections are the multi's own), so
+ * that nothing crosses loops. libcurl tells which sockets to watch (client_socket_changed) and when
+ * to be called (client_timer_changed); both only change what the loop watches, since libcurl must
+ * not be entered from its own callbacks. Ends are reported from client_collect(), outside of them.
+ *
+ * Settings and their reasons: FOLLOWLOCATION for probes and listings only (ranged gets go to the
+ * final URL); HTTP/1.1, which is what S3 and most stores speak; CAPATH NULL, because a directory of
+ * certificates switches libcurl's CA cache off, 20 ms of CPU per TLS connection; MAXCONNECTS far
+ * above what is in use, because the cache also holds the connections of CONNECT_ONLY handles and
+ * closes the oldest when it is full.
+ */
+#include "client.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cleanup.h"
+#include "clock.h"
+#include "loop.h"
+
+#define CACHED_CONNECTIONS_MAX 4096L
+#define REDIRECTS_MAX 5L
+
+struct client {
+	struct loop *loop;
+	CURLM *multi;
+	CURLSH *share;
+	struct loop_timer timer;
+	unsigned timeout_ms;
+};
+
+/* A socket of libcurl's that the loop watches. */
+struct client_socket {
+	struct loop_fd fd;
+	struct client *client;
+};
+
+struct curl_errno curl_errno(CURLcode result)
+{
+	static const struct {
+		CURLcode result;
+		struct curl_errno value;
+	} table[] = {
+		{CURLE_OK, {0, false}},
+		{CURLE_UNSUPPORTED_PROTOCOL, {-EINVAL, false}},
+		{CURLE_URL_MALFORMAT, {-EINVAL, false}},
+		{CURLE_OUT_OF_MEMORY, {-ENOMEM, false}},
+		{CURLE_COULDNT_RESOLVE_HOST, {-EHOSTUNREACH, true}},
+		{CURLE_COULDNT_RESOLVE_PROXY, {-EHOSTUNREACH, true}},
+		{CURLE_COULDNT_CONNECT, {-ECONNREFUSED, true}},
+		{CURLE_OPERATION_TIMEDOUT, {-ETIMEDOUT, true}},
+		{CURLE_SEND_ERROR, {-EIO, true}},
+		{CURLE_RECV_ERROR, {-EIO, true}},
+		{CURLE_GOT_NOTHING, {-EIO, true}},
+		{CURLE_PARTIAL_FILE, {-EIO, true}},
+		{CURLE_TOO_MANY_REDIRECTS, {-ELOOP, false}},
+		{CURLE_SSL_CONNECT_ERROR, {-EKEYREJECTED, false}},
+		{CURLE_PEER_FAILED_VERIFICATION, {-EKEYREJECTED, false}},
+		{CURLE_SSL_CACERT_BADFILE, {-EKEYREJECTED, false}},
+		{CURLE_SSL_CERTPROBLEM, {-EKEYREJECTED, false}},
+		{CURLE_SSL_ISSUER_ERROR, {-EKEYREJECTED, false}},
+		{CURLE_SSL_PINNEDPUBKEYNOTMATCH, {-EKEYREJECTED, false}},
+		{CURLE_WEIRD_SERVER_REPLY, {-EPROTO, false}},
+		{CURLE_HTTP2, {-EPROTO, true}},
+		{CURLE_BAD_CONTENT_ENCODING, {-EPROTO, false}},
+		{CURLE_FILESIZE_EXCEEDED, {-EFBIG, false}},
+	};
+
+	for (size_t i = 0; i < sizeof table / sizeof *table; i++)
+		if (table[i].result == result)
+			return table[i].value;
+	return (struct curl_errno){-EIO, false};
+}
+
+/* Reports every request that has ended; each report may start and finish others. */
+static void client_collect(struct client *client)
+{
+	CURLMsg *message;
+	int left;
+
+	while ((message = curl_multi_info_read(client->multi, &left))) {
+		struct client_request *request = NULL;
+
+		if (message->msg != CURLMSG_DONE)
+			continue;
+		curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, &request);
+		request->done(request, message->data.result);
+	}
+}
+
+static void client_socket_ready(struct loop_fd *fd, uint32_t events)
+{
+	struct client *client = container_of(fd, struct client_socket, fd)->client;
+	int mask = (events & EPOLLIN ? CURL_CSELECT_IN : 0) |
+		(events & EPOLLOUT ? CURL_CSELECT_OUT : 0) |
+		(events & (EPOLLERR | EPOLLHUP) ? CURL_CSELECT_ERR : 0);
+	int running;
+
+	curl_multi_socket_action(client->multi, fd->fd, mask, &running);
+	client_collect(client);
+}
+
+static int client_socket_changed(CURL *easy, curl_socket_t fd, int what, void *context, void *assigned)
+{
+	struct client *client = context;
+	struct client_socket *watched = assigned;
+	uint32_t events = (what & CURL_POLL_IN ? EPOLLIN : 0U) |
+		(what & CURL_POLL_OUT ? EPOLLOUT : 0U);
+
+	(void)easy;
+	if (what == CURL_POLL_REMOVE) {
+		if (watched)
+			loop_remove(client->loop, &watched->fd);
+		free(watched);
+		curl_multi_assign(client->multi, fd, NULL);
+		return 0;
+	}
+	if (watched)
+		return loop_modify(client->loop, &watched->fd, events) < 0 ? -1 : 0;
+	watched = calloc(1, sizeof *watched);
+	if (!watched)
+		return -1;
+	watched->client = client;
+	watched->fd = (struct loop_fd){.fd = fd, .ready = client_socket_ready};
+	if (loop_add(client->loop, &watched->fd, events) < 0) {
+		free(watched);
+		return -1;
+	}
+	curl_multi_assign(client->multi, fd, watched);
+	return 0;
+}
+
+static void client_timer_expired(struct loop_timer *timer)
+{
+	struct client *client = container_of(timer, struct client, timer);
+	int running;
+
+	curl_multi_socket_action(client->multi, CURL_SOCKET_TIMEOUT, 0, &running);
+	client_collect(client);
+}
+
+static int client_timer_changed(CURLM *multi, long timeout_ms, void *context)
+{
+	struct client *client = context;
+
+	(void)multi;
+	if (timeout_ms < 0) {
+		loop_timer_cancel(client->loop, &client->timer);
+		return 0;
+	}
+	return loop_timer_set(client->loop, &client->timer,
+		       clock_now_ns() + (uint64_t)timeout_ms * NS_PER_MS) < 0 ? -1 : 0;
+}
+
+static pthread_once_t curl_once = PTHREAD_ONCE_INIT;
+
+static void curl_init(void)
+{
+	/* Never undone: an application that uses libcurl too would lose it. */
+	curl_global_init(CURL_GLOBAL_DEFAULT);
+}
+
+int client_create(struct loop *loop, unsigned timeout_ms, struct client **ret)
+{
+	struct client *client = calloc(1, sizeof *client);
+
+	pthread_once(&curl_once, curl_init);
+	if (!client)
+		return -ENOMEM;
+	client->loop = loop;
+	client->timeout_ms = timeout_ms;
+	client->timer.expired = client_timer_expired;
+	client->multi = curl_multi_init();
+	client->share = curl_share_init();
+	if (!client->multi || !client->share) {
+		client_destroy(client);
+		return -ENOMEM;
+	}
+	curl_share_setopt(client->share, CURLSHOPT_SHARE, CURL_LOCK_DATA_SSL_SESSION);
+	curl_multi_setopt(client->multi, CURLMOPT_SOCKETFUNCTION, client_socket_changed);
+	curl_multi_setopt(client->multi, CURLMOPT_SOCKETDATA, client);
+	curl_multi_setopt(client->multi, CURLMOPT_TIMERFUNCTION, client_timer_changed);
+	curl_multi_setopt(client->multi, CURLMOPT_TIMERDATA, client);
+	curl_multi_setopt(client->multi, CURLMOPT_MAXCONNECTS, CACHED_CONNECTIONS_MAX);
+	*ret = client;
+	return 0;
+}
+
+void client_destroy(struct client *client)
+{
+	if (!client)
+		return;
+	if (client->multi)
+		curl_multi_cleanup(client->multi);
+	if (client->share)
+		curl_share_cleanup(client->share);
+	loop_timer_cancel(client->loop, &client->timer);
+	free(client);
+}
+
+int client_easy(struct client *client, const char *url, struct client_request *request)
+{
+	CURL *easy = curl_easy_init();
+	const char *ca_file = getenv("SSL_CERT_FILE");
+
+	if (!easy)
+		return -ENOMEM;
+	*request = (struct client_request){.easy = easy, .done = request->done};
+	curl_easy_setopt(easy, CURLOPT_PRIVATE, request);
+	curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, request->error);
+	curl_easy_setopt(easy, CURLOPT_SHARE, client->share);
+	curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
+	curl_easy_setopt(easy, CURLOPT_NOPROGRESS, 1L);
+	curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
+	curl_easy_setopt(easy, CURLOPT_REDIR_PROTOCOLS_STR, "http,https");
+	curl_easy_setopt(easy, CURLOPT_MAXREDIRS, REDIRECTS_MAX);
+	curl_easy_setopt(easy, CURLOPT_PATH_AS_IS, 1L);
+	curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
+	curl_easy_setopt(easy, CURLOPT_HTTP09_ALLOWED, 0L);
+	curl_easy_setopt(easy, CURLOPT_USERAGENT, USER_AGENT);
+	curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)client->timeout_ms);
+	curl_easy_setopt(easy, CURLOPT_LOW_SPEED_LIMIT, 1L);
+	curl_easy_setopt(easy, CURLOPT_LOW_SPEED_TIME, (long)((client->timeout_ms + 999) / 1000));
+	curl_easy_setopt(easy, CURLOPT_CAPATH, NULL);
+	if (ca_file && *ca_file)
+		curl_easy_setopt(easy, CURLOPT_CAINFO, ca_file);
+	if (curl_easy_setopt(easy, CURLOPT_URL, url) != CURLE_OK) {
+		client_finish(request);
+		return -ENOMEM;
+	}
+	return 0;
+}
+
+int client_start(struct client *client, struct client_request *request)
+{
+	CURLMcode result = curl_multi_add_handle(client->multi, request->easy);
+
+	if (result != CURLM_OK)
+		return result == CURLM_OUT_OF_MEMORY ? -ENOMEM : -EINVAL;
+	request->client = client;
+	return 0;
+}
+
+void client_finish(struct client_request *request)
+{
+	if (request->client)
+		curl_multi_remove_handle(request->client->multi, request->easy);
+	if (request->easy)
+		curl_easy_cleanup(request->easy);
+	request->client = NULL;
+	request->easy = NULL;
+}

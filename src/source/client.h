@@ -1,0 +1,43 @@
+/*
+ * client.h - libcurl's multi interface on a loop: names, connections, proxies, TLS, and every
+ * request that is not hot. Whoever needs a request prepares an easy handle with client_easy() and
+ * gives it to client_start(). All on the loop's thread.
+ */
+#pragma once
+
+#include <curl/curl.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+struct client;
+struct loop;
+
+/* A request; embedded by its owner. */
+struct client_request {
+	CURL *easy;
+	/* The end; the request may be finished, or its handle kept (CURLOPT_CONNECT_ONLY). */
+	void (*done)(struct client_request *self, CURLcode result);
+	struct client *client; /* NULL: not started */
+	char error[CURL_ERROR_SIZE];
+};
+
+/* timeout_ms: to connect, and for 1 byte per second to arrive. */
+int client_create(struct loop *loop, unsigned timeout_ms, struct client **ret);
+/* No request may be left. NULL is fine. */
+void client_destroy(struct client *client);
+
+/* A handle with everything set that all requests have in common. -ENOMEM */
+int client_easy(struct client *client, const char *url, struct client_request *request);
+
+/* done() will be called, not from inside this call. -ENOMEM */
+int client_start(struct client *client, struct client_request *request);
+
+/* Ends it, at whatever stage, and frees its handle. A request that is all zero is fine. */
+void client_finish(struct client_request *request);
+
+/* libcurl's results as errno: negative, and whether trying again may help. */
+struct curl_errno {
+	int err;
+	bool again;
+};
+struct curl_errno curl_errno(CURLcode result);

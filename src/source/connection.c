@@ -1,0 +1,320 @@
+/*
+ * connection.c - sends a prepared request and reads one answer, on a socket that libcurl opened.
+ *
+ * Runs on the loop; owned by its host. States: idle (exchange NULL; anything that arrives ends the
+ * connection), reading the head (into bytes[]), reading the body (exchange->received_bytes of it
+ * delivered). Invariant: no body byte is delivered before http_head_check() has passed.
+ *
+ * Cost of a 4 KiB range on a warm connection: one send(2), one recv(2) that brings head and body
+ * together, no copy of the body before its consumer's. The timer is set and cancelled in user
+ * space. Plain connections use send(2) and recv(2) on the socket: curl_easy_send() would walk all
+ * of the multi's connections on each call to find its own. TLS ones go through libcurl.
+ *
+ * Rejected: pipelining (an aborted exchange would take others with it, and servers stall on it).
+ */
+#include "connection.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "cleanup.h"
+#include "clock.h"
+#include "pool.h"
+
+#define INTERIM_HEADS_MAX 8 /* 1xx answers before the real one */
+#define ROUND_BYTES_MAX (UINT64_C(1) << 20) /* then other descriptors get their turn */
+
+/* ---- bytes -------------------------------------------------------------------------------- */
+
+/* What recv(2) returns, with -errno; 0: the end. */
+static ssize_t connection_recv(struct connection *connection, void *buffer, size_t len)
+{
+	size_t received;
+	CURLcode result;
+	ssize_t n;
+
+	if (!connection->tls) {
+		n = recv(connection->fd.fd, buffer, len, 0);
+		return n < 0 ? -errno : n;
+	}
+	result = curl_easy_recv(connection->curl.easy, buffer, len, &received);
+	if (result == CURLE_AGAIN)
+		return -EAGAIN;
+	return result == CURLE_OK ? (ssize_t)received : -EIO;
+}
+
+static int connection_send(struct connection *connection, const char *bytes, size_t len)
+{
+	CURLcode result;
+	size_t sent;
+	ssize_t n;
+
+	if (!connection->tls) {
+		n = send(connection->fd.fd, bytes, len, MSG_NOSIGNAL);
+		if (n < 0)
+			return -errno;
+		/* An idle connection's send buffer holds more than any request. */
+		return (size_t)n == len ? 0 : -EIO;
+	}
+	result = curl_easy_send(connection->curl.easy, bytes, len, &sent);
+	return result == CURLE_OK && sent == len ? 0 : -EIO;
+}
+
+/* ---- the end of an exchange ---------------------------------------------------------------- */
+
+static void connection_fail(struct connection *connection, int err, bool again, const char *reason)
+{
+	struct exchange *exchange = connection->exchange;
+
+	exchange->again = again;
+	/* A server may close a kept-alive connection at any time (RFC 9112 section 9.6). */
+	exchange->at_no_cost = again && connection->reused && exchange->status == 0 &&
+		connection->head_len == 0 && err != -ETIMEDOUT;
+	snprintf(exchange->error, sizeof exchange->error, "get: %.120s: %s%s%s",
+		exchange->remote->url, reason, err == -EIO ? "" : ": ",
+		err == -EIO ? "" : strerrorname_np(-err));
+	host_exchange_done(connection, err, false);
+}
+
+static void connection_timer_expired(struct loop_timer *timer)
+{
+	struct connection *connection = container_of(timer, struct connection, timer);
+	uint64_t deadline_ns = connection->active_ns + connection->timeout_ns;
+
+	/* Set once an exchange; bytes that arrived since have moved the deadline. */
+	if (clock_now_ns() < deadline_ns)
+		loop_timer_set(connection->source->loop, timer, deadline_ns);
+	else
+		connection_fail(connection, -ETIMEDOUT, true, "no byte arrived in time");
+}
+
+/* ---- reading ------------------------------------------------------------------------------ */
+
+static void deliver(struct exchange *exchange, const void *data, size_t len)
+{
+	exchange->received_bytes += len;
+	exchange->remote->source->stats.bytes += len;
+	exchange->ops->received(exchange, data, len);
+}
+
+static uint64_t body_left(const struct exchange *exchange)
+{
+	return range_length(exchange->range) - exchange->received_bytes;
+}
+
+/*
+ * Reads the heads in bytes[]. The length of all of them: a final head was read and passed its
+ * checks; 0: more is needed; -errno: the exchange has ended.
+ */
+static long connection_read_head(struct connection *connection)
+{
+	struct exchange *exchange = connection->exchange;
+	const char *reason = "malformed answer";
+	size_t at = 0;
+	bool again;
+	long len;
+	int err;
+
+	connection->heads = 0;
+	do {
+		len = http_head_read(&connection->head, connection->bytes + at, connection->head_len - at);
+		if (len == 0)
+			return 0;
+		if (len < 0 || connection->heads++ == INTERIM_HEADS_MAX) {
+			connection_fail(connection, -EPROTO, false, reason);
+			return -EPROTO;
+		}
+		at += (size_t)len;
+	} while (connection->head.status < 200 && connection->head.status != 101);
+	exchange->status = connection->head.status;
+	exchange->first_byte_ns = connection->active_ns;
+	exchange->retry_after_ms = connection->head.retry_after_s * 1000;
+	err = http_head_check(&connection->head, exchange->range, &exchange->remote->version, &again, &reason);
+	if (err < 0) {
+		char words[120];
+
+		snprintf(words, sizeof words, "HTTP %u: %s", exchange->status, reason);
+		connection_fail(connection, err, again, words);
+		return err;
+	}
+	return (long)at;
+}
+
+/* The head, and what came along. false: nothing more to do now, or the exchange has ended. */
+static bool connection_receive_head(struct connection *connection)
+{
+	struct exchange *exchange = connection->exchange;
+	ssize_t n = connection_recv(connection, connection->bytes + connection->head_len,
+		sizeof connection->bytes - connection->head_len);
+	uint64_t left;
+	size_t body;
+	long head;
+
+	if (n == -EAGAIN || n == -EINTR)
+		return false;
+	if (n <= 0) {
+		connection_fail(connection, n < 0 ? (int)n : -EIO, true, "closed before an answer");
+		return false;
+	}
+	connection->active_ns = clock_now_ns();
+	connection->head_len += (size_t)n;
+	head = connection_read_head(connection);
+	if (head == 0 && connection->head_len == sizeof connection->bytes)
+		connection_fail(connection, -EPROTO, false, "the answer's head is too long");
+	if (head <= 0)
+		return head == 0 && connection->tls;
+	body = connection->head_len - (size_t)head;
+	left = body_left(exchange);
+	/* More than the body: the framing is broken, and the connection with it. */
+	if (body > left)
+		connection->head.close = true;
+	connection->head_len = 0;
+	if (body > 0)
+		deliver(exchange, connection->bytes + head, body < left ? body : (size_t)left);
+	return true;
+}
+
+/* Some of the body. true: there may be more at once. */
+static bool connection_receive_body(struct connection *connection, uint64_t *round)
+{
+	struct exchange *exchange = connection->exchange;
+	uint64_t left = body_left(exchange);
+	size_t room;
+	void *buffer = exchange->ops->buffer(exchange, &room);
+	ssize_t n;
+
+	assert(room > 0);
+	room = room < left ? room : (size_t)left;
+	n = connection_recv(connection, buffer, room);
+	if (n == -EAGAIN || n == -EINTR)
+		return false;
+	if (n <= 0) {
+		connection_fail(connection, n < 0 ? (int)n : -EIO, true, "closed in the middle of the body");
+		return false;
+	}
+	connection->active_ns = clock_now_ns();
+	*round += (uint64_t)n;
+	deliver(exchange, buffer, (size_t)n);
+	/* A short read has emptied the socket; a TLS one only its record. */
+	return ((size_t)n == room || connection->tls) && *round < ROUND_BYTES_MAX;
+}
+
+static bool head_is_read(const struct connection *connection)
+{
+	return connection->exchange->status >= 200;
+}
+
+static void connection_ready(struct loop_fd *fd, uint32_t events)
+{
+	struct connection *connection = container_of(fd, struct connection, fd);
+	struct exchange *exchange = connection->exchange;
+	uint64_t round = 0;
+	bool more = true;
+
+	(void)events; /* errors and ends are told by recv(2) */
+	if (!exchange) {
+		host_connection_closed(connection);
+		return;
+	}
+	connection->entered = true;
+	while (more) {
+		more = head_is_read(connection) ? connection_receive_body(connection, &round)
+						: connection_receive_head(connection);
+		if (connection->exchange != exchange)
+			break;
+		if (head_is_read(connection) && body_left(exchange) == 0) {
+			host_exchange_done(connection, 0, !connection->head.close);
+			break;
+		}
+	}
+	connection->entered = false;
+	if (connection->doomed)
+		connection_destroy(connection);
+}
+
+/* ---- beginning and end -------------------------------------------------------------------- */
+
+int connection_open(struct connection *connection, struct source *source, bool tls)
+{
+	curl_socket_t fd = CURL_SOCKET_BAD;
+	int err;
+
+	if (curl_easy_getinfo(connection->curl.easy, CURLINFO_ACTIVESOCKET, &fd) != CURLE_OK ||
+		fd == CURL_SOCKET_BAD)
+		return -EIO;
+	connection->source = source;
+	connection->tls = tls;
+	connection->timer.expired = connection_timer_expired;
+	connection->fd = (struct loop_fd){.fd = fd, .ready = connection_ready};
+	err = loop_add(source->loop, &connection->fd, EPOLLIN);
+	connection->added = err == 0;
+	return err;
+}
+
+/* The digits of a range, as the request ends: "a-b\r\n\r\n". */
+static size_t write_range(char *at, struct range range)
+{
+	char digits[20];
+	uint64_t numbers[2] = {range.start, range_http_last(range)};
+	char *p = at;
+
+	for (int i = 0; i < 2; i++) {
+		uint64_t value = numbers[i];
+		int len = 0;
+
+		do
+			digits[len++] = (char)('0' + value % 10);
+		while (value /= 10);
+		while (len > 0)
+			*p++ = digits[--len];
+		*p++ = i == 0 ? '-' : '\r';
+	}
+	memcpy(p, "\n\r\n", 3);
+	return (size_t)(p + 3 - at);
+}
+
+void connection_start(struct connection *connection, struct exchange *exchange, uint64_t timeout_ns)
+{
+	const struct http_remote *remote = container_of(exchange->remote, struct http_remote, remote);
+	/* bytes[] is free until the answer comes, and request_len was bounded by pin. */
+	size_t len = remote->request_len;
+	int err;
+
+	assert(!connection->exchange);
+	memcpy(connection->bytes, remote->request, len);
+	len += write_range(connection->bytes + len, exchange->range);
+	connection->exchange = exchange;
+	connection->timeout_ns = timeout_ns;
+	connection->head_len = 0;
+	exchange->status = 0;
+	exchange->submit_ns = connection->active_ns = clock_now_ns();
+	exchange->connection = connection;
+	connection->source->stats.requests++;
+	err = connection_send(connection, connection->bytes, len);
+	/* A send that failed is seen as an end by the reader, which reports it outside of this call. */
+	if (err < 0)
+		shutdown(connection->fd.fd, SHUT_RDWR);
+	loop_timer_set(connection->source->loop, &connection->timer, connection->active_ns + timeout_ns);
+}
+
+void connection_destroy(struct connection *connection)
+{
+	if (!connection)
+		return;
+	if (connection->entered) {
+		/* The exchange ended or was cancelled from inside its own callback. */
+		connection->doomed = true;
+		connection->exchange = NULL;
+		return;
+	}
+	if (connection->source)
+		loop_timer_cancel(connection->source->loop, &connection->timer);
+	if (connection->added)
+		loop_remove(connection->source->loop, &connection->fd);
+	client_finish(&connection->curl);
+	free(connection);
+}

@@ -1,0 +1,59 @@
+/*
+ * connection.h - one kept-alive connection that libcurl made, and the ranged exchange on it.
+ *
+ * The hot path of DESIGN's section 3: a prepared request whose range alone changes is sent with
+ * one send; the answer's head is read and checked (http_head.h) before its first body byte counts;
+ * the body is received straight to where exchange->ops->buffer() says. One exchange at a time. All
+ * on the loop's thread. pool.c decides which connection serves which exchange.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "client.h"
+#include "http_head.h"
+#include "list.h"
+#include "loop.h"
+#include "source.h"
+
+struct host;
+
+/* A remote as the HTTP source keeps it. */
+struct http_remote {
+	struct remote remote;
+	struct host *host;
+	char *request; /* up to and including "Range: bytes=" */
+	size_t request_len;
+};
+
+struct connection {
+	struct loop_fd fd;
+	struct list node; /* host's idle or busy list */
+	struct host *host;
+	struct source *source;
+	struct client_request curl; /* holds the connection open; TLS goes through it */
+	bool tls;
+	bool added; /* to the loop */
+	bool reused; /* has served an exchange before this one */
+	bool entered; /* connection_ready() is on the stack: */
+	bool doomed;  /* ... so that its end waits for it */
+	struct exchange *exchange; /* NULL: idle */
+	struct loop_timer timer;
+	uint64_t active_ns; /* when something last arrived */
+	uint64_t timeout_ns;
+	struct http_head head;
+	unsigned heads; /* in bytes[], interim ones too */
+	size_t head_len; /* bytes in bytes[]; only until the head is whole */
+	char bytes[HTTP_HEAD_MAX + 1]; /* the head, and the body bytes that came along */
+};
+
+/* A connection that libcurl has just made: watches its socket. -errno of epoll_ctl(2). */
+int connection_open(struct connection *connection, struct source *source, bool tls);
+
+/* Sends the exchange's request. Its end is reported by pool's host_exchange_done(). */
+void connection_start(struct connection *connection, struct exchange *exchange, uint64_t timeout_ns);
+
+/* Closes and frees it; the exchange on it, if any, is forgotten, not reported. */
+void connection_destroy(struct connection *connection);

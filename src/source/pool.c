@@ -1,0 +1,298 @@
+/*
+ * pool.c - hosts, their idle and busy connections, and their queues.
+ *
+ * Runs on the loop. Owns every host and connection. Invariants: an exchange is in exactly one of a
+ * queue (connection NULL) and a connection; a host opens no more connections than exchanges are
+ * queued; open + opening <= connections_max.
+ *
+ * A failed attempt to connect is the end of the exchange that waits longest, urgent ones first:
+ * each has its own budget of attempts (core/transfer.c), the pool has none.
+ */
+#include "pool.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cleanup.h"
+#include "clock.h"
+
+struct pool {
+	struct source *source;
+	struct client *client;
+	struct list hosts;
+	unsigned connections_max;
+	uint64_t timeout_ns;
+};
+
+struct host {
+	struct list node;
+	struct pool *pool;
+	struct list idle; /* most recently used first */
+	struct list busy;
+	struct list opening;
+	struct list urgent; /* exchanges that wait for a connection */
+	struct list queue;  /* ... behind the urgent ones */
+	unsigned connections; /* open and opening */
+	unsigned waiting;     /* exchanges in urgent and queue */
+	unsigned opening_count;
+	bool tls;
+	char *base;
+};
+
+int pool_create(struct source *source, struct client *client, const struct source_options *options,
+	struct pool **ret)
+{
+	struct pool *pool = calloc(1, sizeof *pool);
+
+	if (!pool)
+		return -ENOMEM;
+	pool->source = source;
+	pool->client = client;
+	pool->connections_max =
+		options->connections_max ? options->connections_max : SOURCE_CONNECTIONS;
+	pool->timeout_ns =
+		(options->timeout_ms ? options->timeout_ms : SOURCE_TIMEOUT_MS) * NS_PER_MS;
+	list_init(&pool->hosts);
+	*ret = pool;
+	return 0;
+}
+
+/* ---- connections -------------------------------------------------------------------------- */
+
+/* Unlinks, counts and frees. */
+static void host_close(struct host *host, struct connection *connection)
+{
+	host->connections--;
+	host->pool->source->stats.connections--;
+	list_remove(&connection->node);
+	connection_destroy(connection);
+}
+
+static struct exchange *host_next_exchange(struct host *host)
+{
+	struct list *queue = list_empty(&host->urgent) ? &host->queue : &host->urgent;
+	struct exchange *exchange;
+
+	if (list_empty(queue))
+		return NULL;
+	exchange = list_first(queue, struct exchange, node);
+	list_remove(&exchange->node);
+	host->waiting--;
+	return exchange;
+}
+
+static void host_serve(struct host *host, struct connection *connection, struct exchange *exchange)
+{
+	list_remove(&connection->node);
+	list_append(&host->busy, &connection->node);
+	connection_start(connection, exchange, host->pool->timeout_ns);
+}
+
+/* The connection has nothing to do: the next exchange takes it, or it waits for one. */
+static void host_release(struct host *host, struct connection *connection)
+{
+	struct exchange *exchange = host_next_exchange(host);
+
+	if (exchange) {
+		host_serve(host, connection, exchange);
+		return;
+	}
+	list_remove(&connection->node);
+	list_prepend(&host->idle, &connection->node);
+}
+
+static void host_connect_failed(struct host *host, CURLcode result, const char *words)
+{
+	struct exchange *exchange = host_next_exchange(host);
+	struct curl_errno entry = curl_errno(result);
+
+	if (!exchange)
+		return;
+	exchange->again = entry.again;
+	exchange->at_no_cost = false;
+	snprintf(exchange->error, sizeof exchange->error, "connect: %s: %.160s", host->base,
+		*words ? words : curl_easy_strerror(result));
+	exchange->ops->done(exchange, entry.err);
+}
+
+static void host_reconnect(struct host *host);
+
+static void host_connected(struct client_request *request, CURLcode result)
+{
+	struct connection *connection = container_of(request, struct connection, curl);
+	struct host *host = connection->host;
+	char words[CURL_ERROR_SIZE] = "";
+
+	host->opening_count--;
+	if (result == CURLE_OK && connection_open(connection, host->pool->source, host->tls) < 0)
+		result = CURLE_OUT_OF_MEMORY;
+	if (result == CURLE_OK) {
+		host->pool->source->stats.connections_opened++;
+		host_release(host, connection);
+		return;
+	}
+	memcpy(words, request->error, sizeof words);
+	host_close(host, connection);
+	host_connect_failed(host, result, words);
+	host_reconnect(host);
+}
+
+/* Begins to open one more connection, if one may be and somebody needs it. */
+static int host_connect(struct host *host)
+{
+	struct connection *connection;
+	int err;
+
+	if (host->connections == host->pool->connections_max || host->opening_count >= host->waiting)
+		return 0;
+	/* Not calloc: bytes[] needs no zeros. */
+	connection = malloc(sizeof *connection);
+	if (!connection)
+		return -ENOMEM;
+	memset(connection, 0, offsetof(struct connection, bytes));
+	connection->host = host;
+	connection->curl.done = host_connected;
+	err = client_easy(host->pool->client, host->base, &connection->curl);
+	if (err == 0) {
+		curl_easy_setopt(connection->curl.easy, CURLOPT_CONNECT_ONLY, 1L);
+		/* Through a proxy by CONNECT: what is sent on it must reach the server as it is. */
+		curl_easy_setopt(connection->curl.easy, CURLOPT_HTTPPROXYTUNNEL, 1L);
+		err = client_start(host->pool->client, &connection->curl);
+	}
+	if (err < 0) {
+		client_finish(&connection->curl);
+		free(connection);
+		return err;
+	}
+	list_append(&host->opening, &connection->node);
+	host->connections++;
+	host->opening_count++;
+	host->pool->source->stats.connections++;
+	return 0;
+}
+
+/*
+ * After a connection has gone: another for those that wait. Without the memory for one, those that
+ * exist will serve the queue; when there is none, the queue must not wait for ever.
+ */
+static void host_reconnect(struct host *host)
+{
+	int err = host_connect(host);
+
+	while (err < 0 && host->connections == 0 && host->waiting > 0)
+		host_connect_failed(host, CURLE_OUT_OF_MEMORY, "");
+}
+
+/* ---- exchanges ---------------------------------------------------------------------------- */
+
+int host_submit(struct host *host, struct exchange *exchange)
+{
+	int err;
+
+	exchange->received_bytes = 0;
+	exchange->status = 0;
+	exchange->again = false;
+	exchange->at_no_cost = false;
+	exchange->retry_after_ms = 0;
+	exchange->connection = NULL;
+	if (!list_empty(&host->idle)) {
+		host_serve(host, list_first(&host->idle, struct connection, node), exchange);
+		return 0;
+	}
+	list_append(exchange->urgent ? &host->urgent : &host->queue, &exchange->node);
+	host->waiting++;
+	err = host_connect(host);
+	if (err == 0 || host->connections > 0)
+		return 0;
+	list_remove(&exchange->node);
+	host->waiting--;
+	return err;
+}
+
+void host_cancel(struct host *host, struct exchange *exchange)
+{
+	if (exchange->connection) {
+		host_close(host, exchange->connection);
+		exchange->connection = NULL;
+		host_reconnect(host);
+		return;
+	}
+	list_remove(&exchange->node);
+	host->waiting--;
+}
+
+void host_exchange_done(struct connection *connection, int err, bool reusable)
+{
+	struct exchange *exchange = connection->exchange;
+	struct host *host = connection->host;
+
+	connection->exchange = NULL;
+	connection->reused = true;
+	exchange->connection = NULL;
+	loop_timer_cancel(host->pool->source->loop, &connection->timer);
+	if (err == 0 && reusable)
+		host_release(host, connection);
+	else
+		host_close(host, connection);
+	exchange->ops->done(exchange, err);
+	host_reconnect(host);
+}
+
+void host_connection_closed(struct connection *connection)
+{
+	host_close(connection->host, connection);
+}
+
+/* ---- hosts -------------------------------------------------------------------------------- */
+
+int pool_host(struct pool *pool, const char *base, struct host **ret)
+{
+	struct host *host;
+
+	list_for_each(node, &pool->hosts) {
+		host = list_entry(node, struct host, node);
+		if (strcmp(host->base, base) == 0) {
+			*ret = host;
+			return 0;
+		}
+	}
+	host = calloc(1, sizeof *host);
+	if (!host || !(host->base = strdup(base))) {
+		free(host);
+		return -ENOMEM;
+	}
+	host->pool = pool;
+	host->tls = strncmp(base, "https:", 6) == 0;
+	list_init(&host->idle);
+	list_init(&host->busy);
+	list_init(&host->opening);
+	list_init(&host->urgent);
+	list_init(&host->queue);
+	list_append(&pool->hosts, &host->node);
+	*ret = host;
+	return 0;
+}
+
+static void host_destroy(struct host *host)
+{
+	assert(host->waiting == 0 && list_empty(&host->busy));
+	list_for_each_safe(node, &host->idle)
+		host_close(host, list_entry(node, struct connection, node));
+	list_for_each_safe(node, &host->opening)
+		host_close(host, list_entry(node, struct connection, node));
+	list_remove(&host->node);
+	free(host->base);
+	free(host);
+}
+
+void pool_destroy(struct pool *pool)
+{
+	if (!pool)
+		return;
+	list_for_each_safe(node, &pool->hosts)
+		host_destroy(list_entry(node, struct host, node));
+	free(pool);
+}

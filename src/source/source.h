@@ -1,0 +1,147 @@
+/*
+ * source.h - where bytes and names come from.
+ *
+ * A source answers three questions, all without blocking, on the loop that it was made for: what is
+ * this object now (probe), what is in this directory (list), and which bytes are in this range of
+ * this version of the object (get). The caller embeds the request's struct, fills in its first
+ * part, and keeps it alive until done() is called or the request is cancelled; exactly one of the
+ * two ends it. done() is never called from inside the call that started the request, and may
+ * destroy the request.
+ *
+ * All on the loop's thread. Errors are -errno; `error` has the words: "operation: url: reason".
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <time.h>
+
+#include "list.h"
+#include "range.h"
+
+struct loop;
+struct index_entry;
+
+#define VALIDATOR_MAX 255  /* longest ETag or date that is kept; longer: as if there were none */
+#define SOURCE_ERROR_MAX 240
+#define PROBE_BYTES 16384  /* that a probe asks for, so that the first page comes with the answer */
+#define SOURCE_TIMEOUT_MS 30000
+#define SOURCE_CONNECTIONS 32
+#define EXCHANGE_BYTES_MAX (UINT64_C(8) << 20) /* longest range of one get */
+
+/* Which version of an object: what must be the same in every answer. */
+struct version {
+	uint64_t size;
+	int64_t mtime_s;                    /* from Last-Modified; -1: unknown */
+	char etag[VALIDATOR_MAX + 1];       /* as sent, with quotes and W/; "" if none */
+	char modified[VALIDATOR_MAX + 1];   /* the Last-Modified header as sent; "" if none */
+};
+
+/* The strong ETag, else the date, else "". */
+const char *version_validator(const struct version *version);
+
+/* One version of one remote object, ready for get. Made by source->ops->pin. */
+struct remote {
+	struct source *source;
+	char *url; /* after redirects */
+	struct version version;
+};
+
+struct probe {
+	const char *url; /* must live until the end */
+	bool head_only;  /* only the version is wanted: bytes are not asked for */
+	void (*done)(struct probe *self, int err);
+	/* the answer, valid inside done() */
+	struct version version;
+	const char *effective_url; /* after redirects */
+	const void *bytes;         /* the object's first bytes, as many as came along: */
+	size_t bytes_len;          /* all of it, or a multiple of 4096; often 0 */
+	unsigned status;           /* HTTP's, or 0 */
+	char error[SOURCE_ERROR_MAX];
+	void *state; /* the source's own */
+};
+
+struct listing {
+	const char *url; /* of the directory, with its trailing slash; must live until the end */
+	/* Called for each entry, before done(0). Not 0: that is done()'s err. */
+	int (*entry)(struct listing *self, const struct index_entry *entry);
+	void (*done)(struct listing *self, int err);
+	unsigned status;
+	char error[SOURCE_ERROR_MAX];
+	void *state;
+};
+
+struct exchange;
+
+struct exchange_ops {
+	/*
+	 * Where the next body bytes shall be received, *len bytes at the most, at least 1. They may
+	 * come from elsewhere all the same: see received(). The memory must stay valid until then.
+	 */
+	void *(*buffer)(struct exchange *self, size_t *len);
+	/* The next len bytes of the body are at data: buffer()'s result, or memory that is only valid
+	 * inside this call. All checks of the answer's head were passed before the first one. */
+	void (*received)(struct exchange *self, const void *data, size_t len);
+	/*
+	 * The end. 0: all bytes were received. Else what follows `received_bytes` is missing, and
+	 * exchange->again says if another attempt may do better.
+	 */
+	void (*done)(struct exchange *self, int err);
+};
+
+/* One ranged GET. */
+struct exchange {
+	const struct remote *remote;
+	struct range range; /* not empty, inside the object, EXCHANGE_BYTES_MAX long at the most */
+	const struct exchange_ops *ops;
+	bool urgent; /* somebody waits for its first page: before others in the queue */
+	/* the answer */
+	uint64_t received_bytes;
+	uint64_t submit_ns;      /* when the request was sent: clock_now_ns() */
+	uint64_t first_byte_ns;  /* when the head had arrived */
+	bool again;              /* with done(err < 0): a passing fault */
+	bool at_no_cost;         /* ... and not the server's answer: a kept-alive connection had closed */
+	uint64_t retry_after_ms; /* ... the server asked for this pause; 0: it did not */
+	unsigned status;
+	char error[SOURCE_ERROR_MAX];
+	/* the source's own */
+	struct list node;
+	void *connection;
+};
+
+struct source_stats {
+	uint64_t requests;           /* gets sent */
+	uint64_t bytes;              /* body bytes of gets */
+	uint64_t connections_opened;
+	uint64_t connections;        /* gauge, without libcurl's own for probes and listings */
+};
+
+struct source {
+	const struct source_ops *ops;
+	struct loop *loop;
+	struct source_stats stats;
+};
+
+struct source_options {
+	unsigned connections_max; /* to one server; 0: SOURCE_CONNECTIONS */
+	unsigned timeout_ms;      /* to connect, for an answer's head, between bytes; 0: SOURCE_TIMEOUT_MS */
+};
+
+struct source_ops {
+	void (*destroy)(struct source *source);
+	/* Each of the three: 0, or -errno and done() is not called. */
+	int (*probe)(struct source *source, struct probe *probe);
+	int (*list)(struct source *source, struct listing *listing);
+	int (*get)(struct source *source, struct exchange *exchange);
+	void (*probe_cancel)(struct source *source, struct probe *probe);
+	void (*list_cancel)(struct source *source, struct listing *listing);
+	void (*get_cancel)(struct source *source, struct exchange *exchange);
+	/* Copies url and version. -ENOMEM, -EINVAL. */
+	int (*pin)(struct source *source, const char *url, const struct version *version,
+		struct remote **ret);
+	/* No exchange may use it any more. NULL is fine. */
+	void (*unpin)(struct source *source, struct remote *remote);
+};
+
+/* The source for http:// and https:// URLs. The loop must outlive it. */
+int http_source_create(struct loop *loop, const struct source_options *options, struct source **ret);

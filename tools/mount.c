@@ -1,0 +1,294 @@
+/*
+ * mount.c - `pagein mount` and `pagein umount`.
+ *
+ * Mounting. The parent forks and waits; the child leaves the terminal's session, and only then
+ * makes the loop, checks the source, mounts and serves: no thread and no libcurl before the fork.
+ * Through a pipe the child tells how it went: one NUL byte when the kernel's INIT has been answered
+ * and the mount serves, else the one line that says why not. So the parent's exit status is the
+ * truth, and the next line of a script finds the files. Rejected: fuse_daemonize(), which exits 0
+ * whatever comes.
+ *
+ * SIGTERM, SIGINT and SIGHUP are read from a descriptor of the loop and unmount; before there is a
+ * mount they just end the process. A child whose parent was killed meanwhile unmounts again, since
+ * nobody was told of the mount.
+ *
+ * Unmounting is umount(2) for who may, else fusermount3; only ever of a mount of ours.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/signalfd.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "cleanup.h"
+#include "clock.h"
+#include "commands.h"
+#include "core.h"
+#include "fs.h"
+#include "log.h"
+#include "loop.h"
+#include "mounts.h"
+#include "options.h"
+
+extern char **environ;
+
+struct mount {
+	const struct options *options;
+	struct loop *loop;
+	struct core *core;
+	struct fs *fs;
+	struct loop_fd signals;
+	int report; /* the pipe to the parent; -1: in the foreground, or all was told */
+	char error[FS_ERROR_MAX];
+};
+
+static int __attribute__((format(printf, 1, 2))) complain(const char *format, ...)
+{
+	va_list arguments;
+
+	fputs("pagein: ", stderr);
+	va_start(arguments, format);
+	vfprintf(stderr, format, arguments);
+	va_end(arguments);
+	fputc('\n', stderr);
+	return EXIT_FAILURE;
+}
+
+/* ---- the process that serves -------------------------------------------------------------- */
+
+/* Not from <syslog.h>: its macros have the names of log.h's levels, and other values. */
+extern void syslog(int priority, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+static void log_to_syslog(enum log_level level, const char *line, void *context)
+{
+	static const int severities[] = {
+		/* RFC 5424, section 6.2.1 */
+		[LOG_DEBUG] = 7,
+		[LOG_INFO] = 6,
+		[LOG_WARNING] = 4,
+		[LOG_ERROR] = 3,
+	};
+
+	(void)context;
+	syslog(severities[level], "%s", line);
+}
+
+static void mount_signalled(struct loop_fd *signals, uint32_t events)
+{
+	struct mount *mount = container_of(signals, struct mount, signals);
+	struct signalfd_siginfo info;
+
+	(void)events;
+	if (read(signals->fd, &info, sizeof info) != sizeof info)
+		return;
+	if (!mount->fs)
+		_exit(128 + (int)info.ssi_signo); /* the source is still being checked */
+	log_info("mount: signal %u: unmounting", info.ssi_signo);
+	fs_unmount(mount->fs);
+}
+
+static int mount_catch_signals(struct mount *mount)
+{
+	sigset_t set;
+
+	signal(SIGPIPE, SIG_IGN);
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGHUP);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	mount->signals.fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	mount->signals.ready = mount_signalled;
+	if (mount->signals.fd < 0)
+		return -errno;
+	return loop_add(mount->loop, &mount->signals, EPOLLIN);
+}
+
+/* The terminal belongs to others from here on. */
+static void leave_terminal(void)
+{
+	cleanup_fd int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+
+	log_set_handler(log_to_syslog, NULL);
+	if (chdir("/") < 0)
+		log_warning("mount: /: %s", strerror(errno));
+	for (int fd = STDIN_FILENO; null >= 0 && fd <= STDERR_FILENO; fd++)
+		dup2(null, fd);
+}
+
+static void mount_serves(void *context)
+{
+	struct mount *mount = context;
+	bool told;
+
+	log_info("mount: %s: serves", mount->options->operands[1]);
+	if (mount->report < 0)
+		return;
+	told = write(mount->report, "", 1) == 1;
+	close_fd(&mount->report);
+	mount->report = -1;
+	if (told)
+		leave_terminal();
+	else
+		fs_unmount(mount->fs);
+}
+
+static int mount_prepare(struct mount *mount)
+{
+	const struct options *options = mount->options;
+	struct core_options core_options = {
+		.source.connections_max = (unsigned)options->connections,
+		.memory_max_bytes = options->memory_bytes,
+		.timeout_ms = (unsigned)((options->timeout_ns + NS_PER_MS - 1) / NS_PER_MS),
+	};
+	struct fs_options fs_options = {
+		.source_url = options->operands[0],
+		.mountpoint = options->operands[1],
+		.metadata_ttl_ns = options->metadata_ttl_ns,
+		.allow_other = options->allow_other,
+		.mount_options = options->mount_options,
+		.ready = mount_serves,
+		.context = mount,
+	};
+	int err = loop_create(&mount->loop);
+
+	if (err == 0)
+		err = mount_catch_signals(mount);
+	if (err == 0)
+		err = core_create(mount->loop, &core_options, &mount->core);
+	if (err == 0)
+		err = fs_create(mount->core, &fs_options, &mount->fs, mount->error);
+	if (err < 0 && mount->error[0] == '\0')
+		snprintf(mount->error, sizeof mount->error, "mount: %s", strerror(-err));
+	return err;
+}
+
+/* The whole life of a mount. */
+static int mount_run(const struct options *options, int report)
+{
+	struct mount mount = {.options = options, .signals.fd = -1, .report = report};
+	int err;
+
+	log_set_level((enum log_level)options->log_level);
+	err = mount_prepare(&mount);
+	if (err == 0)
+		err = loop_run(mount.loop);
+	if (err < 0 && mount.error[0] == '\0')
+		snprintf(mount.error, sizeof mount.error, "mount: %s", strerror(-err));
+	fs_destroy(mount.fs);
+	core_destroy(mount.core);
+	loop_destroy(mount.loop);
+	close_fd(&mount.signals.fd);
+	if (err < 0 && mount.report < 0)
+		complain("%s", mount.error);
+	if (err < 0 && mount.report >= 0)
+		dprintf(mount.report, "%s", mount.error);
+	return err < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+}
+
+/* ---- the process that was called ---------------------------------------------------------- */
+
+static int child_died(pid_t child)
+{
+	int status;
+
+	while (waitpid(child, &status, 0) < 0)
+		if (errno != EINTR)
+			return complain("mount: %s", strerror(errno));
+	if (WIFSIGNALED(status))
+		return complain("mount: the server was killed by signal %d", WTERMSIG(status));
+	return complain("mount: the server ended with status %d", WEXITSTATUS(status));
+}
+
+/* Until the child has told how it went, or is gone. */
+static int wait_for_child(pid_t child, int report)
+{
+	char words[FS_ERROR_MAX + 1];
+	size_t length = 0;
+
+	while (length < sizeof words - 1) {
+		ssize_t count = read(report, words + length, sizeof words - 1 - length);
+
+		if (count < 0 && errno == EINTR)
+			continue;
+		if (count <= 0)
+			break;
+		length += (size_t)count;
+		if (words[0] == '\0')
+			return EXIT_SUCCESS;
+	}
+	if (length == 0)
+		return child_died(child);
+	words[length] = '\0';
+	complain("%s", words);
+	waitpid(child, NULL, 0);
+	return EXIT_FAILURE;
+}
+
+int command_mount(const struct options *options)
+{
+	int ends[2];
+	pid_t child;
+
+	if (options->foreground)
+		return mount_run(options, -1);
+	if (pipe2(ends, O_CLOEXEC) < 0)
+		return complain("mount: pipe: %s", strerror(errno));
+	child = fork();
+	if (child < 0)
+		return complain("mount: fork: %s", strerror(errno));
+	if (child == 0) {
+		close(ends[0]);
+		setsid();
+		exit(mount_run(options, ends[1]));
+	}
+	close(ends[1]);
+	return wait_for_child(child, ends[0]);
+}
+
+/* ---- umount ------------------------------------------------------------------------------- */
+
+static int umount_with_helper(const char *path)
+{
+	char *arguments[] = {"fusermount3", "-u", "--", (char *)path, NULL};
+	int status = 0;
+	pid_t child;
+	int err = posix_spawnp(&child, arguments[0], NULL, NULL, arguments, environ);
+
+	if (err != 0)
+		return complain("umount: fusermount3: %s", strerror(err));
+	while (waitpid(child, &status, 0) < 0)
+		if (errno != EINTR)
+			return complain("umount: %s", strerror(errno));
+	/* fusermount3 has said why. */
+	return WIFEXITED(status) && WEXITSTATUS(status) == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
+int command_umount(const struct options *options)
+{
+	const char *directory = options->operands[0];
+	struct mount_point point;
+	int err = mount_point_find(directory, &point);
+
+	if (err < 0)
+		return complain("umount: %s: %s", directory, strerror(-err));
+	if (point.type[0] == '\0')
+		return complain("umount: %s: not mounted", directory);
+	if (strcmp(point.type, MOUNT_TYPE_PAGEIN) != 0)
+		return complain("umount: %s: not a pagein mount, but %s", directory, point.type);
+	if (umount2(point.path, UMOUNT_NOFOLLOW) == 0)
+		return EXIT_SUCCESS;
+	if (errno == EPERM)
+		return umount_with_helper(point.path);
+	if (errno == EBUSY)
+		return complain(
+			"umount: %s: busy: `fuser -vm %s` tells who uses it", directory, directory);
+	return complain("umount: %s: %s", directory, strerror(errno));
+}

@@ -1,0 +1,22 @@
+/*
+ * option_value.h - values as people write them: numbers, sizes, durations and ranges.
+ *
+ * Each function returns NULL and fills *ret, or returns what is wrong with text, which reads on
+ * from
+ * "'TEXT' " ("is not a number"), is constant, and leaves *ret alone. Decimal digits only: no sign,
+ * no blanks, no fraction. Pure; any thread.
+ */
+#pragma once
+
+#include "range.h"
+
+const char *value_uint(const char *text, uint64_t *ret);
+
+/* A number of bytes, or of powers of 1024 with K, M, G or T behind it, in either case. */
+const char *value_size(const char *text, uint64_t *ret_bytes);
+
+/* A number with us, ms or s behind it; 0 needs none. */
+const char *value_duration(const char *text, uint64_t *ret_ns);
+
+/* FIRST-LAST, both included, or FIRST- for all the rest: then end is UINT64_MAX. */
+const char *value_range(const char *text, struct range *ret);

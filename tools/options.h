@@ -1,0 +1,92 @@
+/*
+ * options.h - the command line of `pagein SUBCOMMAND`.
+ *
+ * One table, options_table.c, says what there is: parsing, defaults, limits and --help all come
+ * from it. Secrets are not among it: a command line can be read by every user of the machine.
+ *
+ * For the main thread, before there are others. Errors are one line on stderr and -EINVAL.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "range.h"
+
+enum subcommand {
+	SUBCOMMAND_MOUNT,
+	SUBCOMMAND_UMOUNT,
+	SUBCOMMAND_LS,
+	SUBCOMMAND_STAT,
+	SUBCOMMAND_CAT,
+	SUBCOMMAND_BENCH,
+	SUBCOMMAND_DOCTOR,
+	SUBCOMMAND_COUNT,
+};
+
+enum pattern { PATTERN_RANDOM, PATTERN_SEQUENTIAL, PATTERN_STRIDE, PATTERN_ZIPF, PATTERN_COUNT };
+
+/*
+ * What was asked for. Fields of options which the subcommand does not take have their defaults.
+ * Strings point into argv, or are constant: nothing to free.
+ */
+struct options {
+	char **operands;
+	size_t operand_count; /* as many as the subcommand wants, unless help or version */
+
+	/* all; when help or version is set, what stood behind it was not looked at */
+	bool help;
+	bool version;
+	uint64_t connections; /* at most so many to one host */
+	uint64_t timeout_ns;  /* deadline of a request */
+
+	/* mount */
+	bool foreground;
+	bool allow_other;
+	bool debug; /* sets foreground and log_level, too */
+	uint64_t metadata_ttl_ns;
+	uint64_t memory_bytes;
+	unsigned log_level;     /* enum log_level */
+	char mount_options[64]; /* for mount(2), as "noexec,noatime"; "" if none */
+
+	/* ls */
+	bool long_format;
+
+	/* cat */
+	struct range range; /* end UINT64_MAX: to the end of the object */
+
+	/* bench */
+	const char *engines;   /* names joined by commas, unchecked */
+	unsigned patterns;     /* 1 << enum pattern, several */
+	uint64_t access_bytes; /* of one access */
+	uint64_t count;        /* accesses of a run */
+	uint64_t size_bytes;   /* of the generated object */
+	uint64_t threads;
+	uint64_t runs;
+	uint64_t seed;
+	uint64_t delay_ns;   /* before the first byte of each answer of the embedded origin */
+	uint64_t rate_bytes; /* a second, on each connection of the embedded origin; 0: no limit */
+	bool pin;            /* threads to CPUs */
+	const char *json;    /* file to write, or NULL */
+	const char *path;    /* file which the engines named path-* read, or NULL */
+};
+
+/* -EINVAL without a message: there is none of this name. */
+int subcommand_find(const char *name, enum subcommand *ret);
+
+const char *subcommand_name(enum subcommand subcommand);
+
+/*
+ * argv[0] is skipped: it is the subcommand's own name, or that of mount.pagein. Options and
+ * operands come in any order; what follows "--" is operands; the last of several wins. argv is
+ * rearranged, operands first, and the arguments of -o are cut in place, as getsubopt(3) does.
+ */
+int options_parse(enum subcommand subcommand, int argc, char **argv, struct options *ret);
+
+/* How to call it, every option with its default. */
+void options_help(enum subcommand subcommand, FILE *to);
+
+/* The subcommands, one line each. */
+void options_overview(FILE *to);

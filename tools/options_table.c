@@ -1,0 +1,277 @@
+/*
+ * options_table.c - every option there is, every subcommand, and the help made from them.
+ *
+ * A new option is a field in struct options and a row here. The tables are constant; printing is
+ * for the main thread, as stdio is.
+ */
+#include <assert.h>
+#include <errno.h>
+#include <string.h>
+
+#include "log.h"
+#include "options_table.h"
+
+#define HELP_COLUMN 31
+#define HELP_WIDTH 80
+
+/* A row whose type is not its field's does not compile. */
+#define TYPE_CHECK(a, b) (sizeof(char[__builtin_types_compatible_p(a, b) ? 1 : -1]) - 1)
+#define FIELD(c_type, member)                       \
+	.field = offsetof(struct options, member) + \
+		 TYPE_CHECK(c_type, __typeof__(((struct options *)0)->member))
+
+#define FLAG(member) .type = OPTION_FLAG, FIELD(bool, member)
+#define STRING(member) .type = OPTION_STRING, FIELD(const char *, member)
+#define UINT(member) .type = OPTION_UINT, FIELD(uint64_t, member)
+#define SIZE(member) .type = OPTION_SIZE, FIELD(uint64_t, member)
+#define DURATION(member) .type = OPTION_DURATION, FIELD(uint64_t, member)
+#define CHOICE(member, names) .type = OPTION_CHOICE, FIELD(unsigned, member), .choices = names
+#define CHOICES(member, names) .type = OPTION_CHOICES, FIELD(unsigned, member), .choices = names
+#define RANGE(member) .type = OPTION_RANGE, FIELD(struct range, member)
+
+#define ALL ((1u << SUBCOMMAND_COUNT) - 1)
+#define MOUNT (1u << SUBCOMMAND_MOUNT)
+#define LS (1u << SUBCOMMAND_LS)
+#define CAT (1u << SUBCOMMAND_CAT)
+#define BENCH (1u << SUBCOMMAND_BENCH)
+
+#define HOUR_NS (UINT64_C(3600) * 1000000000)
+
+static const char *const log_levels[] = {[LOG_DEBUG] = "debug",
+	[LOG_INFO] = "info",
+	[LOG_WARNING] = "warning",
+	[LOG_ERROR] = "error",
+	NULL};
+
+static const char *const patterns[] = {[PATTERN_RANDOM] = "random",
+	[PATTERN_SEQUENTIAL] = "sequential",
+	[PATTERN_STRIDE] = "stride",
+	[PATTERN_ZIPF] = "zipf",
+	NULL};
+
+/* clang-format off */
+const struct option_row option_rows[] = {
+	{"foreground", 'f', FLAG(foreground),
+		.subcommands = MOUNT,
+		.help = "stay in the foreground"},
+	{"allow-other", 0, FLAG(allow_other),
+		.subcommands = MOUNT, .in_o = true,
+		.help = "let other users in, as the permissions say"},
+	{"metadata-ttl", 0, DURATION(metadata_ttl_ns),
+		.value = "1s", .argument = "DURATION",
+		.subcommands = MOUNT, .in_o = true, .max = UINT64_MAX,
+		.help = "how long names and attributes are believed"},
+	{"memory", 0, SIZE(memory_bytes),
+		.value = "64M", .argument = "SIZE",
+		.subcommands = MOUNT, .in_o = true, .min = 1 << 20, .max = INT64_MAX,
+		.help = "memory for blocks of objects"},
+	{"log-level", 0, CHOICE(log_level, log_levels),
+		.value = "warning", .argument = "LEVEL",
+		.subcommands = MOUNT, .in_o = true,
+		.help = "what to log"},
+	{"debug", 0, FLAG(debug),
+		.subcommands = MOUNT, .in_o = true,
+		.help = "the same as --foreground --log-level=debug"},
+
+	{"long", 'l', FLAG(long_format),
+		.subcommands = LS,
+		.help = "sizes and times, too"},
+
+	{"range", 0, RANGE(range),
+		.value = "0-", .argument = "FIRST-LAST",
+		.subcommands = CAT,
+		.help = "only these bytes, both included; FIRST- for all the rest"},
+
+	{"engine", 0, STRING(engines),
+		.value = "floor,uffd,fuse-read,fuse-mmap", .argument = "NAME,...",
+		.subcommands = BENCH,
+		.help = "what to measure"},
+	{"pattern", 0, CHOICES(patterns, patterns),
+		.value = "random,sequential", .argument = "NAME,...",
+		.subcommands = BENCH,
+		.help = "order of the accesses"},
+	{"access-bytes", 0, SIZE(access_bytes),
+		.value = "4096", .argument = "SIZE",
+		.subcommands = BENCH, .min = 1, .max = INT64_MAX,
+		.help = "bytes of an access"},
+	{"count", 0, UINT(count),
+		.value = "2000", .argument = "N",
+		.subcommands = BENCH, .min = 1, .max = UINT64_MAX,
+		.help = "accesses of a run"},
+	{"size", 0, SIZE(size_bytes),
+		.value = "256M", .argument = "SIZE",
+		.subcommands = BENCH, .min = 1, .max = INT64_MAX,
+		.help = "size of the generated object"},
+	{"threads", 0, UINT(threads),
+		.value = "1", .argument = "N",
+		.subcommands = BENCH, .min = 1, .max = 1024,
+		.help = "threads which access at the same time"},
+	{"runs", 0, UINT(runs),
+		.value = "5", .argument = "N",
+		.subcommands = BENCH, .min = 1, .max = 1000000,
+		.help = "runs of each engine and pattern"},
+	{"seed", 0, UINT(seed),
+		.value = "1", .argument = "N",
+		.subcommands = BENCH, .max = UINT64_MAX,
+		.help = "of the data and of the random patterns"},
+	{"delay", 0, DURATION(delay_ns),
+		.value = "0", .argument = "DURATION",
+		.subcommands = BENCH, .max = HOUR_NS,
+		.help = "of the embedded server, before the first byte of an answer"},
+	{"rate", 0, SIZE(rate_bytes),
+		.value = "0", .argument = "SIZE",
+		.subcommands = BENCH, .max = INT64_MAX,
+		.help = "of the embedded server, a second and connection; 0: no limit"},
+	{"pin", 0, FLAG(pin),
+		.subcommands = BENCH,
+		.help = "pin threads to CPUs"},
+	{"path", 0, STRING(path),
+		.argument = "FILE",
+		.subcommands = BENCH,
+		.help = "the file which the engines path-read and path-mmap read"},
+	{"json", 0, STRING(json),
+		.argument = "FILE",
+		.subcommands = BENCH,
+		.help = "write the results to FILE, too"},
+
+	{"connections", 0, UINT(connections),
+		.value = "32", .argument = "N",
+		.subcommands = ALL, .in_o = true, .min = 1, .max = 1024,
+		.help = "connections to one host at most"},
+	{"timeout", 0, DURATION(timeout_ns),
+		.value = "30s", .argument = "DURATION",
+		.subcommands = ALL, .in_o = true, .min = 1000000, .max = HOUR_NS,
+		.help = "deadline of a request"},
+	{"help", 'h', FLAG(help),
+		.subcommands = ALL,
+		.help = "print this and exit"},
+	{"version", 'V', FLAG(version),
+		.subcommands = ALL,
+		.help = "print the version and exit"},
+};
+/* clang-format on */
+
+const size_t option_row_count = sizeof(option_rows) / sizeof(option_rows[0]);
+
+const struct subcommand_row subcommand_rows[SUBCOMMAND_COUNT] = {
+	[SUBCOMMAND_MOUNT] = {"mount", "SOURCE DIR", 2, 2, "mount SOURCE on DIR, read-only"},
+	[SUBCOMMAND_UMOUNT] = {"umount", "DIR", 1, 1, "unmount DIR"},
+	[SUBCOMMAND_LS] = {"ls", "SOURCE", 1, 1, "list the names in SOURCE"},
+	[SUBCOMMAND_STAT] = {"stat", "SOURCE", 1, 1, "print what is known of SOURCE"},
+	[SUBCOMMAND_CAT] = {"cat", "SOURCE", 1, 1, "write the bytes of SOURCE to standard output"},
+	[SUBCOMMAND_BENCH] = {"bench", "[SOURCE]", 0, 1,
+		"measure the time from fault to fill; without SOURCE, of an embedded server"},
+	[SUBCOMMAND_DOCTOR] = {"doctor", "", 0, 0,
+		"tell what this kernel, user and container allow"},
+};
+
+int subcommand_find(const char *name, enum subcommand *ret)
+{
+	for (unsigned i = 0; i < SUBCOMMAND_COUNT; i++) {
+		if (!strcmp(subcommand_rows[i].name, name)) {
+			*ret = (enum subcommand)i;
+			return 0;
+		}
+	}
+	return -EINVAL;
+}
+
+const char *subcommand_name(enum subcommand subcommand)
+{
+	return subcommand_rows[subcommand].name;
+}
+
+char *option_choices(const struct option_row *row, char to[OPTION_CHOICES_ROOM])
+{
+	size_t used = 0;
+
+	for (const char *const *name = row->choices; *name; name++) {
+		used += (size_t)snprintf(
+			to + used, OPTION_CHOICES_ROOM - used, "%s%s", used ? ", " : "", *name);
+		assert(used < OPTION_CHOICES_ROOM);
+	}
+	return to;
+}
+
+/* Goes on at this column of a line, and breaks between words. */
+static void words_print(FILE *to, const char *text, size_t column)
+{
+	while (*text) {
+		size_t length = strcspn(text, " ");
+
+		if (column + 1 + length > HELP_WIDTH) {
+			fprintf(to, "\n%*s", HELP_COLUMN - 1, "");
+			column = HELP_COLUMN - 1;
+		}
+		fprintf(to, " %.*s", (int)length, text);
+		column += 1 + length;
+		text += length + (text[length] == ' ');
+	}
+	fputc('\n', to);
+}
+
+static void row_print(FILE *to, const char *left, const char *text)
+{
+	size_t column = (size_t)fprintf(to, "%-*s", HELP_COLUMN - 1, left);
+
+	if (column >= HELP_COLUMN) {
+		fprintf(to, "\n%*s", HELP_COLUMN - 1, "");
+		column = HELP_COLUMN - 1;
+	}
+	words_print(to, text, column);
+}
+
+static void option_print(FILE *to, const struct option_row *row)
+{
+	char names[OPTION_CHOICES_ROOM], left[64], text[320];
+	char letter[] = {' ', ' ', row->letter ? '-' : ' ', row->letter ? row->letter : ' ',
+		row->letter ? ',' : ' ', ' ', 0};
+
+	snprintf(left, sizeof(left), "%s--%s%s%s", letter, row->name, row->argument ? "=" : "",
+		row->argument ? row->argument : "");
+	snprintf(text, sizeof(text), "%s%s%s%s%s%s", row->help, row->choices ? ": " : "",
+		row->choices ? option_choices(row, names) : "", row->value ? " (default " : "",
+		row->value ? row->value : "", row->value ? ")" : "");
+	row_print(to, left, text);
+}
+
+static void mount_style_print(FILE *to)
+{
+	char text[320] = "the same as options, as in fstab, beside those of every mount:";
+
+	for (size_t i = 0; i < option_row_count; i++) {
+		if (!option_rows[i].in_o)
+			continue;
+		strcat(text, " ");
+		strcat(text, option_rows[i].name);
+	}
+	row_print(to, "  -o NAME[=VALUE],...", text);
+}
+
+void options_help(enum subcommand subcommand, FILE *to)
+{
+	const struct subcommand_row *row = &subcommand_rows[subcommand];
+
+	fprintf(to, "Usage: pagein %s [OPTION]...%s%s\n\n", row->name, *row->operands ? " " : "",
+		row->operands);
+	fprintf(to, "%c%s.\n\nOptions:\n", row->help[0] - 'a' + 'A', row->help + 1);
+	for (size_t i = 0; i < option_row_count; i++)
+		if (option_taken(&option_rows[i], subcommand))
+			option_print(to, &option_rows[i]);
+	if (subcommand == SUBCOMMAND_MOUNT)
+		mount_style_print(to);
+	fprintf(to, "\nA SIZE may have K, M, G or T behind it, a DURATION has us, ms or s.\n");
+}
+
+void options_overview(FILE *to)
+{
+	fprintf(to, "Usage: pagein SUBCOMMAND [OPTION]... [OPERAND]...\n\nSubcommands:\n");
+	for (size_t i = 0; i < SUBCOMMAND_COUNT; i++) {
+		char left[64];
+
+		snprintf(left, sizeof(left), "  %s %s", subcommand_rows[i].name,
+			subcommand_rows[i].operands);
+		row_print(to, left, subcommand_rows[i].help);
+	}
+	fprintf(to, "\nEach has a --help of its own.\n");
+}
