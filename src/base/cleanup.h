@@ -12,12 +12,12 @@
 
 #define cleanup(function) __attribute__((cleanup(function)))
 
-#define steal_pointer(address) \
-	({ \
-		__auto_type steal_address_ = (address); \
+#define steal_pointer(address)                              \
+	({                                                  \
+		__auto_type steal_address_ = (address);     \
 		__auto_type steal_value_ = *steal_address_; \
-		*steal_address_ = NULL; \
-		steal_value_; \
+		*steal_address_ = NULL;                     \
+		steal_value_;                               \
 	})
 
 static inline int steal_fd(int *fd)

@@ -50,6 +50,6 @@ static inline void list_remove(struct list *node)
 /* The body must not remove any node but, with the safe form, the current one. */
 #define list_for_each(node, head) \
 	for (struct list *node = (head)->next; node != (head); node = node->next)
-#define list_for_each_safe(node, head) \
+#define list_for_each_safe(node, head)                                                     \
 	for (struct list *node = (head)->next, *node##_next_ = node->next; node != (head); \
 		node = node##_next_, node##_next_ = node->next)

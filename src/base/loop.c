@@ -25,8 +25,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "clock.h"
 #include "cleanup.h"
+#include "clock.h"
 
 #define BATCH_MAX 64
 
@@ -38,7 +38,7 @@ struct loop {
 	bool has_thread;
 	pthread_t joinable;
 	_Atomic pthread_t thread; /* who runs it; set by itself */
-	pthread_mutex_t lock; /* guards posted; the innermost lock */
+	pthread_mutex_t lock;     /* guards posted; the innermost lock */
 	struct list posted;
 	atomic_bool stop;
 

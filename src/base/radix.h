@@ -24,7 +24,8 @@ void radix_finish(struct radix *radix);
 /* The value at index, NULL if none (also past the end). At most `height` loads. */
 void *radix_get(const struct radix *radix, uint64_t index);
 
-/* Where the value at index (< slots) is kept, made if need be; NULL: out of memory. Stays valid until radix_finish(). */
+/* Where the value at index (< slots) is kept, made if need be; NULL: out of memory. Stays valid
+ * until radix_finish(). */
 void **radix_slot(struct radix *radix, uint64_t index);
 
 /* The first value at *index or after; sets *index to its place. NULL: there is none. */

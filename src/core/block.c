@@ -31,7 +31,7 @@ void block_pool_init(struct block_pool *pool, uint64_t memory_max_bytes)
 void block_pool_finish(struct block_pool *pool)
 {
 	assert(pool->blocks == 0 && pool->buffer_bytes == 0);
-	list_for_each_safe(node, &pool->free_blocks)
+	list_for_each_safe (node, &pool->free_blocks)
 		free(list_entry(node, struct block, node));
 	while (pool->free_buffers) {
 		void *buffer = pool->free_buffers;
@@ -70,7 +70,7 @@ void block_destroy(struct block_pool *pool, struct block *block)
 /* The oldest block that nobody needs; true if there was one. */
 static bool block_evict_one(struct block_pool *pool)
 {
-	list_for_each(node, &pool->with_data) {
+	list_for_each (node, &pool->with_data) {
 		struct block *block = list_entry(node, struct block, node);
 		struct range range = {block->index * BLOCK_BYTES, (block->index + 1) * BLOCK_BYTES};
 
@@ -126,5 +126,6 @@ void block_drop_data(struct block_pool *pool, struct block *block)
 uint64_t block_pool_room(const struct block_pool *pool)
 {
 	return pool->buffer_bytes < pool->memory_max_bytes
-		? pool->memory_max_bytes - pool->buffer_bytes : 0;
+		       ? pool->memory_max_bytes - pool->buffer_bytes
+		       : 0;
 }

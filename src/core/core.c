@@ -38,8 +38,8 @@ int core_create(struct loop *loop, const struct core_options *options, struct co
 	core->attempts_max = use.attempts_max ? use.attempts_max : ATTEMPTS_DEFAULT;
 	core->timeout_ns = timeout_ms * NS_PER_MS;
 	list_init(&core->free_transfers);
-	block_pool_init(&core->blocks,
-		use.memory_max_bytes ? use.memory_max_bytes : MEMORY_DEFAULT_BYTES);
+	block_pool_init(
+		&core->blocks, use.memory_max_bytes ? use.memory_max_bytes : MEMORY_DEFAULT_BYTES);
 	core_seed_random(core);
 	if (use.source.timeout_ms == 0)
 		use.source.timeout_ms = (timeout_ms + TRIES_IN_TIME - 1) / TRIES_IN_TIME;

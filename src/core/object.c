@@ -6,9 +6,9 @@
  *
  * Wants are told in a walk over a plain list: a door has a handful (a map is one, a FUSE read is
  * one), and walking them is cheaper than keeping them sorted. A want that is told may remove any
- * want, drop pages, fetch, and destroy the object, so every walk is registered: object_remove_want()
- * moves a walk on that stands on the node removed, and a destroyed object is freed when its last
- * walk ends.
+ * want, drop pages, fetch, and destroy the object, so every walk is registered:
+ * object_remove_want() moves a walk on that stands on the node removed, and a destroyed object is
+ * freed when its last walk ends.
  *
  * Cost of a fault on an absent page: one radix lookup, one block and one transfer from free lists,
  * one send(2).
@@ -61,7 +61,7 @@ void object_destroy(struct object *object)
 	if (!object)
 		return;
 	assert(list_empty(&object->wants));
-	list_for_each_safe(node, &object->transfers)
+	list_for_each_safe (node, &object->transfers)
 		transfer_cancel(transfer_of(node));
 	for (uint64_t i = 0; (block = radix_next(&object->blocks, &i)); i++) {
 		block->present = 0;
@@ -138,14 +138,14 @@ void object_remove_want(struct object *object, struct want *want)
 	list_remove(&want->node);
 	if (object->keep)
 		return;
-	list_for_each_safe(node, &object->transfers)
+	list_for_each_safe (node, &object->transfers)
 		if (!object_is_wanted(object, transfer_left(transfer_of(node))))
 			transfer_cancel(transfer_of(node));
 }
 
 bool object_is_wanted(struct object *object, struct range range)
 {
-	list_for_each(node, &object->wants)
+	list_for_each (node, &object->wants)
 		if (range_overlaps(list_entry(node, struct want, node)->range, range))
 			return true;
 	return false;
@@ -193,7 +193,8 @@ static bool object_tell_arrived(struct object *object, const struct arrival *arr
 	return walk_end(object, &walk);
 }
 
-static bool object_tell_failed(struct object *object, struct range range, const struct failure *failure)
+static bool object_tell_failed(
+	struct object *object, struct range range, const struct failure *failure)
 {
 	struct object_walk walk;
 	struct want *want;
@@ -260,7 +261,8 @@ static int object_fetch_run(struct object *object, struct range run, uint64_t ur
 	uint64_t end = run.end < object_size(object) ? run.end : object_size(object);
 
 	for (uint64_t at = run.start; at < end; at += EXCHANGE_BYTES_MAX) {
-		struct range part = {at, end - at < EXCHANGE_BYTES_MAX ? end : at + EXCHANGE_BYTES_MAX};
+		struct range part = {
+			at, end - at < EXCHANGE_BYTES_MAX ? end : at + EXCHANGE_BYTES_MAX};
 		int err;
 
 		object_each_block(object, part, block_start);
@@ -277,7 +279,8 @@ static int object_fetch_run(struct object *object, struct range run, uint64_t ur
  * Starts transfers for the absent pages of range, one for each run of them. *ret_present: some are
  * present.
  */
-static int object_fetch_absent(struct object *object, struct range range, uint64_t urgent_end, bool *ret_present)
+static int object_fetch_absent(
+	struct object *object, struct range range, uint64_t urgent_end, bool *ret_present)
 {
 	struct range run = {0, 0};
 	int err = 0;
@@ -325,10 +328,12 @@ static bool object_tell_present(struct object *object, struct range range)
 		first = mask_take_run(&present, &count);
 		start = index * BLOCK_BYTES + first * PAGE_BYTES;
 		at = start + count * PAGE_BYTES;
-		if (!object_tell_arrived(object, &(struct arrival){
-			    .range = {start, at < object_size(object) ? at : object_size(object)},
-			    .bytes = block->data + first * PAGE_BYTES,
-		    }))
+		if (!object_tell_arrived(object,
+			    &(struct arrival){
+				    .range = {start,
+					    at < object_size(object) ? at : object_size(object)},
+				    .bytes = block->data + first * PAGE_BYTES,
+			    }))
 			return false;
 		/* Bytes that came with the probe have been passed on. */
 		if (!object->keep)
@@ -338,7 +343,8 @@ static bool object_tell_present(struct object *object, struct range range)
 }
 
 /* Readahead may fill what the memory limit leaves; what readers wait for is always fetched. */
-static uint64_t object_limit_ahead(const struct object *object, struct range range, uint64_t urgent_end)
+static uint64_t object_limit_ahead(
+	const struct object *object, struct range range, uint64_t urgent_end)
 {
 	uint64_t room = block_pool_room(&object->core->blocks);
 

@@ -37,16 +37,16 @@ struct want;
 
 /* Why pages could not be had. */
 struct failure {
-	int err;         /* -errno */
-	unsigned status; /* HTTP's, or 0 */
+	int err;           /* -errno */
+	unsigned status;   /* HTTP's, or 0 */
 	const char *error; /* words, valid during the call only */
 };
 
 /* What happened to a transfer, for those who measure. */
 struct arrival {
-	struct range range;      /* of the object; starts at a page's start */
-	const void *bytes;       /* range_length() of them, valid during the call only */
-	uint64_t submit_ns;      /* when the request was sent; 0: the bytes were here already */
+	struct range range; /* of the object; starts at a page's start */
+	const void *bytes;  /* range_length() of them, valid during the call only */
+	uint64_t submit_ns; /* when the request was sent; 0: the bytes were here already */
 	uint64_t first_byte_ns;
 	uint64_t arrived_ns; /* when the last of these bytes had come */
 };
@@ -65,8 +65,9 @@ struct want {
 };
 
 /*
- * Makes an object of a remote that the caller pinned; takes the remote over (also on an error). keep: bytes stay in blocks
- * until object_drop() or the memory limit (FUSE); without, they pass through to the wants (maps).
+ * Makes an object of a remote that the caller pinned; takes the remote over (also on an error).
+ * keep: bytes stay in blocks until object_drop() or the memory limit (FUSE); without, they pass
+ * through to the wants (maps).
  */
 int object_create(struct core *core, struct remote *remote, bool keep, struct object **ret);
 
@@ -105,13 +106,15 @@ const struct failure *object_stale(const struct object *object);
 bool object_present(struct object *object, struct range range);
 
 /*
- * The bytes of a present range, as iov entries into the blocks: valid until the loop goes on. Returns
- * their number; iov must have room for object_iov_max(range).
+ * The bytes of a present range, as iov entries into the blocks: valid until the loop goes on.
+ * Returns their number; iov must have room for object_iov_max(range).
  */
 size_t object_iov(struct object *object, struct range range, struct iovec *iov);
 static inline size_t object_iov_max(struct range range)
 {
-	return range_empty(range) ? 0 : (size_t)((range.end - 1) / BLOCK_BYTES - range.start / BLOCK_BYTES + 1);
+	return range_empty(range)
+		       ? 0
+		       : (size_t)((range.end - 1) / BLOCK_BYTES - range.start / BLOCK_BYTES + 1);
 }
 
 /* The whole pages of range have served their purpose: their buffers are for others now. */

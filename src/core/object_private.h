@@ -15,7 +15,7 @@ struct object {
 	struct readahead readahead;
 	uint64_t ahead_bytes; /* asked for by transfers of a keeping object, not yet in buffers */
 	struct object_walk *walks;
-	bool doomed; /* destroyed from inside a walk, which frees it */
+	bool doomed;          /* destroyed from inside a walk, which frees it */
 	struct failure stale; /* err < 0: the object has changed */
 	char stale_error[SOURCE_ERROR_MAX];
 };
@@ -39,7 +39,8 @@ void object_put_block(struct object *object, struct block *block);
  */
 bool object_publish(struct object *object, const struct arrival *arrival);
 
-/* These pages are in flight no longer and will not come; wants are told. false: the object is gone. */
+/* These pages are in flight no longer and will not come; wants are told. false: the object is gone.
+ */
 bool object_give_up(struct object *object, struct range range, const struct failure *failure);
 /* The same without telling: the transfer was cancelled. */
 void object_forget(struct object *object, struct range range);

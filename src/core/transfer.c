@@ -39,11 +39,11 @@ struct transfer {
 	struct object *object;
 	struct range range;
 	uint64_t at;
-	unsigned attempts;    /* that failed by themselves */
-	bool under_way;       /* the source has the exchange */
-	bool entered;         /* publishing: its end waits for that */
+	unsigned attempts; /* that failed by themselves */
+	bool under_way;    /* the source has the exchange */
+	bool entered;      /* publishing: its end waits for that */
 	bool ended;
-	uint64_t progress_ns; /* when it started, or last published */
+	uint64_t progress_ns;    /* when it started, or last published */
 	struct loop_timer timer; /* the next attempt, or the deadline */
 	size_t tail_len;
 	uint8_t tail[PAGE_BYTES];
@@ -108,7 +108,7 @@ void transfer_cancel(struct transfer *transfer)
 
 void transfer_pool_finish(struct core *core)
 {
-	list_for_each_safe(node, &core->free_transfers)
+	list_for_each_safe (node, &core->free_transfers)
 		free(transfer_of(node));
 }
 
@@ -289,7 +289,8 @@ static void transfer_receive_passing(struct transfer *transfer, const uint8_t *d
 }
 
 /* Copies what did not come in place. false: out of memory. */
-static bool transfer_store(struct transfer *transfer, const uint8_t *data, size_t len, uint64_t position)
+static bool transfer_store(
+	struct transfer *transfer, const uint8_t *data, size_t len, uint64_t position)
 {
 	while (len > 0) {
 		size_t room;

@@ -13,7 +13,8 @@ struct transfer;
 /* Starts it; its pages must be marked inflight already. -errno: nothing was started. */
 int transfer_start(struct object *object, struct range range, bool urgent);
 
-/* Ends it at once; its pages are forgotten, no want is told. May be called from inside its publication. */
+/* Ends it at once; its pages are forgotten, no want is told. May be called from inside its
+ * publication. */
 void transfer_cancel(struct transfer *transfer);
 
 /* What is still missing. */

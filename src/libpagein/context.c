@@ -34,7 +34,8 @@ static _Thread_local char last_error[512];
 
 static void forget_in_child(void)
 {
-	/* Their threads and descriptors are the parent's; what they own can't be freed without them. */
+	/* Their threads and descriptors are the parent's; what they own can't be freed without
+	 * them. */
 	list_init(&contexts);
 	pthread_mutex_init(&contexts_lock, NULL);
 }
@@ -81,14 +82,14 @@ static int context_create(const struct pagein_options *options, struct context *
 static bool same_options(const struct pagein_options *a, const struct pagein_options *b)
 {
 	return a->timeout_ms == b->timeout_ms && a->attempts == b->attempts &&
-		a->connections == b->connections;
+	       a->connections == b->connections;
 }
 
 static int context_find(const struct pagein_options *options, struct context **ret)
 {
 	int err;
 
-	list_for_each(node, &contexts) {
+	list_for_each (node, &contexts) {
 		struct context *context = list_entry(node, struct context, node);
 
 		if (same_options(&context->options, options)) {
@@ -202,7 +203,8 @@ static struct context *context_next(struct context *previous)
 
 	pthread_mutex_lock(&contexts_lock);
 	if (previous ? previous->node.next != &contexts : !list_empty(&contexts)) {
-		next = list_entry(previous ? previous->node.next : contexts.next, struct context, node);
+		next = list_entry(
+			previous ? previous->node.next : contexts.next, struct context, node);
 		next->uses++;
 	}
 	pthread_mutex_unlock(&contexts_lock);
@@ -216,7 +218,8 @@ void context_stats(struct pagein_stats *ret)
 	pthread_mutex_lock(&contexts_lock);
 	*ret = retired;
 	pthread_mutex_unlock(&contexts_lock);
-	for (struct context *context = context_next(NULL); context; context = context_next(context)) {
+	for (struct context *context = context_next(NULL); context;
+		context = context_next(context)) {
 		struct stats_call call = {context, ret};
 
 		loop_call(context->loop, context_add_stats, &call);

@@ -118,8 +118,8 @@ bool extents_place(const struct extents *extents, struct range range, struct ran
 
 	for (size_t i = 0; i < extents->count; i++) {
 		const struct extent *extent = &extents->list[i];
-		struct range part = range_intersect(range,
-			(struct range){extent->offset, extent->offset + extent->length});
+		struct range part = range_intersect(
+			range, (struct range){extent->offset, extent->offset + extent->length});
 
 		if (range_empty(part) || (found && part.start >= ret_part->start))
 			continue;

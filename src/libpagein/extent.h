@@ -1,6 +1,6 @@
 /*
- * extent.h - where in memory each part of a map lies. One extent when it is made; munmap(2) of a part
- * cuts, mremap(2) moves, as the kernel's events tell. Pure; not thread-safe.
+ * extent.h - where in memory each part of a map lies. One extent when it is made; munmap(2) of a
+ * part cuts, mremap(2) moves, as the kernel's events tell. Pure; not thread-safe.
  */
 #pragma once
 
@@ -38,8 +38,8 @@ int extents_move(struct extents *extents, uintptr_t from, uintptr_t to, size_t l
 bool extents_find(const struct extents *extents, uintptr_t address, uint64_t *ret_offset);
 
 /*
- * The first piece of [range.start, range.end) of the object that lies in one extent: its part of the range and its
- * address. false: none of it lies anywhere.
+ * The first piece of [range.start, range.end) of the object that lies in one extent: its part of
+ * the range and its address. false: none of it lies anywhere.
  */
 bool extents_place(const struct extents *extents, struct range range, struct range *ret_part,
 	uintptr_t *ret_address);

@@ -59,7 +59,7 @@ static int map_mark_asked(struct pagein_map *map, struct range range)
 		if (!block)
 			return -ENOMEM;
 		block->asked |= block_range_mask(index, (struct range){at, range.end}) &
-			~(block->resident | block->failed);
+				~(block->resident | block->failed);
 	}
 	return 0;
 }
@@ -86,8 +86,8 @@ void map_forget(struct pagein_map *map, struct range range)
 	uint64_t end = (range.end + BLOCK_BYTES - 1) / BLOCK_BYTES;
 	struct map_block *block;
 
-	for (uint64_t i = range.start / BLOCK_BYTES; (block = radix_next(&map->blocks, &i)) && i < end;
-		i++) {
+	for (uint64_t i = range.start / BLOCK_BYTES;
+		(block = radix_next(&map->blocks, &i)) && i < end; i++) {
 		uint64_t mask = block_range_mask(i, range);
 
 		map_count_resident(map, block->resident, block->resident & ~mask);
@@ -121,9 +121,10 @@ static int map_memory(struct pagein_map *map)
 	int err = uffd_open(&map->uffd);
 
 	if (err < 0)
-		return context_fail(err, "map: userfaultfd: %s: run `pagein doctor`", strerrordesc_np(-err));
-	map->address = mmap(NULL, map->mapped, PROT_READ,
-		MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+		return context_fail(
+			err, "map: userfaultfd: %s: run `pagein doctor`", strerrordesc_np(-err));
+	map->address = mmap(
+		NULL, map->mapped, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	if (map->address == MAP_FAILED)
 		return context_fail(-errno, "map: %zu bytes of addresses: %s", map->mapped,
 			strerrordesc_np(errno));
@@ -172,8 +173,8 @@ static int map_start(struct pagein_map *map)
 	return 0;
 }
 
-static int map_create(struct pagein_object *object, uint64_t offset, size_t length,
-	struct pagein_map **ret)
+static int map_create(
+	struct pagein_object *object, uint64_t offset, size_t length, struct pagein_map **ret)
 {
 	struct pagein_map *map = calloc(1, sizeof *map);
 	int err = 0;
@@ -255,7 +256,8 @@ static void map_detach(void *argument)
 	struct pagein_stats *all = context_map_stats(map->object->context);
 
 	for (size_t i = 0; i < map->extents.count; i++)
-		uffd_wake(&map->uffd, (void *)map->extents.list[i].address, map->extents.list[i].length);
+		uffd_wake(&map->uffd, (void *)map->extents.list[i].address,
+			map->extents.list[i].length);
 	loop_remove(context_loop(map->object->context), &map->fd);
 	uffd_close(&map->uffd);
 	all->resident_bytes -= map->stats.resident_bytes;
@@ -338,8 +340,8 @@ struct range_call {
 int map_range(const struct pagein_map *map, size_t offset, size_t length, struct range *ret)
 {
 	if (offset > map->length || length > map->length - offset)
-		return context_fail(-EINVAL, "range %zu+%zu is outside of a map of %zu bytes", offset,
-			length, map->length);
+		return context_fail(-EINVAL, "range %zu+%zu is outside of a map of %zu bytes",
+			offset, length, map->length);
 	if (length == 0)
 		length = map->length - offset;
 	ret->start = align_down(map->offset + offset, PAGE_BYTES);

@@ -5,16 +5,14 @@
  *
  *	EAGAIN, some copied	a page in the middle was there: go on behind the copied part
  *	EEXIST	the first page is there; nobody was woken, so wake, and go on behind it
- *	EAGAIN, none copied	the address space is changing (fork, mremap, munmap, madvise): the fill is
- *		parked until the event has been read and the application's thread has gone on
- *	ENOENT	the range is not inside one registered area: page by page; one page that gets
- *		it is gone, and nobody can wait for it
- *	ENOMEM	parked
- *	ESRCH	the process is going away
+ *	EAGAIN, none copied	the address space is changing (fork, mremap, munmap, madvise): the
+ *fill is parked until the event has been read and the application's thread has gone on ENOENT the
+ *range is not inside one registered area: page by page; one page that gets it is gone, and nobody
+ *can wait for it ENOMEM	parked ESRCH	the process is going away
  *
  * A parked fill keeps its bytes and is tried again after PARK_NS, doubled up to PARK_NS_MAX, for
- * PARK_TRIES times; then its waiting pages are poisoned. Sources: userfaultfd(2), ioctl_userfaultfd(2)
- * and mm/userfaultfd.c of Linux 6.18.
+ * PARK_TRIES times; then its waiting pages are poisoned. Sources: userfaultfd(2),
+ *ioctl_userfaultfd(2) and mm/userfaultfd.c of Linux 6.18.
  *
  * Cost: one UFFDIO_COPY for each run of pages that came together, which also wakes their waiters.
  */
@@ -125,7 +123,8 @@ static void map_fill(struct pagein_map *map, struct range range, const uint8_t *
 		if (settled > 0)
 			map_settle(map, (struct range){part.start, part.start + settled});
 		if (settled < length)
-			map_park(map, (struct range){part.start + settled, part.end}, from + settled);
+			map_park(map, (struct range){part.start + settled, part.end},
+				from + settled);
 	}
 	if (!range_empty(rest))
 		map_settle(map, rest);
@@ -141,7 +140,7 @@ static void map_unpark_one(struct parked *parked)
 
 void map_unpark(struct pagein_map *map)
 {
-	list_for_each_safe(node, &map->parked)
+	list_for_each_safe (node, &map->parked)
 		map_unpark_one(list_entry(node, struct parked, node));
 	loop_timer_cancel(context_loop(map->object->context), &map->park_timer);
 }
@@ -159,7 +158,8 @@ static void map_park_again(struct pagein_map *map, unsigned tries)
 static void map_park_expired(struct loop_timer *timer)
 {
 	struct pagein_map *map = container_of(timer, struct pagein_map, park_timer);
-	struct failure failure = {.err = -ENOMEM, .error = "map: the kernel refuses to fill the page"};
+	struct failure failure = {
+		.err = -ENOMEM, .error = "map: the kernel refuses to fill the page"};
 	struct list parked;
 
 	/* What can't be filled even now is parked anew, on the list that the map has meanwhile. */
@@ -167,7 +167,7 @@ static void map_park_expired(struct loop_timer *timer)
 	parked.next->prev = &parked;
 	parked.prev->next = &parked;
 	list_init(&map->parked);
-	list_for_each_safe(node, &parked) {
+	list_for_each_safe (node, &parked) {
 		struct parked *one = list_entry(node, struct parked, node);
 		struct list *newest = map->parked.prev;
 

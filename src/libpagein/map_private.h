@@ -5,10 +5,10 @@
  *                                       \--give up, a thread waits--> failed --retry--> absent
  *                                        \--give up, none waits--> absent
  *
- * M1 a page is in at most one of asked, resident and failed. M2 a waiting page is asked, and an asked
- * page is in flight in the object, or about to be, or its bytes are parked. M3 `resident` is a hint: the kernel
- * knows. A fault on a page that it calls resident clears the bit and wakes; the thread faults
- * again if the kernel disagrees.
+ * M1 a page is in at most one of asked, resident and failed. M2 a waiting page is asked, and an
+ * asked page is in flight in the object, or about to be, or its bytes are parked. M3 `resident` is
+ * a hint: the kernel knows. A fault on a page that it calls resident clears the bit and wakes; the
+ * thread faults again if the kernel disagrees.
  *
  * All on the context's loop, but for what pagein_map() fills in before the loop knows the map.
  */
@@ -70,7 +70,7 @@ struct pagein_map {
 	size_t length; /* as asked for */
 	size_t mapped; /* whole pages */
 	uint64_t offset;
-	bool closing; /* faults are not served any more */
+	bool closing;    /* faults are not served any more */
 	uintptr_t stray; /* the newest fault outside of all extents */
 	struct pagein_stats stats;
 	uint64_t event_ns; /* when the newest fault was read; only if traced */
@@ -92,7 +92,8 @@ void map_wake(struct pagein_map *map, struct range pages);
 void map_unpark(struct pagein_map *map);
 
 /* map.c */
-struct map_block *map_block(struct pagein_map *map, uint64_t index); /* made if need be; NULL: no memory */
+struct map_block *map_block(
+	struct pagein_map *map, uint64_t index); /* made if need be; NULL: no memory */
 static inline struct map_block *map_find_block(struct pagein_map *map, uint64_t index)
 {
 	return radix_get(&map->blocks, index);
@@ -111,7 +112,8 @@ void map_forget(struct pagein_map *map, struct range range);
 /* Counts one page run in or out of residency. */
 void map_count_resident(struct pagein_map *map, uint64_t before, uint64_t after);
 
-/* pull.c: ranges that are brought in from their beginning to their end, for populate and WILLNEED. */
+/* pull.c: ranges that are brought in from their beginning to their end, for populate and WILLNEED.
+ */
 struct pull {
 	struct list node;
 	struct range range;

@@ -1,5 +1,6 @@
 /*
- * open.c - objects, and the calls that wait: pagein_open() for a probe, pagein_populate() for pages.
+ * open.c - objects, and the calls that wait: pagein_open() for a probe, pagein_populate() for
+ * pages.
  *
  * On the caller's thread; what they wait for happens on the loop and is handed over under a mutex
  * of the call's own, which only these two threads know.
@@ -59,8 +60,8 @@ static bool waiter_wait(struct waiter *waiter, int timeout_ms)
 	pthread_mutex_lock(&waiter->lock);
 	while (!waiter->ended && err != ETIMEDOUT)
 		err = timeout_ms < 0
-			? pthread_cond_wait(&waiter->ended_changed, &waiter->lock)
-			: pthread_cond_timedwait(&waiter->ended_changed, &waiter->lock, &at);
+			      ? pthread_cond_wait(&waiter->ended_changed, &waiter->lock)
+			      : pthread_cond_timedwait(&waiter->ended_changed, &waiter->lock, &at);
 	ended = waiter->ended;
 	pthread_mutex_unlock(&waiter->lock);
 	return ended;
@@ -130,7 +131,8 @@ static int open_wait(struct pagein_object *object)
 	waiter_wait(&call.waiter, -1);
 	waiter_finish(&call.waiter);
 	if (call.err < 0)
-		return context_fail(call.err, "%s", call.error[0] ? call.error : strerrordesc_np(-call.err));
+		return context_fail(
+			call.err, "%s", call.error[0] ? call.error : strerrordesc_np(-call.err));
 	return 0;
 }
 

@@ -56,13 +56,16 @@ struct pagein_map;    /* part of it, mapped */
  * later library knows which fields its caller was compiled with.
  */
 struct pagein_options {
-	size_t size;            /* sizeof (struct pagein_options) */
-	unsigned timeout_ms;    /* longest time without a whole page arriving; default 30,000 */
-	unsigned attempts;      /* tries of a request that fails in a way that may pass; default 10 */
-	unsigned connections;   /* most connections to one server; default 32 */
+	size_t size;          /* sizeof (struct pagein_options) */
+	unsigned timeout_ms;  /* longest time without a whole page arriving; default 30,000 */
+	unsigned attempts;    /* tries of a request that fails in a way that may pass; default 10 */
+	unsigned connections; /* most connections to one server; default 32 */
 	unsigned reserved;
 };
-#define PAGEIN_OPTIONS_INIT {.size = sizeof(struct pagein_options)}
+#define PAGEIN_OPTIONS_INIT                           \
+	{                                             \
+		.size = sizeof(struct pagein_options) \
+	}
 
 /*
  * Asks the server for the object, pins its version, and waits for that: one round trip, or a few
@@ -130,40 +133,41 @@ int pagein_advise(struct pagein_map *map, size_t offset, size_t length, int advi
 
 /*
  * Makes the pages that [offset, offset + length) overlaps resident, and waits for that at most
- * timeout_ms milliseconds (negative: as long as the fetching may take). 0: all are resident; touching
- * them does not fault. Else the first failure's errno, or -ETIMEDOUT; what has arrived stays, and what
- * is under way goes on. Never a signal. A page that had failed is tried again.
+ * timeout_ms milliseconds (negative: as long as the fetching may take). 0: all are resident;
+ * touching them does not fault. Else the first failure's errno, or -ETIMEDOUT; what has arrived
+ * stays, and what is under way goes on. Never a signal. A page that had failed is tried again.
  */
 int pagein_populate(struct pagein_map *map, size_t offset, size_t length, int timeout_ms);
 
 struct pagein_error {
-	int error;          /* a positive errno value; 0: the page has not failed */
-	unsigned status;    /* the HTTP status that said so, or 0 */
-	uint64_t offset;    /* of the page, in the object */
-	char message[240];  /* "operation: object: reason" */
+	int error;         /* a positive errno value; 0: the page has not failed */
+	unsigned status;   /* the HTTP status that said so, or 0 */
+	uint64_t offset;   /* of the page, in the object */
+	char message[240]; /* "operation: object: reason" */
 };
 
 /* Why the page at address is poisoned. 0 (also when it is not), -EINVAL: not in this map. */
 int pagein_error(struct pagein_map *map, const void *address, struct pagein_error *ret);
 
-/* The pages that failed in [offset, offset + length) are absent again: the next touch tries anew. */
+/* The pages that failed in [offset, offset + length) are absent again: the next touch tries anew.
+ */
 int pagein_retry(struct pagein_map *map, size_t offset, size_t length);
 
 /* Counters go up only; gauges are what is now. */
 struct pagein_stats {
-	uint64_t faults;          /* page faults read from the kernel */
-	uint64_t fills;           /* UFFDIO_COPY calls that filled something */
+	uint64_t faults; /* page faults read from the kernel */
+	uint64_t fills;  /* UFFDIO_COPY calls that filled something */
 	uint64_t bytes_filled;
-	uint64_t poisoned;        /* pages */
-	uint64_t requests;        /* ranged requests sent, retries included */
-	uint64_t bytes_fetched;   /* body bytes received */
+	uint64_t poisoned;      /* pages */
+	uint64_t requests;      /* ranged requests sent, retries included */
+	uint64_t bytes_fetched; /* body bytes received */
 	uint64_t retries;
 	uint64_t connections_opened;
-	uint64_t objects;         /* gauge: open objects */
-	uint64_t maps;            /* gauge */
-	uint64_t resident_bytes;  /* gauge: filled and not dropped since */
-	uint64_t transfers;       /* gauge: ranged requests under way or waiting for a connection */
-	uint64_t connections;     /* gauge */
+	uint64_t objects;        /* gauge: open objects */
+	uint64_t maps;           /* gauge */
+	uint64_t resident_bytes; /* gauge: filled and not dropped since */
+	uint64_t transfers;      /* gauge: ranged requests under way or waiting for a connection */
+	uint64_t connections;    /* gauge */
 };
 
 /* Of one map (faults to poisoned, and resident_bytes), or of the process when map is NULL. */

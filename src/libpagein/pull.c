@@ -1,8 +1,8 @@
 /*
  * pull.c - brings a range of a map in, for pagein_populate() and PAGEIN_WILLNEED.
  *
- * On the loop. A pull walks its range with a cursor: pages at it that are resident are passed, those
- * that are asked for are waited for, and those that are neither (never asked, or dropped by
+ * On the loop. A pull walks its range with a cursor: pages at it that are resident are passed,
+ * those that are asked for are waited for, and those that are neither (never asked, or dropped by
  * MADV_DONTNEED since) are asked for. So whatever happens to the pages meanwhile, it ends: at the
  * range's end, or at the first failure. It asks for at most PULL_BYTES ahead of its cursor, so that
  * a range of any size costs the same memory.
@@ -44,8 +44,8 @@ static void pull_clear_failed(struct pagein_map *map, struct range range)
 	uint64_t end = (range.end + BLOCK_BYTES - 1) / BLOCK_BYTES;
 	struct map_block *block;
 
-	for (uint64_t i = range.start / BLOCK_BYTES; (block = radix_next(&map->blocks, &i)) && i < end;
-		i++)
+	for (uint64_t i = range.start / BLOCK_BYTES;
+		(block = radix_next(&map->blocks, &i)) && i < end; i++)
 		block->failed &= ~block_range_mask(i, range);
 }
 
@@ -101,7 +101,7 @@ void pull_start(struct pagein_map *map, struct pull *pull)
 
 static struct pull *pull_next_dirty(struct pagein_map *map)
 {
-	list_for_each(node, &map->pulls) {
+	list_for_each (node, &map->pulls) {
 		struct pull *pull = list_entry(node, struct pull, node);
 
 		if (pull->dirty && !pull->entered)
@@ -114,7 +114,7 @@ void pull_progress(struct pagein_map *map, struct range range, int err)
 {
 	struct pull *pull;
 
-	list_for_each(node, &map->pulls) {
+	list_for_each (node, &map->pulls) {
 		pull = list_entry(node, struct pull, node);
 		if (!range_overlaps(range, (struct range){pull->at, pull->next}))
 			continue;

@@ -62,7 +62,8 @@ static int ask_api(int fd, uint64_t features, uint64_t *ret_features)
 
 void uffd_probe(struct uffd_access *ret)
 {
-	int device = open_device(), plain = open_syscall(0), user = open_syscall(UFFD_USER_MODE_ONLY);
+	int device = open_device(), plain = open_syscall(0),
+	    user = open_syscall(UFFD_USER_MODE_ONLY);
 	int fds[] = {device, plain, user};
 
 	*ret = (struct uffd_access){
@@ -136,7 +137,8 @@ int uffd_wake(const struct uffd *uffd, void *address, size_t length)
 	return ioctl(uffd->fd, UFFDIO_WAKE, &range) < 0 ? -errno : 0;
 }
 
-int uffd_copy(const struct uffd *uffd, void *to, const void *from, size_t length, size_t *ret_copied)
+int uffd_copy(
+	const struct uffd *uffd, void *to, const void *from, size_t length, size_t *ret_copied)
 {
 	/* .copy is zeroed: before 6.15 EAGAIN may leave it as it was. */
 	struct uffdio_copy copy = {

@@ -40,7 +40,8 @@ int uffd_unregister(const struct uffd *uffd, void *address, size_t length);
 int uffd_wake(const struct uffd *uffd, void *address, size_t length);
 
 /* Whole pages; *ret_copied is right in every case. */
-int uffd_copy(const struct uffd *uffd, void *to, const void *from, size_t length, size_t *ret_copied);
+int uffd_copy(
+	const struct uffd *uffd, void *to, const void *from, size_t length, size_t *ret_copied);
 
 /* A touch of the range raises SIGBUS from now on; wakes. -EEXIST: a page is there; -ENOTSUP. */
 int uffd_poison(const struct uffd *uffd, void *address, size_t length);

@@ -99,20 +99,21 @@ static void client_socket_ready(struct loop_fd *fd, uint32_t events)
 {
 	struct client *client = container_of(fd, struct client_socket, fd)->client;
 	int mask = (events & EPOLLIN ? CURL_CSELECT_IN : 0) |
-		(events & EPOLLOUT ? CURL_CSELECT_OUT : 0) |
-		(events & (EPOLLERR | EPOLLHUP) ? CURL_CSELECT_ERR : 0);
+		   (events & EPOLLOUT ? CURL_CSELECT_OUT : 0) |
+		   (events & (EPOLLERR | EPOLLHUP) ? CURL_CSELECT_ERR : 0);
 	int running;
 
 	curl_multi_socket_action(client->multi, fd->fd, mask, &running);
 	client_collect(client);
 }
 
-static int client_socket_changed(CURL *easy, curl_socket_t fd, int what, void *context, void *assigned)
+static int client_socket_changed(
+	CURL *easy, curl_socket_t fd, int what, void *context, void *assigned)
 {
 	struct client *client = context;
 	struct client_socket *watched = assigned;
 	uint32_t events = (what & CURL_POLL_IN ? EPOLLIN : 0U) |
-		(what & CURL_POLL_OUT ? EPOLLOUT : 0U);
+			  (what & CURL_POLL_OUT ? EPOLLOUT : 0U);
 
 	(void)easy;
 	if (what == CURL_POLL_REMOVE) {
@@ -156,7 +157,9 @@ static int client_timer_changed(CURLM *multi, long timeout_ms, void *context)
 		return 0;
 	}
 	return loop_timer_set(client->loop, &client->timer,
-		       clock_now_ns() + (uint64_t)timeout_ms * NS_PER_MS) < 0 ? -1 : 0;
+		       clock_now_ns() + (uint64_t)timeout_ms * NS_PER_MS) < 0
+		       ? -1
+		       : 0;
 }
 
 static pthread_once_t curl_once = PTHREAD_ONCE_INIT;

@@ -25,7 +25,7 @@
 #include "clock.h"
 #include "pool.h"
 
-#define INTERIM_HEADS_MAX 8 /* 1xx answers before the real one */
+#define INTERIM_HEADS_MAX 8                 /* 1xx answers before the real one */
 #define ROUND_BYTES_MAX (UINT64_C(1) << 20) /* then other descriptors get their turn */
 
 /* ---- bytes -------------------------------------------------------------------------------- */
@@ -73,7 +73,7 @@ static void connection_fail(struct connection *connection, int err, bool again, 
 	exchange->again = again;
 	/* A server may close a kept-alive connection at any time (RFC 9112 section 9.6). */
 	exchange->at_no_cost = again && connection->reused && exchange->status == 0 &&
-		connection->head_len == 0 && err != -ETIMEDOUT;
+			       connection->head_len == 0 && err != -ETIMEDOUT;
 	snprintf(exchange->error, sizeof exchange->error, "get: %.120s: %s%s%s",
 		exchange->remote->url, reason, err == -EIO ? "" : ": ",
 		err == -EIO ? "" : strerrorname_np(-err));
@@ -121,7 +121,8 @@ static long connection_read_head(struct connection *connection)
 
 	connection->heads = 0;
 	do {
-		len = http_head_read(&connection->head, connection->bytes + at, connection->head_len - at);
+		len = http_head_read(
+			&connection->head, connection->bytes + at, connection->head_len - at);
 		if (len == 0)
 			return 0;
 		if (len < 0 || connection->heads++ == INTERIM_HEADS_MAX) {
@@ -133,7 +134,8 @@ static long connection_read_head(struct connection *connection)
 	exchange->status = connection->head.status;
 	exchange->first_byte_ns = connection->active_ns;
 	exchange->retry_after_ms = connection->head.retry_after_s * 1000;
-	err = http_head_check(&connection->head, exchange->range, &exchange->remote->version, &again, &reason);
+	err = http_head_check(
+		&connection->head, exchange->range, &exchange->remote->version, &again, &reason);
 	if (err < 0) {
 		char words[120];
 
@@ -193,7 +195,8 @@ static bool connection_receive_body(struct connection *connection, uint64_t *rou
 	if (n == -EAGAIN || n == -EINTR)
 		return false;
 	if (n <= 0) {
-		connection_fail(connection, n < 0 ? (int)n : -EIO, true, "closed in the middle of the body");
+		connection_fail(connection, n < 0 ? (int)n : -EIO, true,
+			"closed in the middle of the body");
 		return false;
 	}
 	connection->active_ns = clock_now_ns();
@@ -279,7 +282,8 @@ static size_t write_range(char *at, struct range range)
 
 void connection_start(struct connection *connection, struct exchange *exchange, uint64_t timeout_ns)
 {
-	const struct http_remote *remote = container_of(exchange->remote, struct http_remote, remote);
+	const struct http_remote *remote = container_of(
+		exchange->remote, struct http_remote, remote);
 	/* bytes[] is free until the answer comes, and request_len was bounded by pin. */
 	size_t len = remote->request_len;
 	int err;
@@ -295,10 +299,12 @@ void connection_start(struct connection *connection, struct exchange *exchange, 
 	exchange->connection = connection;
 	connection->source->stats.requests++;
 	err = connection_send(connection, connection->bytes, len);
-	/* A send that failed is seen as an end by the reader, which reports it outside of this call. */
+	/* A send that failed is seen as an end by the reader, which reports it outside of this
+	 * call. */
 	if (err < 0)
 		shutdown(connection->fd.fd, SHUT_RDWR);
-	loop_timer_set(connection->source->loop, &connection->timer, connection->active_ns + timeout_ns);
+	loop_timer_set(
+		connection->source->loop, &connection->timer, connection->active_ns + timeout_ns);
 }
 
 void connection_destroy(struct connection *connection)

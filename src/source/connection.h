@@ -35,17 +35,17 @@ struct connection {
 	struct source *source;
 	struct client_request curl; /* holds the connection open; TLS goes through it */
 	bool tls;
-	bool added; /* to the loop */
-	bool reused; /* has served an exchange before this one */
-	bool entered; /* connection_ready() is on the stack: */
-	bool doomed;  /* ... so that its end waits for it */
+	bool added;                /* to the loop */
+	bool reused;               /* has served an exchange before this one */
+	bool entered;              /* connection_ready() is on the stack: */
+	bool doomed;               /* ... so that its end waits for it */
 	struct exchange *exchange; /* NULL: idle */
 	struct loop_timer timer;
 	uint64_t active_ns; /* when something last arrived */
 	uint64_t timeout_ns;
 	struct http_head head;
-	unsigned heads; /* in bytes[], interim ones too */
-	size_t head_len; /* bytes in bytes[]; only until the head is whole */
+	unsigned heads;                /* in bytes[], interim ones too */
+	size_t head_len;               /* bytes in bytes[]; only until the head is whole */
 	char bytes[HTTP_HEAD_MAX + 1]; /* the head, and the body bytes that came along */
 };
 
@@ -53,7 +53,8 @@ struct connection {
 int connection_open(struct connection *connection, struct source *source, bool tls);
 
 /* Sends the exchange's request. Its end is reported by pool's host_exchange_done(). */
-void connection_start(struct connection *connection, struct exchange *exchange, uint64_t timeout_ns);
+void connection_start(
+	struct connection *connection, struct exchange *exchange, uint64_t timeout_ns);
 
 /* Closes and frees it; the exchange on it, if any, is forgotten, not reported. */
 void connection_destroy(struct connection *connection);

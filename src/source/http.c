@@ -2,10 +2,10 @@
  * http.c - the source for http:// and https://: probes and listings by libcurl (client.h), ranged
  * gets over the pool's connections (pool.h).
  *
- * Runs on the loop. Owns the client and the pool. A probe is a GET of the first PROBE_BYTES, so that
- * version, size and the first page come in one round trip, and so that what it proves is exactly
- * what is needed: that this server serves ranges of this object. A server that answers 200 is
- * stopped at the head, not read.
+ * Runs on the loop. Owns the client and the pool. A probe is a GET of the first PROBE_BYTES, so
+ * that version, size and the first page come in one round trip, and so that what it proves is
+ * exactly what is needed: that this server serves ranges of this object. A server that answers 200
+ * is stopped at the head, not read.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -27,7 +27,7 @@ struct http_source {
 /* A probe's or listing's request while it is under way. */
 struct http_request {
 	struct client_request curl;
-	struct probe *probe;     /* one of the two */
+	struct probe *probe; /* one of the two */
 	struct listing *listing;
 	struct http_head head; /* of the newest answer: redirects bring several */
 	bool malformed;
@@ -107,8 +107,8 @@ static void say(char *error, const char *operation, const char *url, const char 
 }
 
 /* What an answer that libcurl brought means; 0 for 2xx. */
-static int http_answer_error(const struct http_request *request, CURLcode result, char *reason,
-	size_t reason_max)
+static int http_answer_error(
+	const struct http_request *request, CURLcode result, char *reason, size_t reason_max)
 {
 	unsigned status = request->head.status;
 
@@ -188,7 +188,8 @@ static int probe_answer(struct probe *probe, struct http_request *request, CURLc
 	/* A body that was refused in the middle, or a 416, may still be a fact about the object. */
 	if (result == CURLE_WRITE_ERROR && status == 200)
 		result = CURLE_OK;
-	if (!probe->head_only && status == 416 && request->head.total == 0 && request->head.has_total)
+	if (!probe->head_only && status == 416 && request->head.total == 0 &&
+		request->head.has_total)
 		err = 0;
 	else
 		err = http_answer_error(request, result, words, sizeof words);
@@ -232,7 +233,8 @@ static int listing_path(const char *url, char **ret)
 
 	if (!parts)
 		return -ENOMEM;
-	if (curl_url_set(parts, CURLUPART_URL, url, CURLU_PATH_AS_IS | CURLU_URLENCODE) != CURLUE_OK ||
+	if (curl_url_set(parts, CURLUPART_URL, url, CURLU_PATH_AS_IS | CURLU_URLENCODE) !=
+			CURLUE_OK ||
 		curl_url_get(parts, CURLUPART_PATH, ret, 0) != CURLUE_OK)
 		return -EINVAL;
 	return 0;
@@ -241,7 +243,8 @@ static int listing_path(const char *url, char **ret)
 static int listing_answer(struct listing *listing, struct http_request *request, CURLcode result)
 {
 	char words[CURL_ERROR_SIZE];
-	struct index_page page = {.bytes = request->bytes ? request->bytes : "", .length = request->len};
+	struct index_page page = {
+		.bytes = request->bytes ? request->bytes : "", .length = request->len};
 	cleanup_curl_text char *path = NULL;
 	char *type = NULL, *effective = NULL;
 	int err;
@@ -385,7 +388,8 @@ static int remote_prepare(struct http_remote *remote, const char *target, const 
 static int remote_parse(struct http_source *http, struct http_remote *remote)
 {
 	cleanup_curl_url CURLU *url = curl_url();
-	cleanup_curl_text char *scheme = NULL, *host = NULL, *port = NULL, *path = NULL, *query = NULL;
+	cleanup_curl_text char *scheme = NULL, *host = NULL, *port = NULL, *path = NULL,
+			       *query = NULL;
 	cleanup_curl_text char *explicit_port = NULL;
 	cleanup_free char *base = NULL, *target = NULL, *authority = NULL;
 	int err;
@@ -422,8 +426,8 @@ static void http_unpin(struct source *source, struct remote *remote)
 	free(self);
 }
 
-static int http_pin(struct source *source, const char *url, const struct version *version,
-	struct remote **ret)
+static int http_pin(
+	struct source *source, const char *url, const struct version *version, struct remote **ret)
 {
 	struct http_remote *remote = calloc(1, sizeof *remote);
 	int err = -ENOMEM;
@@ -495,8 +499,8 @@ int http_source_create(struct loop *loop, const struct source_options *options, 
 		options = &defaults;
 	http->source.ops = &http_ops;
 	http->source.loop = loop;
-	err = client_create(loop, options->timeout_ms ? options->timeout_ms : SOURCE_TIMEOUT_MS,
-		&http->client);
+	err = client_create(
+		loop, options->timeout_ms ? options->timeout_ms : SOURCE_TIMEOUT_MS, &http->client);
 	if (err == 0)
 		err = pool_create(&http->source, http->client, options, &http->pool);
 	if (err == 0 && !(http->headers = curl_slist_append(NULL, "Accept-Encoding: identity")))

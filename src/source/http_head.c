@@ -76,7 +76,7 @@ static void field_range(struct http_head *head, const char *value, size_t len)
 	if (value < end && *value == '*') {
 		value++;
 	} else if (read_number(&value, end, &first) && value < end && *value++ == '-' &&
-		read_number(&value, end, &last) && first <= last && last < INT64_MAX) {
+		   read_number(&value, end, &last) && first <= last && last < INT64_MAX) {
 		head->has_range = true;
 		head->range = (struct range){first, last + 1};
 	} else {
@@ -160,7 +160,10 @@ static const struct field {
 	size_t len;
 	void (*take)(struct http_head *head, const char *value, size_t len);
 } fields[] = {
-#define FIELD(name, take) {name, sizeof name - 1, take}
+#define FIELD(name, take)                   \
+	{                                   \
+		name, sizeof name - 1, take \
+	}
 	FIELD("content-length", field_length),
 	FIELD("content-range", field_range),
 	FIELD("etag", field_etag),
@@ -208,8 +211,8 @@ bool http_head_status(struct http_head *head, const char *line, size_t len)
 	*head = (struct http_head){0};
 	/* "HTTP/1.1 206 Partial Content"; the reason phrase may be missing, and its blank too. */
 	if (len < 12 || memcmp(line, "HTTP/1.", 7) != 0 || (line[7] != '0' && line[7] != '1') ||
-		line[8] != ' ' || !is_digit(line[9]) || !is_digit(line[10]) || !is_digit(line[11]) ||
-		(len > 12 && line[12] != ' '))
+		line[8] != ' ' || !is_digit(line[9]) || !is_digit(line[10]) ||
+		!is_digit(line[11]) || (len > 12 && line[12] != ' '))
 		return false;
 	head->http10 = line[7] == '0';
 	head->close = head->http10;

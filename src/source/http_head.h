@@ -19,14 +19,14 @@
 struct http_head {
 	unsigned status;
 	bool http10;
-	bool close;          /* the connection ends with this answer */
-	bool chunked;        /* any Transfer-Encoding */
-	bool encoded;        /* any Content-Encoding but identity */
-	bool multipart;      /* Content-Type: multipart/byteranges */
+	bool close;     /* the connection ends with this answer */
+	bool chunked;   /* any Transfer-Encoding */
+	bool encoded;   /* any Content-Encoding but identity */
+	bool multipart; /* Content-Type: multipart/byteranges */
 	bool has_length;
-	bool has_range;      /* a Content-Range "bytes a-b/n" or "bytes a-b / *" */
-	bool has_total;      /* the n of that, or of "bytes * / n" */
-	bool bad;            /* a line that is malformed, or contradicts an earlier one */
+	bool has_range; /* a Content-Range "bytes a-b/n" or "bytes a-b / *" */
+	bool has_total; /* the n of that, or of "bytes * / n" */
+	bool bad;       /* a line that is malformed, or contradicts an earlier one */
 	uint64_t length;
 	struct range range;
 	uint64_t total;
@@ -48,7 +48,8 @@ void http_head_field(struct http_head *head, const char *line, size_t len);
  */
 long http_head_read(struct http_head *head, const char *bytes, size_t len);
 
-/* errno of an HTTP status that is not the wanted one: negative, and whether trying again may help. */
+/* errno of an HTTP status that is not the wanted one: negative, and whether trying again may help.
+ */
 struct http_status_errno {
 	int err;
 	bool again;

@@ -33,8 +33,8 @@ struct host {
 	struct list idle; /* most recently used first */
 	struct list busy;
 	struct list opening;
-	struct list urgent; /* exchanges that wait for a connection */
-	struct list queue;  /* ... behind the urgent ones */
+	struct list urgent;   /* exchanges that wait for a connection */
+	struct list queue;    /* ... behind the urgent ones */
 	unsigned connections; /* open and opening */
 	unsigned waiting;     /* exchanges in urgent and queue */
 	unsigned opening_count;
@@ -51,10 +51,10 @@ int pool_create(struct source *source, struct client *client, const struct sourc
 		return -ENOMEM;
 	pool->source = source;
 	pool->client = client;
-	pool->connections_max =
-		options->connections_max ? options->connections_max : SOURCE_CONNECTIONS;
-	pool->timeout_ns =
-		(options->timeout_ms ? options->timeout_ms : SOURCE_TIMEOUT_MS) * NS_PER_MS;
+	pool->connections_max = options->connections_max ? options->connections_max
+							 : SOURCE_CONNECTIONS;
+	pool->timeout_ns = (options->timeout_ms ? options->timeout_ms : SOURCE_TIMEOUT_MS) *
+			   NS_PER_MS;
 	list_init(&pool->hosts);
 	*ret = pool;
 	return 0;
@@ -146,7 +146,8 @@ static int host_connect(struct host *host)
 	struct connection *connection;
 	int err;
 
-	if (host->connections == host->pool->connections_max || host->opening_count >= host->waiting)
+	if (host->connections == host->pool->connections_max ||
+		host->opening_count >= host->waiting)
 		return 0;
 	/* Not calloc: bytes[] needs no zeros. */
 	connection = malloc(sizeof *connection);
@@ -252,7 +253,7 @@ int pool_host(struct pool *pool, const char *base, struct host **ret)
 {
 	struct host *host;
 
-	list_for_each(node, &pool->hosts) {
+	list_for_each (node, &pool->hosts) {
 		host = list_entry(node, struct host, node);
 		if (strcmp(host->base, base) == 0) {
 			*ret = host;
@@ -279,9 +280,9 @@ int pool_host(struct pool *pool, const char *base, struct host **ret)
 static void host_destroy(struct host *host)
 {
 	assert(host->waiting == 0 && list_empty(&host->busy));
-	list_for_each_safe(node, &host->idle)
+	list_for_each_safe (node, &host->idle)
 		host_close(host, list_entry(node, struct connection, node));
-	list_for_each_safe(node, &host->opening)
+	list_for_each_safe (node, &host->opening)
 		host_close(host, list_entry(node, struct connection, node));
 	list_remove(&host->node);
 	free(host->base);
@@ -292,7 +293,7 @@ void pool_destroy(struct pool *pool)
 {
 	if (!pool)
 		return;
-	list_for_each_safe(node, &pool->hosts)
+	list_for_each_safe (node, &pool->hosts)
 		host_destroy(list_entry(node, struct host, node));
 	free(pool);
 }

@@ -22,9 +22,10 @@
 struct loop;
 struct index_entry;
 
-#define VALIDATOR_MAX 255  /* longest ETag or date that is kept; longer: as if there were none */
+#define VALIDATOR_MAX 255 /* longest ETag or date that is kept; longer: as if there were none */
 #define SOURCE_ERROR_MAX 240
-#define PROBE_BYTES 16384  /* that a probe asks for, so that the first page comes with the answer */
+#define PROBE_BYTES 16384 /* that a probe asks for, so that the first page comes with the answer \
+			   */
 #define SOURCE_TIMEOUT_MS 30000
 #define SOURCE_CONNECTIONS 32
 #define EXCHANGE_BYTES_MAX (UINT64_C(8) << 20) /* longest range of one get */
@@ -32,9 +33,9 @@ struct index_entry;
 /* Which version of an object: what must be the same in every answer. */
 struct version {
 	uint64_t size;
-	int64_t mtime_s;                    /* from Last-Modified; -1: unknown */
-	char etag[VALIDATOR_MAX + 1];       /* as sent, with quotes and W/; "" if none */
-	char modified[VALIDATOR_MAX + 1];   /* the Last-Modified header as sent; "" if none */
+	int64_t mtime_s;                  /* from Last-Modified; -1: unknown */
+	char etag[VALIDATOR_MAX + 1];     /* as sent, with quotes and W/; "" if none */
+	char modified[VALIDATOR_MAX + 1]; /* the Last-Modified header as sent; "" if none */
 };
 
 /* The strong ETag, else the date, else "". */
@@ -79,8 +80,9 @@ struct exchange_ops {
 	 * come from elsewhere all the same: see received(). The memory must stay valid until then.
 	 */
 	void *(*buffer)(struct exchange *self, size_t *len);
-	/* The next len bytes of the body are at data: buffer()'s result, or memory that is only valid
-	 * inside this call. All checks of the answer's head were passed before the first one. */
+	/* The next len bytes of the body are at data: buffer()'s result, or memory that is only
+	 * valid inside this call. All checks of the answer's head were passed before the first one.
+	 */
 	void (*received)(struct exchange *self, const void *data, size_t len);
 	/*
 	 * The end. 0: all bytes were received. Else what follows `received_bytes` is missing, and
@@ -97,10 +99,10 @@ struct exchange {
 	bool urgent; /* somebody waits for its first page: before others in the queue */
 	/* the answer */
 	uint64_t received_bytes;
-	uint64_t submit_ns;      /* when the request was sent: clock_now_ns() */
-	uint64_t first_byte_ns;  /* when the head had arrived */
-	bool again;              /* with done(err < 0): a passing fault */
-	bool at_no_cost;         /* ... and not the server's answer: a kept-alive connection had closed */
+	uint64_t submit_ns;     /* when the request was sent: clock_now_ns() */
+	uint64_t first_byte_ns; /* when the head had arrived */
+	bool again;             /* with done(err < 0): a passing fault */
+	bool at_no_cost; /* ... and not the server's answer: a kept-alive connection had closed */
 	uint64_t retry_after_ms; /* ... the server asked for this pause; 0: it did not */
 	unsigned status;
 	char error[SOURCE_ERROR_MAX];
@@ -110,10 +112,10 @@ struct exchange {
 };
 
 struct source_stats {
-	uint64_t requests;           /* gets sent */
-	uint64_t bytes;              /* body bytes of gets */
+	uint64_t requests; /* gets sent */
+	uint64_t bytes;    /* body bytes of gets */
 	uint64_t connections_opened;
-	uint64_t connections;        /* gauge, without libcurl's own for probes and listings */
+	uint64_t connections; /* gauge, without libcurl's own for probes and listings */
 };
 
 struct source {
@@ -124,7 +126,8 @@ struct source {
 
 struct source_options {
 	unsigned connections_max; /* to one server; 0: SOURCE_CONNECTIONS */
-	unsigned timeout_ms;      /* to connect, for an answer's head, between bytes; 0: SOURCE_TIMEOUT_MS */
+	unsigned timeout_ms;      /* to connect, for an answer's head, between bytes; 0:
+				     SOURCE_TIMEOUT_MS */
 };
 
 struct source_ops {
@@ -144,4 +147,5 @@ struct source_ops {
 };
 
 /* The source for http:// and https:// URLs. The loop must outlive it. */
-int http_source_create(struct loop *loop, const struct source_options *options, struct source **ret);
+int http_source_create(
+	struct loop *loop, const struct source_options *options, struct source **ret);

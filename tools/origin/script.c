@@ -244,6 +244,7 @@ static int rule_parse(char *line, struct rule *rule, const char **word)
 				return err;
 		}
 		if (stop == ':') {
+			*word = "a second colon";
 			if (!conditional)
 				return -EINVAL;
 			conditional = empty = false;

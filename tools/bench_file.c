@@ -1,0 +1,204 @@
+/*
+ * bench_file.c - the engines that read a file: on our own mount (fuse-*), which runs in a child as
+ * `pagein mount -f` and so is what users get, or on any other file system (path-*).
+ *
+ * Cold is what posix_fadvise(POSIX_FADV_DONTNEED) makes of the page cache before each run. Random
+ * accesses are announced as such (POSIX_FADV_RANDOM, MADV_RANDOM), so that the kernel's readahead,
+ * which is the same for every file system, is not what is measured.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "bench.h"
+#include "cleanup.h"
+
+#define FUSE_SUPER_MAGIC 0x65735546 /* statfs(2) */
+#define MOUNT_WAIT_MS 10000
+
+extern char **environ;
+
+struct file_state {
+	char directory[64]; /* our mount's; "" if there is none */
+	char path[512];
+	pid_t child;
+};
+
+static int file_fail(struct bench_session *session, int err, const char *what)
+{
+	snprintf(session->error, sizeof session->error, "%.160s: %s", what, strerrordesc_np(-err));
+	return err;
+}
+
+/* ---- the mount ---------------------------------------------------------------------------- */
+
+static int wait_for_mount(struct file_state *state)
+{
+	const struct timespec pause = {.tv_nsec = 10 * 1000000};
+	struct statfs statfs_result;
+
+	for (int waited_ms = 0; waited_ms < MOUNT_WAIT_MS; waited_ms += 10) {
+		if (statfs(state->directory, &statfs_result) == 0 &&
+			statfs_result.f_type == FUSE_SUPER_MAGIC)
+			return 0;
+		if (waitpid(state->child, NULL, WNOHANG) == state->child) {
+			state->child = 0;
+			return -EIO;
+		}
+		nanosleep(&pause, NULL);
+	}
+	return -ETIMEDOUT;
+}
+
+static void fuse_finish(struct bench_session *session)
+{
+	struct file_state *state = session->state;
+
+	if (state->child > 0) {
+		kill(state->child, SIGTERM);
+		waitpid(state->child, NULL, 0);
+	}
+	if (state->directory[0] != '\0')
+		rmdir(state->directory);
+	free(state);
+}
+
+static int fuse_prepare(struct bench_session *session, const struct options *options)
+{
+	struct file_state *state = calloc(1, sizeof *state);
+	const char *name = strrchr(session->target->path, '/') + 1;
+	char connections[32];
+	char *arguments[] = {"pagein", "mount", "-f", "--connections", connections,
+		(char *)session->target->url, NULL, NULL};
+	int err;
+
+	if (!state)
+		return -ENOMEM;
+	session->state = state;
+	snprintf(connections, sizeof connections, "%llu", (unsigned long long)options->connections);
+	strcpy(state->directory, "/tmp/pagein-bench-XXXXXX");
+	if (!mkdtemp(state->directory)) {
+		state->directory[0] = '\0';
+		return file_fail(session, -errno, "mkdtemp");
+	}
+	arguments[6] = state->directory;
+	snprintf(state->path, sizeof state->path, "%s/%.400s", state->directory, name);
+	err = -posix_spawn(&state->child, "/proc/self/exe", NULL, NULL, arguments, environ);
+	if (err == 0)
+		err = wait_for_mount(state);
+	return err < 0 ? file_fail(session, err, "pagein mount") : 0;
+}
+
+static int path_prepare(struct bench_session *session, const struct options *options)
+{
+	struct file_state *state;
+
+	if (!options->path)
+		return file_fail(session, -EINVAL, "--path FILE is needed");
+	state = calloc(1, sizeof *state);
+	if (!state)
+		return -ENOMEM;
+	snprintf(state->path, sizeof state->path, "%s", options->path);
+	session->state = state;
+	return 0;
+}
+
+static void path_finish(struct bench_session *session)
+{
+	free(session->state);
+}
+
+/* ---- the file ----------------------------------------------------------------------------- */
+
+static int file_open(struct bench_session *session, enum pattern pattern)
+{
+	struct file_state *state = session->state;
+	struct stat status;
+
+	session->fd = open(state->path, O_RDONLY | O_CLOEXEC);
+	if (session->fd < 0)
+		return file_fail(session, -errno, state->path);
+	if (fstat(session->fd, &status) < 0 || status.st_size == 0)
+		return file_fail(session, -EINVAL, "the file is empty");
+	session->size = (uint64_t)status.st_size;
+	posix_fadvise(session->fd, 0, 0, POSIX_FADV_DONTNEED);
+	posix_fadvise(session->fd, 0, 0,
+		pattern == PATTERN_SEQUENTIAL ? POSIX_FADV_SEQUENTIAL : POSIX_FADV_RANDOM);
+	return 0;
+}
+
+static void file_close(struct bench_session *session)
+{
+	close_fd(&session->fd);
+	session->fd = -1;
+}
+
+static int file_map(struct bench_session *session, enum pattern pattern)
+{
+	int err = file_open(session, pattern);
+	void *memory;
+
+	if (err < 0)
+		return err;
+	memory = mmap(NULL, session->size, PROT_READ, MAP_SHARED, session->fd, 0);
+	if (memory == MAP_FAILED) {
+		err = file_fail(session, -errno, "mmap");
+		file_close(session);
+		return err;
+	}
+	madvise(memory, session->size,
+		pattern == PATTERN_SEQUENTIAL ? MADV_SEQUENTIAL : MADV_RANDOM);
+	session->memory = memory;
+	return 0;
+}
+
+static void file_unmap(struct bench_session *session)
+{
+	munmap((void *)session->memory, session->size);
+	session->memory = NULL;
+	file_close(session);
+}
+
+const struct bench_engine bench_fuse_read = {
+	.name = "fuse-read",
+	.prepare = fuse_prepare,
+	.finish = fuse_finish,
+	.open = file_open,
+	.close = file_close,
+};
+
+const struct bench_engine bench_fuse_mmap = {
+	.name = "fuse-mmap",
+	.prepare = fuse_prepare,
+	.finish = fuse_finish,
+	.open = file_map,
+	.close = file_unmap,
+};
+
+const struct bench_engine bench_path_read = {
+	.name = "path-read",
+	.needs_path = true,
+	.prepare = path_prepare,
+	.finish = path_finish,
+	.open = file_open,
+	.close = file_close,
+};
+
+const struct bench_engine bench_path_mmap = {
+	.name = "path-mmap",
+	.needs_path = true,
+	.prepare = path_prepare,
+	.finish = path_finish,
+	.open = file_map,
+	.close = file_unmap,
+};

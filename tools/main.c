@@ -1,0 +1,121 @@
+/*
+ * main.c - `pagein SUBCOMMAND`: finds the subcommand, has its options parsed, and calls it.
+ *
+ * Main thread; keeps nothing. Exit status: the subcommand's own, 2 for a command line that can't be
+ * understood, 1 when standard output could not be written.
+ *
+ * Called as mount.pagein it is the helper which mount(8) runs for `mount -t pagein SOURCE DIR`:
+ * `mount.pagein SOURCE DIR [-sfnv] [-N NAMESPACE] [-t TYPE] [-o OPTIONS]`. Those letters mean other
+ * things than ours (-f: do everything but mount), so they are taken out here.
+ */
+#include <curl/curl.h>
+#include <errno.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "commands.h"
+#include "options.h"
+
+#define EXIT_USAGE 2
+
+typedef int command_fn(const struct options *options);
+
+static command_fn *const commands[SUBCOMMAND_COUNT] = {
+	[SUBCOMMAND_MOUNT] = command_mount,
+	[SUBCOMMAND_UMOUNT] = command_umount,
+	[SUBCOMMAND_LS] = command_ls,
+	[SUBCOMMAND_STAT] = command_stat,
+	[SUBCOMMAND_CAT] = command_cat,
+	[SUBCOMMAND_BENCH] = command_bench,
+	[SUBCOMMAND_DOCTOR] = command_doctor,
+};
+
+static int version_print(void)
+{
+	printf("pagein %s\n%s\n", PAGEIN_VERSION, curl_version());
+	return EXIT_SUCCESS;
+}
+
+static int subcommand_run(enum subcommand subcommand, int argc, char **argv)
+{
+	struct options options;
+
+	if (options_parse(subcommand, argc, argv, &options) < 0)
+		return EXIT_USAGE;
+	if (options.version)
+		return version_print();
+	if (options.help) {
+		options_help(subcommand, stdout);
+		return EXIT_SUCCESS;
+	}
+	return commands[subcommand](&options);
+}
+
+static int mount_helper_run(int argc, char **argv)
+{
+	int kept = 0;
+
+	for (int i = 0; i < argc; i++) {
+		const char *word = argv[i];
+
+		if (i > 0 && strcmp(word, "-f") == 0)
+			return EXIT_SUCCESS;
+		if (i > 0 && strcmp(word, "-N") == 0) {
+			fprintf(stderr, "mount.pagein: -N: mount namespaces are not supported\n");
+			return EXIT_USAGE;
+		}
+		if (i > 0 && strcmp(word, "-t") == 0)
+			i++;
+		else if (i == 0 || word[0] != '-' || strspn(word + 1, "snv") + 1 != strlen(word) ||
+			 !word[1])
+			argv[kept++] = argv[i];
+		if (i > 0 && strcmp(word, "-o") == 0 && i + 1 < argc)
+			argv[kept++] = argv[++i];
+	}
+	argv[kept] = NULL;
+	return subcommand_run(SUBCOMMAND_MOUNT, kept, argv);
+}
+
+static int word_run(int argc, char **argv)
+{
+	enum subcommand subcommand;
+	const char *word = argv[1];
+
+	if (!word) {
+		options_overview(stderr);
+		return EXIT_USAGE;
+	}
+	if (strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0) {
+		options_overview(stdout);
+		return EXIT_SUCCESS;
+	}
+	if (strcmp(word, "--version") == 0 || strcmp(word, "-V") == 0)
+		return version_print();
+	if (subcommand_find(word, &subcommand) < 0) {
+		fprintf(stderr, "pagein: %s: no such subcommand; see pagein --help\n", word);
+		return EXIT_USAGE;
+	}
+	return subcommand_run(subcommand, argc - 1, argv + 1);
+}
+
+int main(int argc, char **argv)
+{
+	const char *slash, *name = argc > 0 ? argv[0] : "pagein";
+	int status;
+
+	slash = strrchr(name, '/');
+	if (argc == 0)
+		return EXIT_USAGE;
+	if (strcmp(slash ? slash + 1 : name, "mount.pagein") == 0)
+		status = mount_helper_run(argc, argv);
+	else
+		status = word_run(argc, argv);
+	/* A full disk, or a pipe that nobody reads, shows itself here at the latest. */
+	if (fflush(stdout) == 0 && !ferror(stdout))
+		return status;
+	if (errno != EPIPE)
+		fprintf(stderr, "pagein: standard output: %s\n", strerror(errno));
+	return status ? status : EXIT_FAILURE;
+}

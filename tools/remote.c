@@ -1,0 +1,288 @@
+/*
+ * remote.c - one question to one server, on the calling thread.
+ *
+ * Owns a loop and a core for each place; the loop runs only while an answer is awaited, so that
+ * callers see plain functions. The deadline is the source's own.
+ *
+ * Is it a directory? A ranged GET tells objects of servers that serve ranges, in one round trip. Of
+ * other answers HEAD tells the size; and where there is no size either (nginx makes index pages of
+ * unknown length) the URL with a '/' behind it is listed: what has an index is a directory.
+ */
+#include "remote.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <time.h>
+
+#include "cleanup.h"
+#include "clock.h"
+#include "core.h"
+#include "loop.h"
+#include "options.h"
+
+int place_complain(const char *command, const char *source, const char *reason)
+{
+	fprintf(stderr, "pagein %s: %s: %s\n", command, source, reason);
+	return EXIT_FAILURE;
+}
+
+const char *error_reason(const char *error, const char *url)
+{
+	const char *rest = strstr(error, ": ");
+
+	if (!rest)
+		return error;
+	rest += 2;
+	/* Long URLs were cut. */
+	for (const char *at = rest; *at; at++, url++) {
+		if (*at == *url)
+			continue;
+		return strncmp(at, ": ", 2) == 0 ? at + 2 : rest;
+	}
+	return rest;
+}
+
+char *time_text(int64_t time_s, char to[TIME_TEXT_MAX])
+{
+	time_t time = (time_t)time_s;
+	struct tm parts;
+
+	if (time_s == -1 || !gmtime_r(&time, &parts) ||
+		strftime(to, TIME_TEXT_MAX, "%Y-%m-%dT%H:%M:%SZ", &parts) == 0)
+		strcpy(to, "-");
+	return to;
+}
+
+/* ---- sources ------------------------------------------------------------------------------ */
+
+static int source_check(const char *source, char reason[SOURCE_ERROR_MAX])
+{
+	static const struct {
+		const char *prefix;
+		const char *reason;
+	} rows[] = {
+		{"http://", NULL},
+		{"https://", NULL},
+		{"s3://", "s3:// is not supported yet"},
+		{"file://", "file:// is not supported yet"},
+		{"manifest:", "manifest: is not supported yet"},
+	};
+
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		if (strncasecmp(source, rows[i].prefix, strlen(rows[i].prefix)) != 0)
+			continue;
+		if (rows[i].reason)
+			strcpy(reason, rows[i].reason);
+		return rows[i].reason ? -ENOTSUP : 0;
+	}
+	strcpy(reason, "not an http:// or https:// URL");
+	return -EINVAL;
+}
+
+/* Where the query starts, or the end. */
+static size_t url_path_end(const char *url)
+{
+	return strcspn(url, "?#");
+}
+
+static bool url_is_directory(const char *url)
+{
+	const char *host = strstr(url, "://");
+	size_t end = url_path_end(url);
+
+	return url[end - 1] == '/' || (host && !memchr(host + 3, '/', end - (size_t)(host + 3 - url)));
+}
+
+/* ---- questions ---------------------------------------------------------------------------- */
+
+struct probe_call {
+	struct probe probe;
+	struct place *place;
+	int err;
+};
+
+static int probe_keep(struct place *place, const struct probe *probe)
+{
+	char *url = strdup(probe->effective_url);
+
+	if (!url)
+		return -ENOMEM;
+	free(place->url);
+	place->url = url;
+	place->version = probe->version;
+	place->bytes = probe->bytes_len ? malloc(probe->bytes_len) : NULL;
+	if (place->bytes) {
+		memcpy(place->bytes, probe->bytes, probe->bytes_len);
+		place->bytes_len = probe->bytes_len;
+	}
+	return 0;
+}
+
+static void probe_answered(struct probe *probe, int err)
+{
+	struct probe_call *call = container_of(probe, struct probe_call, probe);
+
+	call->err = err < 0 ? err : probe_keep(call->place, probe);
+	loop_stop(call->place->loop);
+}
+
+static int place_probe(struct place *place, bool head_only)
+{
+	cleanup_free char *url = strdup(place->url);
+	struct source *source = core_source(place->core);
+	struct probe_call call = {
+		.probe = {.url = url, .head_only = head_only, .done = probe_answered},
+		.place = place,
+	};
+	int err = url ? source->ops->probe(source, &call.probe) : -ENOMEM;
+
+	if (err == 0)
+		err = loop_run(place->loop);
+	if (err == 0)
+		err = call.err;
+	if (err < 0)
+		snprintf(place->reason, sizeof place->reason, "%s",
+			call.probe.error[0] ? error_reason(call.probe.error, url) : strerror(-err));
+	return err;
+}
+
+struct list_call {
+	struct listing listing;
+	struct loop *loop;
+	int (*entry)(const struct index_entry *entry, void *context);
+	void *context;
+	int err;
+};
+
+static int list_entry_met(struct listing *listing, const struct index_entry *entry)
+{
+	struct list_call *call = container_of(listing, struct list_call, listing);
+
+	return call->entry(entry, call->context);
+}
+
+static void list_answered(struct listing *listing, int err)
+{
+	struct list_call *call = container_of(listing, struct list_call, listing);
+
+	call->err = err;
+	loop_stop(call->loop);
+}
+
+int place_list(struct place *place,
+	int (*entry)(const struct index_entry *entry, void *context), void *context)
+{
+	struct source *source = core_source(place->core);
+	struct list_call call = {
+		.listing = {.url = place->url, .entry = list_entry_met, .done = list_answered},
+		.loop = place->loop,
+		.entry = entry,
+		.context = context,
+	};
+	int err = source->ops->list(source, &call.listing);
+
+	if (err == 0)
+		err = loop_run(place->loop);
+	if (err == 0)
+		err = call.err;
+	if (err < 0)
+		snprintf(place->reason, sizeof place->reason, "%s",
+			call.listing.error[0] ? error_reason(call.listing.error, place->url)
+					      : strerror(-err));
+	return err;
+}
+
+/* ---- finding ------------------------------------------------------------------------------ */
+
+static int entry_ignored(const struct index_entry *entry, void *context)
+{
+	(void)entry;
+	(void)context;
+	return 0;
+}
+
+/* 0: it has an index as http://host/dir/; the place is that then. */
+static int place_try_directory(struct place *place)
+{
+	char reason[SOURCE_ERROR_MAX], *given = place->url;
+	int err;
+
+	if (asprintf(&place->url, "%.*s/", (int)url_path_end(given), given) < 0) {
+		place->url = given;
+		return -ENOMEM;
+	}
+	strcpy(reason, place->reason);
+	err = place_list(place, entry_ignored, NULL);
+	if (err < 0) {
+		free(place->url);
+		place->url = given;
+		strcpy(place->reason, reason);
+		return err;
+	}
+	free(given);
+	place->is_directory = true;
+	return 0;
+}
+
+static int place_ask(struct place *place)
+{
+	int err = place_probe(place, false);
+
+	place->has_ranges = err == 0;
+	if (err == -ENOTSUP)
+		err = place_probe(place, true);
+	if (err == -ENOTSUP && place_try_directory(place) == 0)
+		return 0;
+	if (err == 0)
+		place->is_directory = url_is_directory(place->url);
+	return err;
+}
+
+static int place_open(struct place *place, const struct options *options)
+{
+	struct core_options core_options = {
+		.source.connections_max = (unsigned)options->connections,
+		.timeout_ms = (unsigned)((options->timeout_ns + NS_PER_MS - 1) / NS_PER_MS),
+	};
+	int err = loop_create(&place->loop);
+
+	/* TLS libraries write(2) to sockets that may have been closed. */
+	signal(SIGPIPE, SIG_IGN);
+	if (err == 0)
+		err = core_create(place->loop, &core_options, &place->core);
+	if (err < 0)
+		snprintf(place->reason, sizeof place->reason, "%s", strerror(-err));
+	return err;
+}
+
+int place_find(struct place *place, const char *source, const struct options *options)
+{
+	int err;
+
+	*place = (struct place){.version.mtime_s = -1};
+	err = source_check(source, place->reason);
+	if (err == 0)
+		err = place_open(place, options);
+	if (err < 0)
+		return err;
+	place->url = strdup(source);
+	if (!place->url) {
+		strcpy(place->reason, "out of memory");
+		return -ENOMEM;
+	}
+	place->is_directory = url_is_directory(source);
+	return place->is_directory ? 0 : place_ask(place);
+}
+
+void place_finish(struct place *place)
+{
+	core_destroy(place->core);
+	loop_destroy(place->loop);
+	free(place->url);
+	free(place->bytes);
+	*place = (struct place){0};
+}

@@ -1,0 +1,58 @@
+/*
+ * remote.h - asks what is at a URL, and waits for the answer: for the subcommands that need no
+ * mount.
+ *
+ * Everything runs on the calling thread, which turns the place's own loop until the answer is
+ * there. Results are 0 or -errno, with words in place.reason.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "source.h"
+
+struct core;
+struct index_entry;
+struct loop;
+struct options;
+
+/* One URL and what was found there. */
+struct place {
+	struct loop *loop;
+	struct core *core;
+	char *url;          /* after redirects */
+	bool is_directory;  /* its names can be listed; else it is an object: */
+	bool has_ranges;    /* the server serves parts of it */
+	struct version version;
+	void *bytes;        /* its first bytes, as far as they came along */
+	size_t bytes_len;
+	char reason[SOURCE_ERROR_MAX]; /* of a failure: no operation, no URL */
+};
+
+/*
+ * A URL whose path ends with a '/' is a directory without being asked; of others the server is
+ * asked. place_finish() it in any case.
+ *
+ * -ENOTSUP: a kind of source that this version does not know, or an object whose size the server
+ * does not tell; -EINVAL: no source at all; else what the server's answer means.
+ */
+int place_find(struct place *place, const char *source, const struct options *options);
+
+/* Calls entry for each name, in the server's order; not 0 from it ends the walk and is the result. */
+int place_list(struct place *place,
+	int (*entry)(const struct index_entry *entry, void *context), void *context);
+
+void place_finish(struct place *place);
+
+/* "pagein COMMAND: SOURCE: REASON" on stderr; returns the exit status of a failure. */
+int place_complain(const char *command, const char *source, const char *reason);
+
+/* The words of an error "operation: url: reason" from where the reason starts. */
+const char *error_reason(const char *error, const char *url);
+
+#define TIME_TEXT_MAX 32
+
+/* Returns to, filled with a time in ISO 8601, UTC; "-" when it is unknown (-1). */
+char *time_text(int64_t time_s, char to[TIME_TEXT_MAX]);

@@ -1,0 +1,55 @@
+/*
+ * stat.c - `pagein stat SOURCE`: what the server tells of an object, or how many names are in a
+ * directory. Main thread; at most three requests.
+ */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "cleanup.h"
+#include "commands.h"
+#include "options.h"
+#include "remote.h"
+
+static int entry_count(const struct index_entry *entry, void *context)
+{
+	uint64_t *count = context;
+
+	(void)entry;
+	++*count;
+	return 0;
+}
+
+static int directory_print(struct place *place)
+{
+	uint64_t count = 0;
+	int err = place_list(place, entry_count, &count);
+
+	if (err == 0)
+		printf("url:      %s\ntype:     directory\nentries:  %" PRIu64 "\n", place->url, count);
+	return err;
+}
+
+static void object_print(const struct place *place)
+{
+	const char *validator = version_validator(&place->version);
+	char time[TIME_TEXT_MAX];
+
+	printf("url:      %s\ntype:     object\nsize:     %" PRIu64 "\n", place->url,
+		place->version.size);
+	printf("version:  %s\n", *validator ? validator : "-");
+	printf("modified: %s\n", time_text(place->version.mtime_s, time));
+	printf("ranges:   %s\n", place->has_ranges ? "yes" : "no");
+}
+
+int command_stat(const struct options *options)
+{
+	struct place place cleanup(place_finish);
+	int err = place_find(&place, options->operands[0], options);
+
+	if (err == 0 && place.is_directory)
+		err = directory_print(&place);
+	else if (err == 0)
+		object_print(&place);
+	return err < 0 ? place_complain("stat", options->operands[0], place.reason) : EXIT_SUCCESS;
+}
