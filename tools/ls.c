@@ -29,7 +29,8 @@ struct lines {
 	size_t count, room;
 };
 
-static int lines_add(struct lines *lines, const char *name, bool is_dir, uint64_t size, int64_t mtime_s)
+static int lines_add(
+	struct lines *lines, const char *name, bool is_dir, uint64_t size, int64_t mtime_s)
 {
 	struct line *line;
 
@@ -131,8 +132,8 @@ static void percent_decode(char *text)
 	for (; *text; text++) {
 		unsigned byte;
 
-		if (sscanf(text, "%%%2x", &byte) == 1 && strspn(text + 1, "0123456789abcdefABCDEF") >= 2 &&
-			byte != 0) {
+		if (sscanf(text, "%%%2x", &byte) == 1 &&
+			strspn(text + 1, "0123456789abcdefABCDEF") >= 2 && byte != 0) {
 			*to++ = (char)byte;
 			text += 2;
 		} else {

@@ -94,7 +94,8 @@ static bool url_is_directory(const char *url)
 	const char *host = strstr(url, "://");
 	size_t end = url_path_end(url);
 
-	return url[end - 1] == '/' || (host && !memchr(host + 3, '/', end - (size_t)(host + 3 - url)));
+	return url[end - 1] == '/' ||
+	       (host && !memchr(host + 3, '/', end - (size_t)(host + 3 - url)));
 }
 
 /* ---- questions ---------------------------------------------------------------------------- */
@@ -173,8 +174,8 @@ static void list_answered(struct listing *listing, int err)
 	loop_stop(call->loop);
 }
 
-int place_list(struct place *place,
-	int (*entry)(const struct index_entry *entry, void *context), void *context)
+int place_list(struct place *place, int (*entry)(const struct index_entry *entry, void *context),
+	void *context)
 {
 	struct source *source = core_source(place->core);
 	struct list_call call = {
@@ -233,7 +234,8 @@ static int place_ask(struct place *place)
 	int err = place_probe(place, false);
 
 	place->has_ranges = err == 0;
-	if (err == -ENOTSUP)
+	/* Of an empty object a ranged answer (416) does not tell the version. */
+	if (err == -ENOTSUP || (err == 0 && place->version.size == 0))
 		err = place_probe(place, true);
 	if (err == -ENOTSUP && place_try_directory(place) == 0)
 		return 0;

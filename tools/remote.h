@@ -22,11 +22,11 @@ struct options;
 struct place {
 	struct loop *loop;
 	struct core *core;
-	char *url;          /* after redirects */
-	bool is_directory;  /* its names can be listed; else it is an object: */
-	bool has_ranges;    /* the server serves parts of it */
+	char *url;         /* after redirects */
+	bool is_directory; /* its names can be listed; else it is an object: */
+	bool has_ranges;   /* the server serves parts of it */
 	struct version version;
-	void *bytes;        /* its first bytes, as far as they came along */
+	void *bytes; /* its first bytes, as far as they came along */
 	size_t bytes_len;
 	char reason[SOURCE_ERROR_MAX]; /* of a failure: no operation, no URL */
 };
@@ -40,9 +40,10 @@ struct place {
  */
 int place_find(struct place *place, const char *source, const struct options *options);
 
-/* Calls entry for each name, in the server's order; not 0 from it ends the walk and is the result. */
-int place_list(struct place *place,
-	int (*entry)(const struct index_entry *entry, void *context), void *context);
+/* Calls entry for each name, in the server's order; not 0 from it ends the walk and is the result.
+ */
+int place_list(struct place *place, int (*entry)(const struct index_entry *entry, void *context),
+	void *context);
 
 void place_finish(struct place *place);
 

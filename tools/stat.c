@@ -26,7 +26,8 @@ static int directory_print(struct place *place)
 	int err = place_list(place, entry_count, &count);
 
 	if (err == 0)
-		printf("url:      %s\ntype:     directory\nentries:  %" PRIu64 "\n", place->url, count);
+		printf("url:      %s\ntype:     directory\nentries:  %" PRIu64 "\n", place->url,
+			count);
 	return err;
 }
 

@@ -76,16 +76,17 @@ void **radix_slot(struct radix *radix, uint64_t index)
 	return &node->slot[radix_digit(index, 0)];
 }
 
-static void *radix_scan(const struct radix_node *node, unsigned level, uint64_t *index)
+static void *radix_scan(
+	const struct radix_node *node, unsigned level, uint64_t *index, uint64_t end)
 {
 	uint64_t step = UINT64_C(1) << (level * FANOUT_BITS);
 
-	for (unsigned i = radix_digit(*index, level); i < FANOUT; i++) {
+	for (unsigned i = radix_digit(*index, level); i < FANOUT && *index < end; i++) {
 		void *found = node->slot[i];
 
 		/* A subtree without a value leaves *index at the beginning of the next one. */
 		if (found && level > 0)
-			found = radix_scan(found, level - 1, index);
+			found = radix_scan(found, level - 1, index, end);
 		else if (!found)
 			*index = (*index & ~(step - 1)) + step;
 		if (found)
@@ -94,9 +95,11 @@ static void *radix_scan(const struct radix_node *node, unsigned level, uint64_t 
 	return NULL;
 }
 
-void *radix_next(const struct radix *radix, uint64_t *index)
+void *radix_next(const struct radix *radix, uint64_t *index, uint64_t end)
 {
-	if (!radix->root || *index >= radix->slots)
+	if (end > radix->slots)
+		end = radix->slots;
+	if (!radix->root || *index >= end)
 		return NULL;
-	return radix_scan(radix->root, radix->height - 1, index);
+	return radix_scan(radix->root, radix->height - 1, index, end);
 }

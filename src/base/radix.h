@@ -28,5 +28,8 @@ void *radix_get(const struct radix *radix, uint64_t index);
  * until radix_finish(). */
 void **radix_slot(struct radix *radix, uint64_t index);
 
-/* The first value at *index or after; sets *index to its place. NULL: there is none. */
-void *radix_next(const struct radix *radix, uint64_t *index);
+/*
+ * The first value in [*index, end); sets *index to its place. NULL: there is none. Looks at no more
+ * of the tree than that.
+ */
+void *radix_next(const struct radix *radix, uint64_t *index, uint64_t end);

@@ -63,7 +63,7 @@ void object_destroy(struct object *object)
 	assert(list_empty(&object->wants));
 	list_for_each_safe (node, &object->transfers)
 		transfer_cancel(transfer_of(node));
-	for (uint64_t i = 0; (block = radix_next(&object->blocks, &i)); i++) {
+	for (uint64_t i = 0; (block = radix_next(&object->blocks, &i, UINT64_MAX)); i++) {
 		block->present = 0;
 		object_put_block(object, block);
 	}
@@ -118,8 +118,8 @@ static void object_each_block(struct object *object, struct range range,
 	uint64_t end = (range.end + BLOCK_BYTES - 1) / BLOCK_BYTES;
 	struct block *block;
 
-	for (uint64_t i = range.start / BLOCK_BYTES;
-		(block = radix_next(&object->blocks, &i)) && i < end; i++)
+	for (uint64_t i = range.start / BLOCK_BYTES; (block = radix_next(&object->blocks, &i, end));
+		i++)
 		function(object, block, block_range_mask(i, range));
 }
 

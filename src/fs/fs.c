@@ -67,14 +67,6 @@ static const char *url_path(const char *url, size_t *ret_length)
 	return path;
 }
 
-static bool is_directory_url(const char *url)
-{
-	size_t length;
-	const char *path = url_path(url, &length);
-
-	return length == 0 || path[length - 1] == '/';
-}
-
 static int object_name(const char *url, char name[INDEX_NAME_MAX + 1])
 {
 	size_t length;
@@ -120,10 +112,30 @@ static int check_directory(struct fs *fs)
 	return err < 0 ? err : check.err;
 }
 
+/* The directory whose URL is the one that ends at `end`, where a '/' may be missing. */
+static int make_directory_root(struct fs *fs, const char *url, const char *end)
+{
+	/* A query asks for another presentation of the index, and would not go with the names. */
+	int length = (int)(end - url);
+	cleanup_free char *clean = NULL;
+	int err = asprintf(&clean, "%.*s%s", length, url, end[-1] == '/' ? "" : "/");
+
+	if (err < 0)
+		return -ENOMEM;
+	err = tree_init(&fs->tree, clean, &fs->root);
+	if (err < 0)
+		return err;
+	err = check_directory(fs);
+	if (err == 0)
+		return 0;
+	inode_put(&fs->tree, steal_pointer(&fs->root));
+	tree_finish(&fs->tree);
+	return err;
+}
+
 struct object_check {
 	struct probe probe;
 	struct fs *fs;
-	char *effective_url;
 	int err;
 };
 
@@ -132,17 +144,7 @@ static void object_checked(struct probe *probe, int err)
 	struct object_check *check = container_of(probe, struct object_check, probe);
 
 	check->err = err;
-	if (err == 0) {
-		check->effective_url = strdup(probe->effective_url);
-		if (!check->effective_url)
-			check->err = -ENOMEM;
-	}
 	loop_stop(check->fs->loop);
-}
-
-static int make_root(struct fs *fs, const char *url)
-{
-	return tree_init(&fs->tree, url, &fs->root);
 }
 
 static int make_single_root(struct fs *fs, const struct version *version)
@@ -159,7 +161,7 @@ static int make_single_root(struct fs *fs, const struct version *version)
 	int err = object_name(url, name);
 
 	if (err == 0)
-		err = make_root(fs, "");
+		err = tree_init(&fs->tree, "", &fs->root);
 	if (err == 0)
 		err = directory_create(&directory);
 	if (err < 0)
@@ -176,56 +178,49 @@ static int make_single_root(struct fs *fs, const struct version *version)
 }
 
 /* Asks for the object itself, not only its head: that tells whether the server has ranges. */
-static int check_object(struct fs *fs)
+static int probe_object(struct fs *fs, struct object_check *check)
 {
-	struct object_check check = {
-		.probe.url = fs->options.source_url,
-		.probe.done = object_checked,
-		.fs = fs,
-	};
-	cleanup_free char *effective_url = NULL;
-	int err = fs->source->ops->probe(fs->source, &check.probe);
-
-	if (err == 0)
-		err = loop_run(fs->loop);
-	if (err == 0)
-		err = check.err;
-	effective_url = check.effective_url;
-	if (err < 0) {
-		snprintf(fs->metadata.error, sizeof fs->metadata.error, "%s", check.probe.error);
-		return err;
-	}
-	/* http://host/dir is often the way to http://host/dir/ */
-	if (!is_directory_url(effective_url))
-		return make_single_root(fs, &check.probe.version);
-	err = make_root(fs, effective_url);
-	return err < 0 ? err : check_directory(fs);
-}
-
-static int make_directory_root(struct fs *fs)
-{
-	size_t length;
-	const char *url = fs->options.source_url;
-	const char *path = url_path(url, &length);
-	cleanup_free char *clean = NULL;
 	int err;
 
-	/* A query asks for another presentation of the index, and would not go with the names. */
-	if (asprintf(&clean, "%.*s%s", (int)(path - url + (ptrdiff_t)length), url,
-		    length == 0 ? "/" : "") < 0)
-		return -ENOMEM;
-	err = make_root(fs, clean);
-	return err < 0 ? err : check_directory(fs);
+	check->fs = fs;
+	check->probe.url = fs->options.source_url;
+	check->probe.done = object_checked;
+	err = fs->source->ops->probe(fs->source, &check->probe);
+	if (err == 0)
+		err = loop_run(fs->loop);
+	return err < 0 ? err : check->err;
+}
+
+static int check_object(struct fs *fs)
+{
+	const char *url = fs->options.source_url;
+	struct object_check check = {.err = 0};
+	size_t length;
+	const char *path = url_path(url, &length);
+	int err = probe_object(fs, &check);
+
+	if (err == 0)
+		return make_single_root(fs, &check.probe.version);
+	/* http://host/dir is often the way to http://host/dir/, and no index page has ranges. */
+	if (err == -ENOTSUP && make_directory_root(fs, url, path + length) == 0)
+		return 0;
+	snprintf(fs->metadata.error, sizeof fs->metadata.error, "%s", check.probe.error);
+	return err;
 }
 
 static int check_source(struct fs *fs, char error[FS_ERROR_MAX])
 {
 	const char *url = fs->options.source_url;
+	size_t length;
+	const char *path = url_path(url, &length);
 	int err = check_url(url, error);
 
 	if (err < 0)
 		return err;
-	err = is_directory_url(url) ? make_directory_root(fs) : check_object(fs);
+	if (length == 0 || path[length - 1] == '/')
+		err = make_directory_root(fs, url, path + length);
+	else
+		err = check_object(fs);
 	if (err < 0)
 		snprintf(error, FS_ERROR_MAX, "%s",
 			*fs->metadata.error ? fs->metadata.error : strerror(-err));

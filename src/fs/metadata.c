@@ -71,8 +71,8 @@ static void metadata_failed(struct fs *fs, const char *error, int err)
 {
 	snprintf(fs->metadata.error, sizeof fs->metadata.error, "%s",
 		*error ? error : strerror(-err));
-	/* What is not there is an answer; those who asked for it know what they did. */
-	if (err != -ENOENT)
+	/* What is not there is an answer; and before there is a mount, its caller tells. */
+	if (err != -ENOENT && fs->session.state != SESSION_NONE)
 		log_warning("%s", fs->metadata.error);
 }
 

@@ -86,8 +86,8 @@ void map_forget(struct pagein_map *map, struct range range)
 	uint64_t end = (range.end + BLOCK_BYTES - 1) / BLOCK_BYTES;
 	struct map_block *block;
 
-	for (uint64_t i = range.start / BLOCK_BYTES;
-		(block = radix_next(&map->blocks, &i)) && i < end; i++) {
+	for (uint64_t i = range.start / BLOCK_BYTES; (block = radix_next(&map->blocks, &i, end));
+		i++) {
 		uint64_t mask = block_range_mask(i, range);
 
 		map_count_resident(map, block->resident, block->resident & ~mask);
@@ -146,7 +146,7 @@ static void map_free(struct pagein_map *map)
 
 	if (!map)
 		return;
-	for (uint64_t i = 0; (block = radix_next(&map->blocks, &i)); i++) {
+	for (uint64_t i = 0; (block = radix_next(&map->blocks, &i, UINT64_MAX)); i++) {
 		free(block->error);
 		free(block);
 	}
@@ -359,7 +359,7 @@ static void map_find_failed(void *argument)
 
 	call->range.end = call->range.start;
 	for (uint64_t i = range.start / BLOCK_BYTES;
-		(block = radix_next(&call->map->blocks, &i)) && i < end; i++) {
+		(block = radix_next(&call->map->blocks, &i, end)); i++) {
 		uint64_t failed = block->failed & block_range_mask(i, range);
 		unsigned count, first;
 

@@ -44,8 +44,8 @@ static void pull_clear_failed(struct pagein_map *map, struct range range)
 	uint64_t end = (range.end + BLOCK_BYTES - 1) / BLOCK_BYTES;
 	struct map_block *block;
 
-	for (uint64_t i = range.start / BLOCK_BYTES;
-		(block = radix_next(&map->blocks, &i)) && i < end; i++)
+	for (uint64_t i = range.start / BLOCK_BYTES; (block = radix_next(&map->blocks, &i, end));
+		i++)
 		block->failed &= ~block_range_mask(i, range);
 }
 

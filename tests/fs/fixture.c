@@ -153,7 +153,8 @@ void assert_same_file(const struct bed *bed, const char *name)
 		ssize_t done = 0;
 
 		while (done < count) {
-			ssize_t part = pread(there, b + done, (size_t)(count - done), offset + done);
+			ssize_t part = pread(
+				there, b + done, (size_t)(count - done), offset + done);
 
 			if (part <= 0)
 				fail_msg("%s: at %jd: %s", name, (intmax_t)(offset + done),
@@ -206,8 +207,8 @@ uint64_t bed_stat(const struct bed *bed, const char *name)
 	char key[64];
 	const char *value;
 
-	ask_origin(bed,
-		"GET /.origin/stats HTTP/1.1\r\nHost: origin\r\nConnection: close\r\n\r\n", answer);
+	ask_origin(bed, "GET /.origin/stats HTTP/1.1\r\nHost: origin\r\nConnection: close\r\n\r\n",
+		answer);
 	snprintf(key, sizeof key, "\"%s\":", name);
 	value = strstr(answer, key);
 	if (!value)

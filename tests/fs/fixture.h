@@ -1,11 +1,11 @@
 /*
- * fixture.h - a local directory, an origin that serves it, and a mount of that origin, in processes of
- * their own.
+ * fixture.h - a local directory, an origin that serves it, and a mount of that origin, in processes
+ * of their own.
  *
  * The local files are the oracle: whatever is read through the mount must be what is in them. Each
  * function fails the running test when something goes wrong; bed_finish() always leaves nothing
- * mounted and nothing running. The server of the mount is the program that $PAGEIN names. It unmounts
- * when this process dies, however it dies.
+ * mounted and nothing running. The server of the mount is the program that $PAGEIN names. It
+ * unmounts when this process dies, however it dies.
  */
 #pragma once
 

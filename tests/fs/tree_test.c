@@ -15,8 +15,8 @@
 #include "source.h"
 #include "tree.h"
 
-static void add(struct directory *directory, const char *name, bool is_dir, uint64_t size,
-	time_t mtime)
+static void add(
+	struct directory *directory, const char *name, bool is_dir, uint64_t size, time_t mtime)
 {
 	struct index_entry entry = {
 		.name = name,
@@ -184,8 +184,8 @@ static void small_tree_make(struct small_tree *small)
 	small->below = listing();
 	add(small->below, "f", false, 9, 1);
 	directory_finish(small->below, NULL, &next);
-	assert_int_equal(tree_get(&small->tree, small->root, directory_at(small->top, 0),
-				 &small->directory),
+	assert_int_equal(
+		tree_get(&small->tree, small->root, directory_at(small->top, 0), &small->directory),
 		0);
 	assert_int_equal(tree_get(&small->tree, small->directory, directory_at(small->below, 0),
 				 &small->file),

@@ -28,6 +28,7 @@ static struct client client, foreign;
 static struct response ours, theirs;
 static char directory[] = "/tmp/origin-nginx-XXXXXX";
 static pid_t nginx;
+static uint16_t nginx_port, nginx_json_port;
 
 static const struct {
 	const char *path;
@@ -169,8 +170,6 @@ static void index_of(uint16_t port, const char *path, struct response *response)
 	response->body[response->length] = '\0';
 	client_close(&foreign);
 }
-
-static uint16_t nginx_port, nginx_json_port;
 
 static void assert_same_index(uint16_t our_port, uint16_t their_port)
 {

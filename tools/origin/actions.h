@@ -2,7 +2,7 @@
  * actions.h - what a rule of the script does to an answer. One thread.
  *
  * The list below is the only place where an action is named: its enum, its word in the script, how
- * its value is read. To add one, add a row, and use it in answer.c.
+ * its value is read. To add one, add a row, and use it in reply.c or answer.c.
  */
 #pragma once
 

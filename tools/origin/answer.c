@@ -1,48 +1,18 @@
 /*
- * answer.c - decides what a request is answered with, and spoils it as the script says.
+ * answer.c - writes an answer, and spoils it as the script says.
  *
- * One thread. Four steps, each on the struct reply: find the resource, match the rules, follow the
- * conditions and the range (RFC 9110 section 13.2.2), then write head and body. Rules are matched
- * in the middle because range= needs the object's size, and etag= must be what If-Match meets.
- * Without a rule nothing is allocated on the way of a file or a generated object.
+ * One thread. The reply is decided in reply.c; here it becomes a head, a body which can be read at
+ * any position, and the times at which they leave. A head that fits into the answer's own room, as
+ * all do that the script does not blow up, is not allocated.
  */
 #include "answer.h"
 
-#include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "cleanup.h"
-#include "clock.h"
-#include "conditions.h"
-#include "index.h"
-#include "ranges.h"
+#include "reply.h"
 #include "server.h"
-
-struct reply {
-	int status;
-	struct resource *resource; /* NULL: the path names nothing, or a directory */
-	bool page;                 /* text is sent, whatever the resource is */
-	uint64_t size;             /* of the resource, as far as the client may know */
-	struct validator validator;
-	struct range range;
-	const char *location;
-	const char *type;
-	char *text;
-	size_t text_length;
-};
-
-static void resource_put(struct resource **resource)
-{
-	origin_resource_put(*resource);
-}
-
-static void reply_finish(struct reply *reply)
-{
-	origin_resource_put(reply->resource);
-	free(reply->text);
-}
 
 void origin_answer_finish(struct answer *answer)
 {
@@ -50,185 +20,6 @@ void origin_answer_finish(struct answer *answer)
 		free(answer->head);
 	answer->head = NULL;
 	origin_body_finish(&answer->body);
-}
-
-static void answer_init(struct answer *answer)
-{
-	memset(answer, 0, offsetof(struct answer, head_room));
-	answer->body.corrupt_at = BODY_INTACT;
-	answer->stall_at = ANSWER_NEVER;
-	answer->stall_ns = ANSWER_NEVER;
-	answer->close_after_ns = ANSWER_NEVER;
-}
-
-/* A page that says the status, as servers have them. */
-static int reply_set_page(struct reply *reply, int status)
-{
-	int length;
-
-	free(steal_pointer(&reply->text));
-	reply->page = true;
-	reply->status = status;
-	reply->text_length = 0;
-	reply->type = "text/html";
-	if (status == 304 || status == 204)
-		return 0;
-	length = asprintf(&reply->text,
-		"<html>\r\n<head><title>%d %s</title></head>\r\n<body>\r\n"
-		"<center><h1>%d %s</h1></center>\r\n</body>\r\n</html>\r\n",
-		status, origin_reason(status), status, origin_reason(status));
-	if (length < 0) {
-		reply->text = NULL;
-		return -ENOMEM;
-	}
-	reply->text_length = (size_t)length;
-	return 0;
-}
-
-static int status_of_errno(int err)
-{
-	switch (err) {
-	case -EACCES:
-	case -EPERM:
-		return 403;
-	case -ENOENT:
-	case -ENOTDIR:
-	case -ENAMETOOLONG:
-	case -ELOOP:
-		return 404;
-	default:
-		return 500;
-	}
-}
-
-/* "/dir" is answered with "/dir/"; "//host" must not become another server's address. */
-static int reply_redirect(struct origin *origin, struct reply *reply)
-{
-	const char *target = origin->request.target;
-	size_t arena_used = origin->head.arena_used;
-	char *room = origin->head.arena + arena_used;
-	size_t room_size = sizeof(origin->head.arena) - arena_used;
-	int length;
-
-	target += strspn(target, "/");
-	length = snprintf(room, room_size / 2, "/%s/", target);
-	if (length < 0 || (size_t)length >= room_size / 2)
-		return reply_set_page(reply, 414);
-	origin->head.arena_used += (size_t)length + 1;
-	reply->location = room;
-	return reply_set_page(reply, 301);
-}
-
-static int reply_directory(struct origin *origin, struct reply *reply)
-{
-	struct resource *directory cleanup(resource_put) = steal_pointer(&reply->resource);
-	const struct request *request = &origin->request;
-	int err;
-
-	if (request->path[request->path_length - 1] != '/')
-		return reply_redirect(origin, reply);
-	err = origin_index_write(directory->fd, request->path, origin->index_json, &reply->text,
-		&reply->text_length);
-	if (err)
-		return reply_set_page(reply, status_of_errno(err));
-	reply->type = origin->index_json ? "application/json" : "text/html";
-	reply->page = true;
-	return 0;
-}
-
-static int reply_find(struct origin *origin, struct reply *reply)
-{
-	const struct request *request = &origin->request;
-	int err;
-
-	if (request->method != METHOD_GET && request->method != METHOD_HEAD)
-		return reply_set_page(reply, 405);
-	err = origin_resource_get(
-		&origin->resources, request->path, request->path_length, &reply->resource);
-	if (err)
-		return reply_set_page(reply, status_of_errno(err));
-	reply->status = 200;
-	if (reply->resource->kind == RESOURCE_DIRECTORY)
-		return reply_directory(origin, reply);
-	reply->type = "application/octet-stream";
-	reply->size = reply->resource->size;
-	reply->validator.etag = reply->resource->etag;
-	reply->validator.modified = reply->resource->modified.tv_sec;
-	return 0;
-}
-
-static void reply_match_script(struct origin *origin, const struct reply *reply)
-{
-	struct range_spec spec = origin_range_parse(origin->request.fields[FIELD_RANGE]);
-	struct script_request request = {
-		.path = origin->request.path,
-		.method = origin->request.method_name,
-		.now_ns = clock_now_ns(),
-	};
-	struct range range;
-
-	origin_range_resolve(spec, reply->size, &range);
-	request.ranged = spec.kind != RANGE_NONE;
-	request.range_start = spec.kind == RANGE_BOUNDED ? spec.first : range.start;
-	origin_script_match(origin->script, &request, &origin->actions);
-}
-
-/* Conditions, then the range: RFC 9110 section 13.2.2. */
-static int reply_follow_request(struct origin *origin, struct reply *reply)
-{
-	const struct actions *actions = &origin->actions;
-	const struct request *request = &origin->request;
-	const char *range = request->fields[FIELD_RANGE];
-	int status;
-
-	if (action_given(actions, ACTION_ETAG))
-		reply->validator.etag = action_text(actions, ACTION_ETAG);
-	if (reply->resource->kind == RESOURCE_GENERATED)
-		reply->size = action_number(actions, ACTION_SIZE, reply->size);
-	reply->range.end = reply->size;
-	if (!action_given(actions, ACTION_IGNORE_CONDITIONS)) {
-		status = origin_conditions_check(request, &reply->validator);
-		if (status)
-			return reply_set_page(reply, status);
-	}
-	if (!range || request->method != METHOD_GET || action_given(actions, ACTION_IGNORE_RANGE))
-		return 0;
-	if (!action_given(actions, ACTION_IGNORE_CONDITIONS) &&
-		!origin_if_range_check(request, &reply->validator, origin->date_s))
-		return 0;
-	reply->status = origin_range_resolve(origin_range_parse(range), reply->size, &reply->range);
-	if (reply->status == 416)
-		return reply_set_page(reply, 416);
-	if (reply->status == 206) {
-		uint64_t shift = action_number(actions, ACTION_SHIFT, 0);
-
-		reply->range.start += shift;
-		reply->range.end += shift;
-	}
-	return 0;
-}
-
-static int reply_override(struct origin *origin, struct reply *reply)
-{
-	const struct actions *actions = &origin->actions;
-	const char *text = action_text(actions, ACTION_BODY);
-	uint64_t status = action_number(actions, ACTION_STATUS, 0);
-
-	if (status >= 300 || status == 204) {
-		int err = reply_set_page(reply, (int)status % 1000);
-
-		if (err)
-			return err;
-	} else if (status) {
-		reply->status = (int)status;
-	}
-	if (!text)
-		return 0;
-	free(reply->text);
-	reply->page = true;
-	reply->text = strdup(text);
-	reply->text_length = strlen(text);
-	return reply->text ? 0 : -ENOMEM;
 }
 
 static void head_edit(struct head *head, const struct actions *actions)
@@ -373,42 +164,41 @@ static int answer_write(
 	return 0;
 }
 
-int origin_answer_prepare(struct origin *origin, int status, struct answer *answer)
+static void answer_start(struct origin *origin, struct answer *answer)
 {
-	struct reply reply cleanup(reply_finish) = {0};
-	const struct request *request = &origin->request;
-	int err;
-
-	answer_init(answer);
+	memset(answer, 0, offsetof(struct answer, head_room));
+	answer->body.corrupt_at = BODY_INTACT;
+	answer->stall_at = ANSWER_NEVER;
+	answer->stall_ns = ANSWER_NEVER;
+	answer->close_after_ns = ANSWER_NEVER;
 	origin_head_init(&origin->head, 0);
 	origin->actions.given = 0;
 	origin->actions.edit_count = 0;
+	/* If-Range compares with it. */
 	origin_date(origin);
+}
+
+int origin_answer_prepare(struct origin *origin, int status, struct answer *answer)
+{
+	struct reply reply cleanup(origin_reply_finish);
+	const struct request *request = &origin->request;
+	int err;
+
+	answer_start(origin, answer);
 	origin->stats.requests++;
-	if (status) {
-		/* Nothing in the request can be trusted, not even that it was HEAD. */
-		origin->request.method = METHOD_GET;
-		err = reply_set_page(&reply, status);
-		return err ? err : answer_write(origin, &reply, false, answer);
-	}
-	origin->stats.ranged_requests += request->fields[FIELD_RANGE] != NULL;
-	err = reply_find(origin, &reply);
-	if (!err && !origin_script_empty(origin->script))
-		reply_match_script(origin, &reply);
-	if (!err && reply.resource)
-		err = reply_follow_request(origin, &reply);
-	if (!err && origin->actions.given)
-		err = reply_override(origin, &reply);
-	/* A body that nobody asked for would be taken for the next request. */
-	return err ? err
-		   : answer_write(
-			     origin, &reply, request->keep_alive && !request->has_body, answer);
+	origin->stats.ranged_requests += !status && request->fields[FIELD_RANGE];
+	err = origin_reply_prepare(origin, status, &reply);
+	if (err)
+		return err;
+	/* A body that nobody reads would be taken for the next request. */
+	return answer_write(
+		origin, &reply, !status && request->keep_alive && !request->has_body, answer);
 }
 
 int origin_answer_text(struct origin *origin, int status, const char *type, char *text,
 	size_t length, struct answer *answer)
 {
-	struct reply reply cleanup(reply_finish) = {
+	struct reply reply cleanup(origin_reply_finish) = {
 		.status = status,
 		.page = true,
 		.type = type,
@@ -416,9 +206,6 @@ int origin_answer_text(struct origin *origin, int status, const char *type, char
 		.text_length = length,
 	};
 
-	answer_init(answer);
-	origin_head_init(&origin->head, 0);
-	origin->actions.given = 0;
-	origin->actions.edit_count = 0;
+	answer_start(origin, answer);
 	return answer_write(origin, &reply, origin->request.keep_alive, answer);
 }

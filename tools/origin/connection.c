@@ -16,9 +16,9 @@
  * read again after an answer, as epoll is level-triggered and most clients wait; what epoll watches
  * is changed only when an event came that can't be used now.
  *
- * sendfile() was measured and rejected. Through a buffer that fits into the cache a file leaves
- *with 4 GB/s, by sendfile() with 3, as its pipe holds 16 pages only; and a small answer needs one
- *send in place of two.
+ * sendfile() was measured and rejected. Through a buffer that stays in the cache a file leaves
+ * with 4 GB/s, by sendfile() with 3, as its pipe holds 16 pages only; and a small answer needs one
+ * send in place of two.
  */
 #include "connection.h"
 
@@ -36,6 +36,7 @@
 #include "cleanup.h"
 #include "clock.h"
 #include "control.h"
+#include "pace.h"
 #include "server.h"
 
 /* Requests with longer heads are refused with 431. */
@@ -46,17 +47,6 @@
 
 /* What one connection sends before others have a turn. */
 #define TURN_MAX (UINT64_C(2) << 20)
-
-/*
- * Paced bytes leave in pieces, each when its last byte is due: small ones first, so that the first
- * bytes come as early as from a slow link, then large ones, for there may be a thousand such
- * connections. No piece takes longer than 10 ms.
- */
-#define PACE_PIECE_MIN (UINT64_C(4) << 10)
-#define PACE_PIECE_MAX (UINT64_C(64) << 10)
-#define PACE_PIECES_PER_S 100
-/* A client that reads too slowly may make up for so much. */
-#define PACE_CREDIT_NS (20 * NS_PER_MS)
 
 /* How long the client may take to close its side, so that it gets the answer and not a reset. */
 #define LINGER_NS (2 * NS_PER_S)
@@ -83,8 +73,7 @@ struct connection {
 	bool unread;           /* the request has a body which nobody reads */
 	struct upload *upload; /* in UPLOADING */
 	uint64_t turn;         /* bytes sent since others had a turn */
-	uint64_t allowance;    /* bytes of a paced body which may leave now */
-	uint64_t pace_ns;      /* when the last piece was due */
+	struct pace pace;
 	struct answer answer;
 	size_t in_start;
 	size_t in_end;
@@ -132,18 +121,13 @@ static void wait_until(struct connection *connection, enum state state, uint64_t
 
 static void start_sending(struct connection *connection)
 {
-	struct answer *answer = &connection->answer;
+	const struct answer *answer = &connection->answer;
+	bool paced = answer->rate || answer->byte_ns;
 
 	connection->state = SENDING;
 	connection->turn = 0;
-	connection->allowance = UINT64_MAX;
-	if (answer->rate || answer->byte_ns) {
-		uint64_t now = clock_now_ns();
-
-		connection->allowance = 0;
-		if (connection->pace_ns < now)
-			connection->pace_ns = now;
-	}
+	origin_pace_start(
+		&connection->pace, answer->rate, answer->byte_ns, paced ? clock_now_ns() : 0);
 }
 
 static enum step start_answer(struct connection *connection, int err)
@@ -309,28 +293,13 @@ static ssize_t send_some(struct connection *connection, uint64_t len)
 /* Lets the next piece go, now or when it is due. */
 static enum step pace(struct connection *connection, uint64_t left)
 {
-	const struct answer *answer = &connection->answer;
-	uint64_t now = clock_now_ns();
-	uint64_t piece = 1;
+	uint64_t now_ns = clock_now_ns();
+	uint64_t due_ns = origin_pace_next(
+		&connection->pace, connection->answer.position, left, now_ns);
 
-	if (!answer->byte_ns) {
-		uint64_t quick = answer->rate / PACE_PIECES_PER_S;
-
-		piece = answer->position < PACE_PIECE_MIN ? PACE_PIECE_MIN : answer->position;
-		if (piece > PACE_PIECE_MAX)
-			piece = PACE_PIECE_MAX;
-		if (piece > quick)
-			piece = quick ? quick : 1;
-	}
-	if (piece > left)
-		piece = left;
-	if (connection->pace_ns + PACE_CREDIT_NS < now)
-		connection->pace_ns = now - PACE_CREDIT_NS;
-	connection->pace_ns += answer->byte_ns ? answer->byte_ns : piece * NS_PER_S / answer->rate;
-	connection->allowance = piece;
-	if (connection->pace_ns <= now)
+	if (due_ns <= now_ns)
 		return STEP_AGAIN;
-	wait_until(connection, PACED, connection->pace_ns);
+	wait_until(connection, PACED, due_ns);
 	return STEP_WAIT;
 }
 
@@ -355,9 +324,11 @@ static enum step step_sending(struct connection *connection)
 
 	if (!left && answer->head_sent == answer->head_length)
 		return limit == answer->stall_at ? stall(connection) : finish_answer(connection);
-	if (left && !connection->allowance)
+	if (left && !connection->pace.allowance)
 		return pace(connection, left);
-	count = send_some(connection, left < connection->allowance ? left : connection->allowance);
+	if (left > connection->pace.allowance)
+		left = connection->pace.allowance;
+	count = send_some(connection, left);
 	if (count == -EAGAIN) {
 		watch(connection, EPOLLOUT);
 		return STEP_WAIT;
@@ -367,8 +338,7 @@ static enum step step_sending(struct connection *connection)
 	answer->position += (uint64_t)count;
 	connection->origin->stats.body_bytes += (uint64_t)count;
 	connection->turn += (uint64_t)count;
-	if (connection->allowance != UINT64_MAX)
-		connection->allowance -= (uint64_t)count;
+	origin_pace_spend(&connection->pace, (uint64_t)count);
 	if (connection->turn < TURN_MAX)
 		return STEP_AGAIN;
 	connection->turn = 0;

@@ -3,7 +3,8 @@
  *
  *	origin.c      the loop: accepts, waits, hands events to connections
  *	connection.c  one connection: receives requests, sends answers, waits where the script says
- *	answer.c      what a request is answered with
+ *	reply.c       what a request is answered with
+ *	answer.c      how that leaves: head, body, times
  *	control.c     /.origin/
  */
 #pragma once
