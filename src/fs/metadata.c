@@ -162,9 +162,20 @@ int listing_wait(struct fs *fs, struct inode *inode, struct waiter *waiter)
 	return err;
 }
 
-void listing_expire(struct fs *fs, struct inode *inode)
+static void fetch_cancel(struct listing_fetch *fetch)
 {
-	(void)fs;
+	fetch->fs->source->ops->list_cancel(fetch->fs->source, &fetch->listing);
+	fetch_destroy(fetch);
+}
+
+void listing_abandon(struct inode *inode)
+{
+	if (inode->dir.fetch && list_empty(&inode->dir.fetch->waiting))
+		fetch_cancel(inode->dir.fetch);
+}
+
+void listing_expire(struct inode *inode)
+{
 	inode->dir.fetched_ns = 0;
 }
 
@@ -274,6 +285,25 @@ void entry_wait(struct entry *entry, struct waiter *waiter)
 	list_append(&entry->probe->waiting, &waiter->node);
 }
 
+static void probe_cancel(struct attribute_probe *probe)
+{
+	struct fs *fs = probe->fs;
+
+	if (list_empty(&probe->queued)) {
+		fs->source->ops->probe_cancel(fs->source, &probe->probe);
+		fs->metadata.active--;
+	}
+	probe_destroy(probe);
+}
+
+void entry_abandon(struct fs *fs, struct entry *entry)
+{
+	if (!entry->probe || !list_empty(&entry->probe->waiting))
+		return;
+	probe_cancel(entry->probe);
+	probes_start(fs);
+}
+
 /* ---- what others found out, and how long it holds ----------------------------------------- */
 
 void metadata_found(struct fs *fs, const struct inode *inode, const struct version *version)
@@ -290,7 +320,7 @@ void metadata_found(struct fs *fs, const struct inode *inode, const struct versi
 			entry_renumber(entry, &fs->next_number);
 	}
 	if (!version)
-		listing_expire(fs, parent);
+		listing_expire(parent);
 }
 
 static uint64_t time_left_ns(const struct fs *fs, uint64_t learned_ns)
@@ -320,20 +350,9 @@ void metadata_finish(struct fs *fs)
 {
 	struct metadata *metadata = &fs->metadata;
 
-	while (!list_empty(&metadata->fetches)) {
-		struct listing_fetch *fetch = list_first(
-			&metadata->fetches, struct listing_fetch, node);
-
-		fs->source->ops->list_cancel(fs->source, &fetch->listing);
-		fetch_destroy(fetch);
-	}
-	while (!list_empty(&metadata->probes)) {
-		struct attribute_probe *probe = list_first(
-			&metadata->probes, struct attribute_probe, node);
-
-		if (list_empty(&probe->queued))
-			fs->source->ops->probe_cancel(fs->source, &probe->probe);
-		probe_destroy(probe);
-	}
-	metadata->active = 0;
+	while (!list_empty(&metadata->fetches))
+		fetch_cancel(list_first(&metadata->fetches, struct listing_fetch, node));
+	while (!list_empty(&metadata->probes))
+		probe_cancel(list_first(&metadata->probes, struct attribute_probe, node));
+	assert(metadata->active == 0);
 }

@@ -38,8 +38,10 @@ void metadata_finish(struct fs *fs);
 bool listing_is_fresh(const struct fs *fs, const struct inode *inode, uint64_t started_ns);
 /* Resumes the waiter when there is one, or there can't be. Or returns -errno, and does not. */
 int listing_wait(struct fs *fs, struct inode *inode, struct waiter *waiter);
+/* A waiter was killed: if it was the last one, nobody wants the answer any more. */
+void listing_abandon(struct inode *inode);
 /* The next operation asks again. */
-void listing_expire(struct fs *fs, struct inode *inode);
+void listing_expire(struct inode *inode);
 
 /* Are the entry's attributes known (or why there are none: entry->probe_err)? */
 bool entry_is_known(const struct fs *fs, const struct entry *entry, uint64_t started_ns);
@@ -47,6 +49,9 @@ bool entry_is_known(const struct fs *fs, const struct entry *entry, uint64_t sta
 int entry_probe(struct fs *fs, struct inode *directory, struct entry *entry);
 /* Resumes the waiter, with 0, when the entry's probe, which must be under way, is over. */
 void entry_wait(struct entry *entry, struct waiter *waiter);
+
+/* As listing_abandon(). */
+void entry_abandon(struct fs *fs, struct entry *entry);
 
 /* The object behind a file was found to be this version, or (NULL) another than the inode's. */
 void metadata_found(struct fs *fs, const struct inode *inode, const struct version *version);

@@ -124,12 +124,25 @@ static void request_over(struct request *request, int err)
 	request_destroy(request);
 }
 
+/* The caller was killed, or what it waited for has failed. */
+static void lookup_abandon(struct request *request)
+{
+	struct directory *listing = request->inode->dir.listing;
+	struct entry *entry = listing ? directory_find(listing, request->name) : NULL;
+
+	listing_abandon(request->inode);
+	if (entry)
+		entry_abandon(request->fs, entry);
+}
+
 static void lookup_step(struct waiter *waiter, int err)
 {
 	struct request *request = request_of(waiter);
 
 	if (err == 0)
 		err = lookup_try(request);
+	else
+		lookup_abandon(request);
 	if (err != WAITING)
 		request_over(request, err);
 }
@@ -191,6 +204,8 @@ static void opendir_step(struct waiter *waiter, int err)
 
 	if (err == 0)
 		err = opendir_try(request);
+	else
+		listing_abandon(request->inode);
 	if (err != WAITING)
 		request_over(request, err);
 }

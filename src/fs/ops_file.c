@@ -173,15 +173,24 @@ static int opening_start(struct fs *fs, struct inode *inode)
 	return err;
 }
 
-/* The probe has been answered: with 0, the file is live. */
+static void opening_cancel(struct opening *opening)
+{
+	opening->fs->source->ops->probe_cancel(opening->fs->source, &opening->probe);
+	opening_destroy(opening);
+}
+
+/* The probe has been answered: with 0, the file is live. Or the caller was killed. */
 static void open_resume(struct waiter *waiter, int err)
 {
 	struct request *request = request_of(waiter);
+	struct inode *inode = request->inode;
 
 	if (err == 0)
-		reply_open(request->fuse, request->inode);
+		reply_open(request->fuse, inode);
 	else
 		fuse_reply_err(request->fuse, -err);
+	if (inode->file.opening && list_empty(&inode->file.opening->waiting))
+		opening_cancel(inode->file.opening);
 	request_destroy(request);
 }
 
@@ -233,12 +242,8 @@ void fs_release(fuse_req_t req, fuse_ino_t number, struct fuse_file_info *info)
 
 void fs_release_files(struct fs *fs)
 {
-	while (!list_empty(&fs->openings)) {
-		struct opening *opening = list_first(&fs->openings, struct opening, node);
-
-		fs->source->ops->probe_cancel(fs->source, &opening->probe);
-		opening_destroy(opening);
-	}
+	while (!list_empty(&fs->openings))
+		opening_cancel(list_first(&fs->openings, struct opening, node));
 	while (!list_empty(&fs->live)) {
 		struct inode *inode = list_first(&fs->live, struct inode, file.live);
 

@@ -119,24 +119,23 @@ void session_init(void *userdata, struct fuse_conn_info *connection)
 	fs->session.initialised = true;
 }
 
-/* The device is closed, by us or by the kernel. */
-static void session_ended(struct fs *fs)
+void session_end(struct fs *fs)
 {
 	struct session *session = &fs->session;
 
+	if (session->state != SESSION_MOUNTED && session->state != SESSION_SERVING)
+		return;
 	session->state = SESSION_ENDED;
+	/* From here on libfuse does not complain that answers can't be delivered. */
+	fuse_session_exit(session->fuse);
+	loop_remove(fs->loop, &session->device);
+	requests_end(&fs->requests, -ECONNABORTED);
+	/* Does nothing but close the device when the kernel has ended the connection itself. */
+	fuse_session_unmount(session->fuse);
 	if (fs->options.ended)
 		fs->options.ended(fs->options.context);
 	else
 		loop_stop(fs->loop);
-}
-
-static void session_detach(struct fs *fs)
-{
-	/* From here on libfuse does not complain that answers can't be delivered. */
-	fuse_session_exit(fs->session.fuse);
-	loop_remove(fs->loop, &fs->session.device);
-	requests_end(&fs->requests, -ECONNABORTED);
 }
 
 static void session_announce(struct fs *fs)
@@ -165,8 +164,7 @@ static void session_ready(struct loop_fd *device, uint32_t events)
 			fuse_session_process_buf(session->fuse, &session->buffer);
 		/* Unmounted, aborted, or an INIT that could not be answered. */
 		if (result <= 0 || fuse_session_exited(session->fuse)) {
-			session_detach(fs);
-			session_ended(fs);
+			session_end(fs);
 			return;
 		}
 		if (session->initialised && session->state == SESSION_MOUNTED)
@@ -267,17 +265,6 @@ int session_mount(struct fs *fs, char error[FS_ERROR_MAX])
 	if (err < 0)
 		return say(error, mountpoint, strerror(-err), err);
 	return 0;
-}
-
-void session_end(struct fs *fs)
-{
-	struct session *session = &fs->session;
-
-	if (session->state != SESSION_MOUNTED && session->state != SESSION_SERVING)
-		return;
-	session_detach(fs);
-	fuse_session_unmount(session->fuse);
-	session_ended(fs);
 }
 
 void session_finish(struct fs *fs)

@@ -269,27 +269,6 @@ static void test_expected_continue(void **state)
 	assert_int_equal(response.status, 204);
 }
 
-static void test_spawned(void **state)
-{
-	struct client *other = malloc(sizeof(*other));
-	struct origin_process process;
-
-	(void)state;
-	assert_non_null(other);
-	assert_int_equal(
-		origin_spawn(&(struct origin_options){.script = ": etag=\"\\\"s\\\"\""}, &process),
-		0);
-	client_open(other, process.port);
-	client_request(other, "GET", "/generated/10", NULL, &response);
-	assert_int_equal(response.status, 200);
-	assert_string_equal(response_field(&response, "ETag"), "\"s\"");
-	assert_int_equal(origin_process_finish(&process), 0);
-	assert_int_equal(client_receive_rest(other, &response), 0);
-	assert_int_equal(origin_process_finish(&process), 0);
-	client_close(other);
-	free(other);
-}
-
 static void test_bad_options(void **state)
 {
 	struct origin *origin = NULL;
@@ -339,7 +318,6 @@ int main(void)
 		cmocka_unit_test(test_half_closed_client),
 		cmocka_unit_test(test_stats),
 		cmocka_unit_test(test_expected_continue),
-		cmocka_unit_test(test_spawned),
 		cmocka_unit_test(test_bad_options),
 	};
 

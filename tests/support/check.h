@@ -1,0 +1,47 @@
+/*
+ * check.h - cmocka, with the headers that it wants before it, and the few checks that it lacks.
+ *
+ * Nothing here may be called from a thread other than the test's own: a failing assertion jumps.
+ */
+#pragma once
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+/* cmocka wants the above first. */
+#include <cmocka.h>
+
+#define array_len(array) (sizeof(array) / sizeof *(array))
+
+/* Numbers of a known seed: the same run every time. */
+static inline uint64_t random_next(uint64_t *state)
+{
+	*state ^= *state << 13;
+	*state ^= *state >> 7;
+	*state ^= *state << 17;
+	return *state;
+}
+
+/* Says why, and skips. */
+#define skip_because(...) \
+	do { \
+		fprintf(stderr, "skipped: " __VA_ARGS__); \
+		fputc('\n', stderr); \
+		skip(); \
+	} while (0)
+
+#ifdef __SANITIZE_THREAD__
+#define WITH_TSAN 1
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define WITH_TSAN 1
+#endif
+#endif
+#ifndef WITH_TSAN
+#define WITH_TSAN 0
+#endif
