@@ -374,6 +374,8 @@ int object_fetch(struct object *object, struct range range, uint64_t urgent)
 	if (object->stale.err < 0)
 		return object->stale.err;
 	range.end = object_limit_ahead(object, range, urgent_end);
+	if (range_empty(range))
+		return 0;
 	err = object_fetch_absent(object, range, urgent_end, &present);
 	if (err < 0)
 		object_each_block(object, range, block_tidy);

@@ -53,7 +53,8 @@ struct arrival {
 
 /*
  * Somebody who waits for bytes in a range: a FUSE read, or a whole map for as long as it lives. The
- * owner embeds it. The calls may remove this or another want, and may fetch.
+ * owner embeds it. The calls may remove this or another want, may fetch, and may drop pages that no
+ * other want overlaps (it may be told of the same bytes next).
  */
 struct want {
 	struct list node;

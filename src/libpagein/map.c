@@ -277,9 +277,14 @@ int pagein_unmap(struct pagein_map *map)
 	loop = context_loop(map->object->context);
 	loop_call(loop, map_quiesce, map);
 	/* The extents stand still: a closing map takes no UNMAP event to heart. */
-	for (size_t i = 0; i < map->extents.count; i++)
-		mmap((void *)map->extents.list[i].address, map->extents.list[i].length, PROT_NONE,
+	for (size_t i = 0; i < map->extents.count; i++) {
+		void *closed = mmap((void *)map->extents.list[i].address,
+			map->extents.list[i].length, PROT_NONE,
 			MAP_FIXED | MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+		/* Waiters that are woken onto anything else read zeros. */
+		assert(closed != MAP_FAILED);
+	}
 	loop_call(loop, map_detach, map);
 	for (size_t i = 0; i < map->extents.count; i++)
 		munmap((void *)map->extents.list[i].address, map->extents.list[i].length);

@@ -16,10 +16,12 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include "cleanup.h"
 #include "clock.h"
@@ -203,7 +205,10 @@ static bool connection_receive_body(struct connection *connection, uint64_t *rou
 	*round += (uint64_t)n;
 	deliver(exchange, buffer, (size_t)n);
 	/* A short read has emptied the socket; a TLS one only its record. */
-	return ((size_t)n == room || connection->tls) && *round < ROUND_BYTES_MAX;
+	if (*round < ROUND_BYTES_MAX)
+		return (size_t)n == room || connection->tls;
+	/* What is left of a TLS record wakes nobody. */
+	return (size_t)n == room && connection->tls;
 }
 
 static bool head_is_read(const struct connection *connection)
@@ -241,21 +246,36 @@ static void connection_ready(struct loop_fd *fd, uint32_t events)
 
 /* ---- beginning and end -------------------------------------------------------------------- */
 
+/*
+ * The socket gets a descriptor of our own. libcurl keeps the original among its idle connections,
+ * and closes it when it is 118 s old or looks dead, whenever it makes another: what we watch and
+ * write to would be somebody else's then.
+ */
 int connection_open(struct connection *connection, struct source *source, bool tls)
 {
-	curl_socket_t fd = CURL_SOCKET_BAD;
+	cleanup_fd int fd = -1;
+	curl_socket_t original = CURL_SOCKET_BAD;
 	int err;
 
-	if (curl_easy_getinfo(connection->curl.easy, CURLINFO_ACTIVESOCKET, &fd) != CURLE_OK ||
-		fd == CURL_SOCKET_BAD)
+	if (curl_easy_getinfo(connection->curl.easy, CURLINFO_ACTIVESOCKET, &original) != CURLE_OK ||
+		original == CURL_SOCKET_BAD)
 		return -EIO;
+	fd = fcntl(original, F_DUPFD_CLOEXEC, 0);
+	if (fd < 0)
+		return -errno;
 	connection->source = source;
 	connection->tls = tls;
 	connection->timer.expired = connection_timer_expired;
 	connection->fd = (struct loop_fd){.fd = fd, .ready = connection_ready};
 	err = loop_add(source->loop, &connection->fd, EPOLLIN);
-	connection->added = err == 0;
-	return err;
+	if (err < 0)
+		return err;
+	connection->added = true;
+	(void)steal_fd(&fd);
+	/* Without TLS libcurl has nothing more to do with it. */
+	if (!tls)
+		client_finish(&connection->curl);
+	return 0;
 }
 
 /* The digits of a range, as the request ends: "a-b\r\n\r\n". */
@@ -319,8 +339,10 @@ void connection_destroy(struct connection *connection)
 	}
 	if (connection->source)
 		loop_timer_cancel(connection->source->loop, &connection->timer);
-	if (connection->added)
+	if (connection->added) {
 		loop_remove(connection->source->loop, &connection->fd);
+		close(connection->fd.fd);
+	}
 	client_finish(&connection->curl);
 	free(connection);
 }

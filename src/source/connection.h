@@ -33,7 +33,7 @@ struct connection {
 	struct list node; /* host's idle or busy list */
 	struct host *host;
 	struct source *source;
-	struct client_request curl; /* holds the connection open; TLS goes through it */
+	struct client_request curl; /* opened it; TLS goes through it, else it is finished */
 	bool tls;
 	bool added;                /* to the loop */
 	bool reused;               /* has served an exchange before this one */

@@ -15,6 +15,8 @@
 #include <string.h>
 #include <strings.h>
 
+#define RETRY_AFTER_MAX_S (24 * 3600) /* far beyond any deadline, and far from overflow */
+
 static bool is_digit(char c)
 {
 	return c >= '0' && c <= '9';
@@ -152,7 +154,7 @@ static void field_retry_after(struct http_head *head, const char *value, size_t 
 	uint64_t seconds;
 
 	if (read_number(&value, end, &seconds) && value == end)
-		head->retry_after_s = seconds;
+		head->retry_after_s = seconds < RETRY_AFTER_MAX_S ? seconds : RETRY_AFTER_MAX_S;
 }
 
 static const struct field {

@@ -25,14 +25,15 @@ static void *model_get(const struct model *model, uint64_t index)
 	return NULL;
 }
 
-static void *model_next(const struct model *model, uint64_t *index)
+static void *model_next(const struct model *model, uint64_t *index, uint64_t end)
 {
 	const struct entry *best = NULL;
 
 	for (size_t i = 0; i < model->count; i++) {
 		const struct entry *entry = &model->entries[i];
 
-		if (entry->value && entry->index >= *index && (!best || entry->index < best->index))
+		if (entry->value && entry->index >= *index && entry->index < end &&
+			(!best || entry->index < best->index))
 			best = entry;
 	}
 	if (!best)
@@ -75,8 +76,8 @@ static void check_walk(const struct radix *radix, const struct model *model)
 	void *value, *expected;
 
 	do {
-		expected = model_next(model, &expected_index);
-		value = radix_next(radix, &index);
+		expected = model_next(model, &expected_index, radix->slots);
+		value = radix_next(radix, &index, radix->slots);
 		assert_ptr_equal(value, expected);
 		if (value)
 			assert_true(index++ == expected_index++);
@@ -100,7 +101,7 @@ static void it_holds_what_was_put_into_it(void **state)
 			uint64_t index = pick_index(&seed, sizes[i]);
 			void *value = random_next(&seed) % 4 ? &model.entries[step] : NULL;
 			void **slot = radix_slot(&radix, index);
-			uint64_t from = pick_index(&seed, sizes[i]), from_model = from;
+			uint64_t from, from_model, end;
 
 			assert_non_null(slot);
 			assert_ptr_equal(*slot, model_get(&model, index));
@@ -109,8 +110,10 @@ static void it_holds_what_was_put_into_it(void **state)
 			assert_ptr_equal(radix_get(&radix, index), value);
 			from_model = from = pick_index(&seed, sizes[i]);
 			assert_ptr_equal(radix_get(&radix, from), model_get(&model, from));
-			assert_ptr_equal(radix_next(&radix, &from), model_next(&model, &from_model));
-			if (model_next(&model, &from_model))
+			end = random_next(&seed) % 2 ? sizes[i] : pick_index(&seed, sizes[i]);
+			value = radix_next(&radix, &from, end);
+			assert_ptr_equal(value, model_next(&model, &from_model, end));
+			if (value)
 				assert_true(from == from_model);
 		}
 		check_walk(&radix, &model);
@@ -127,7 +130,7 @@ static void an_empty_tree_holds_nothing(void **state)
 	radix_init(&radix, UINT64_C(1) << 58);
 	assert_null(radix_get(&radix, 0));
 	assert_null(radix_get(&radix, UINT64_MAX));
-	assert_null(radix_next(&radix, &index));
+	assert_null(radix_next(&radix, &index, UINT64_MAX));
 	radix_finish(&radix);
 }
 
@@ -141,7 +144,7 @@ static void nothing_lies_past_the_end(void **state)
 	*radix_slot(&radix, 64) = &radix;
 	assert_ptr_equal(radix_get(&radix, 64), &radix);
 	assert_null(radix_get(&radix, 65));
-	assert_null(radix_next(&radix, &index));
+	assert_null(radix_next(&radix, &index, UINT64_MAX));
 	radix_finish(&radix);
 }
 

@@ -1,0 +1,17 @@
+/*
+ * touch.h - reads of memory that may raise a signal, survived. Any thread; the handlers for SIGBUS
+ * and SIGSEGV stay until somebody sets others, as cmocka does after each test.
+ */
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* 0, or the number of the signal that a read of *address raised; *ret (may be NULL) is the byte. */
+int touch(const void *address, uint8_t *ret);
+
+/*
+ * Compares the memory with what it ought to be: 0 when all bytes are equal, -1 when one differs, or
+ * the signal.
+ */
+int touch_compare(const void *address, const void *expected, size_t length);
