@@ -50,7 +50,8 @@ static void object_free(struct object *object)
 {
 	radix_finish(&object->blocks);
 	object->core->source->ops->unpin(object->core->source, object->remote);
-	object->core->stats.objects--;
+	if (--object->core->stats.objects == 0)
+		block_pool_trim(&object->core->blocks);
 	free(object);
 }
 
