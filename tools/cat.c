@@ -102,7 +102,7 @@ static void cat_fetch(void *context)
 	struct object *object = ask->cat->object;
 	struct failure failure = {.error = "out of memory"};
 
-	failure.err = object_fetch(object, ask->range, range_length(ask->range));
+	failure.err = object_fetch(object, ask->range, range_length(ask->range), UINT64_MAX);
 	if (failure.err == -ESTALE)
 		failure = *object_stale(object);
 	if (failure.err < 0)

@@ -135,7 +135,7 @@ const struct option_row option_rows[] = {
 		.help = "write the results to FILE, too"},
 
 	{"connections", 0, UINT(connections),
-		.value = "32", .argument = "N",
+		.value = "96", .argument = "N",
 		.subcommands = ALL, .in_o = true, .min = 1, .max = 1024,
 		.help = "connections to one host at most"},
 	{"timeout", 0, DURATION(timeout_ns),

@@ -3,7 +3,9 @@
  *
  * Runs on the loop; owned by the core. Cost: taking a block or a buffer from its free list is a few
  * loads; no malloc on the fault path once the pool is warm. Buffers are mmap'd one by one, so that
- * giving one back to the kernel needs no compaction, and BUFFERS_SPARE_MAX of them are kept.
+ * giving one back to the kernel needs no compaction. As long as an object lives, spare ones are kept
+ * up to the memory limit: a window's worth comes and goes all the time, and mapping and faulting in
+ * new ones would cost as much as filling them. block_pool_trim() gives them back.
  *
  * Eviction takes the block whose buffer is oldest, has nothing in flight, and that no want overlaps
  * (object_is_wanted). When there is no such block the limit is exceeded: by what readers wait for,
@@ -19,8 +21,6 @@
 
 #include "object_private.h"
 
-#define BUFFERS_SPARE_MAX 16
-
 void block_pool_init(struct block_pool *pool, uint64_t memory_max_bytes)
 {
 	*pool = (struct block_pool){.memory_max_bytes = memory_max_bytes};
@@ -33,12 +33,18 @@ void block_pool_finish(struct block_pool *pool)
 	assert(pool->blocks == 0 && pool->buffer_bytes == 0);
 	list_for_each_safe (node, &pool->free_blocks)
 		free(list_entry(node, struct block, node));
+	block_pool_trim(pool);
+}
+
+void block_pool_trim(struct block_pool *pool)
+{
 	while (pool->free_buffers) {
 		void *buffer = pool->free_buffers;
 
 		pool->free_buffers = *(void **)buffer;
 		munmap(buffer, BLOCK_BYTES);
 	}
+	pool->free_buffer_count = 0;
 }
 
 struct block *block_create(struct block_pool *pool, struct object *object, uint64_t index)
@@ -113,7 +119,7 @@ void block_drop_data(struct block_pool *pool, struct block *block)
 	assert(block->present == 0);
 	list_remove(&block->node);
 	pool->buffer_bytes -= BLOCK_BYTES;
-	if (pool->free_buffer_count == BUFFERS_SPARE_MAX) {
+	if (pool->buffer_bytes + pool->free_buffer_count * BLOCK_BYTES >= pool->memory_max_bytes) {
 		munmap(block->data, BLOCK_BYTES);
 	} else {
 		*(void **)block->data = pool->free_buffers;

@@ -41,6 +41,9 @@ void block_pool_init(struct block_pool *pool, uint64_t memory_max_bytes);
 /* No block may be left. */
 void block_pool_finish(struct block_pool *pool);
 
+/* Gives the spare buffers back to the kernel. */
+void block_pool_trim(struct block_pool *pool);
+
 /* An empty block; NULL: out of memory. */
 struct block *block_create(struct block_pool *pool, struct object *object, uint64_t index);
 /* No bit may be set. */

@@ -50,7 +50,8 @@ static void object_free(struct object *object)
 {
 	radix_finish(&object->blocks);
 	object->core->source->ops->unpin(object->core->source, object->remote);
-	object->core->stats.objects--;
+	if (--object->core->stats.objects == 0)
+		block_pool_trim(&object->core->blocks);
 	free(object);
 }
 
@@ -254,52 +255,55 @@ static void block_start(struct object *object, struct block *block, uint64_t mas
 	block->inflight |= mask;
 }
 
+/* A call of object_fetch(). */
+struct fetch {
+	struct range range;
+	uint64_t urgent_end;
+	uint64_t chunk;
+	bool present; /* some of its pages are */
+};
+
 /* Transfers for a run of absent pages whose blocks exist. */
-static int object_fetch_run(struct object *object, struct range run, uint64_t urgent_end)
+static int object_fetch_run(struct object *object, struct range run, const struct fetch *fetch)
 {
 	/* The last page may be short, and the request must not ask past it. */
 	uint64_t end = run.end < object_size(object) ? run.end : object_size(object);
 
-	for (uint64_t at = run.start; at < end; at += EXCHANGE_BYTES_MAX) {
-		struct range part = {
-			at, end - at < EXCHANGE_BYTES_MAX ? end : at + EXCHANGE_BYTES_MAX};
+	for (uint64_t at = run.start; at < end; at += fetch->chunk) {
+		struct range part = {at, end - at < fetch->chunk ? end : at + fetch->chunk};
 		int err;
 
 		object_each_block(object, part, block_start);
-		err = transfer_start(object, part, at < urgent_end);
+		err = transfer_start(object, part, at < fetch->urgent_end);
 		if (err < 0) {
-			object_forget(object, (struct range){at, end});
+			object_forget(object, part);
 			return err;
 		}
 	}
 	return 0;
 }
 
-/*
- * Starts transfers for the absent pages of range, one for each run of them. *ret_present: some are
- * present.
- */
-static int object_fetch_absent(
-	struct object *object, struct range range, uint64_t urgent_end, bool *ret_present)
+/* Starts transfers for the absent pages, at least one for each run of them. */
+static int object_fetch_absent(struct object *object, struct fetch *fetch)
 {
 	struct range run = {0, 0};
 	int err = 0;
 
-	*ret_present = false;
-	for (uint64_t i = range.start / BLOCK_BYTES; i * BLOCK_BYTES < range.end; i++) {
+	for (uint64_t i = fetch->range.start / BLOCK_BYTES; i * BLOCK_BYTES < fetch->range.end; i++) {
 		struct block *block = object_block(object, i);
+		uint64_t mask = block_range_mask(i, fetch->range);
 		uint64_t absent;
 
 		if (!block)
 			return -ENOMEM;
-		*ret_present |= (block->present & block_range_mask(i, range)) != 0;
-		absent = block_range_mask(i, range) & ~(block->present | block->inflight);
+		fetch->present |= (block->present & mask) != 0;
+		absent = mask & ~(block->present | block->inflight);
 		while (absent) {
 			unsigned count, first = mask_take_run(&absent, &count);
 			uint64_t start = i * BLOCK_BYTES + first * PAGE_BYTES;
 
 			if (run.end != start) {
-				err = object_fetch_run(object, run, urgent_end);
+				err = object_fetch_run(object, run, fetch);
 				run.start = start;
 			}
 			run.end = start + count * PAGE_BYTES;
@@ -307,7 +311,7 @@ static int object_fetch_absent(
 				return err;
 		}
 	}
-	return object_fetch_run(object, run, urgent_end);
+	return object_fetch_run(object, run, fetch);
 }
 
 /* A kept block's present pages that a fetch met, told one run at a time. */
@@ -360,10 +364,12 @@ static void block_tidy(struct object *object, struct block *block, uint64_t mask
 	object_put_block(object, block);
 }
 
-int object_fetch(struct object *object, struct range range, uint64_t urgent)
+int object_fetch(struct object *object, struct range range, uint64_t urgent, uint64_t chunk_bytes)
 {
-	uint64_t urgent_end = align_up(range.start + urgent, PAGE_BYTES);
-	bool present;
+	struct fetch fetch = {
+		.urgent_end = align_up(range.start + urgent, PAGE_BYTES),
+		.chunk = chunk_bytes < EXCHANGE_BYTES_MAX ? chunk_bytes : EXCHANGE_BYTES_MAX,
+	};
 	int err;
 
 	range.start = align_down(range.start, PAGE_BYTES);
@@ -373,15 +379,37 @@ int object_fetch(struct object *object, struct range range, uint64_t urgent)
 		return 0;
 	if (object->stale.err < 0)
 		return object->stale.err;
-	range.end = object_limit_ahead(object, range, urgent_end);
+	range.end = object_limit_ahead(object, range, fetch.urgent_end);
 	if (range_empty(range))
 		return 0;
-	err = object_fetch_absent(object, range, urgent_end, &present);
+	fetch.range = range;
+	err = object_fetch_absent(object, &fetch);
 	if (err < 0)
 		object_each_block(object, range, block_tidy);
-	if (present)
+	if (fetch.present)
 		object_tell_present(object, range);
 	return err;
+}
+
+struct readahead_conditions object_conditions(const struct object *object)
+{
+	return (struct readahead_conditions){
+		.object_size = object_size(object),
+		.first_byte_ns = object->first_byte_ns,
+		.memory_bytes = object->keep ? object->core->blocks.memory_max_bytes / 2 : 0,
+	};
+}
+
+/*
+ * The best of late: an answer that had to wait behind others says little about the distance. It
+ * creeps up by a 64th of the difference, so that a server that moves away is noticed.
+ */
+void object_note_first_byte(struct object *object, uint64_t first_byte_ns)
+{
+	if (object->first_byte_ns == 0 || first_byte_ns < object->first_byte_ns)
+		object->first_byte_ns = first_byte_ns;
+	else
+		object->first_byte_ns += (first_byte_ns - object->first_byte_ns) / 64;
 }
 
 const struct failure *object_stale(const struct object *object)

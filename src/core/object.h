@@ -90,15 +90,19 @@ void object_add_want(struct object *object, struct want *want);
 /* Transfers that serve nobody any more are cancelled, unless the object keeps its bytes. */
 void object_remove_want(struct object *object, struct want *want);
 
+/* What readahead_plan() wants to know, as it is now. Its object_size may be lowered. */
+struct readahead_conditions object_conditions(const struct object *object);
+
 /*
- * Asks for all pages of range that are neither present nor in flight; `urgent` counts the bytes at
+ * Asks for all pages of range that are neither present nor in flight, in ranges of chunk_bytes at
+ * the most (at least a page; UINT64_MAX: as long as may be); `urgent` counts the bytes at
  * its start that somebody waits for (the rest is readahead, asked for only as far as the memory
  * limit allows). Pages that are present are reported to the wants before this returns; so wants
  * must be ready to be called, and may be gone afterwards. Others are reported later.
  *
  * -ESTALE: the object has changed; -ENOMEM.
  */
-int object_fetch(struct object *object, struct range range, uint64_t urgent);
+int object_fetch(struct object *object, struct range range, uint64_t urgent, uint64_t chunk_bytes);
 
 /* Why object_fetch() says -ESTALE; lives as long as the object. */
 const struct failure *object_stale(const struct object *object);

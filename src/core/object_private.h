@@ -13,12 +13,15 @@ struct object {
 	struct list wants;
 	struct list transfers;
 	struct readahead readahead;
-	uint64_t ahead_bytes; /* asked for by transfers of a keeping object, not yet in buffers */
+	uint64_t first_byte_ns; /* from request to answer, at the best of late; 0: none measured */
 	struct object_walk *walks;
 	bool doomed;          /* destroyed from inside a walk, which frees it */
 	struct failure stale; /* err < 0: the object has changed */
 	char stale_error[SOURCE_ERROR_MAX];
 };
+
+/* A transfer's answer began so long after its request. */
+void object_note_first_byte(struct object *object, uint64_t first_byte_ns);
 
 /* Does any want overlap range? */
 bool object_is_wanted(struct object *object, struct range range);

@@ -1,10 +1,12 @@
 /*
- * readahead.h - which range is worth asking for. Pure: history in, plan out; no clock, no I/O.
+ * readahead.h - which ranges are worth asking for. Pure: history and measured conditions in, plan
+ * out; no clock, no I/O.
  *
- * An object has a handful of streams, not one per handle or thread: many processes that scan one
- * mapping are many streams of one object, and requests that come out of order within a window
- * still belong to their stream. A wanted page that continues a stream gets a window, which doubles
- * from READAHEAD_START to READAHEAD_MAX as the stream goes on; any other gets what it asks for.
+ * Streams belong to an object or a map, not to a handle or a thread: many processes that scan one
+ * mapping are many streams, and requests that come out of order within a window still belong to
+ * theirs. A lone access is a candidate, and gets just its pages. An access that continues a
+ * candidate makes it a stream, and that has a window: as far as it is asked for ahead of its reader.
+ * Candidates never displace streams, so that random accesses beside a scan don't end it.
  */
 #pragma once
 
@@ -12,17 +14,24 @@
 
 #include "range.h"
 
-#define READAHEAD_STREAMS 8
-#define READAHEAD_START (UINT64_C(128) << 10)
-#define READAHEAD_MAX (UINT64_C(4) << 20)
+#define READAHEAD_STREAMS 16
+#define READAHEAD_CANDIDATES 16
+#define READAHEAD_START (UINT64_C(128) << 10) /* first window of a stream */
+#define READAHEAD_NEAR (UINT64_C(4) << 20)    /* largest window of a single connection */
+#define READAHEAD_WAYS 16                     /* most ranges at once of a stream */
+#define READAHEAD_CHUNK (UINT64_C(256) << 10) /* shortest of several ranges */
 
 enum readahead_advice { READAHEAD_NORMAL, READAHEAD_SEQUENTIAL, READAHEAD_RANDOM };
 
 struct readahead_stream {
-	uint64_t start;  /* where the newest window began */
 	uint64_t next;   /* one past what was asked for so far */
-	uint64_t window; /* length of the newest window; 0: the slot is free */
+	uint64_t window; /* bytes that it may be ahead of its reader; 0: the slot is free */
 	uint64_t used;   /* readahead->tick when it last went on */
+};
+
+struct readahead_candidate {
+	uint64_t end; /* of the lone access; 0: the slot is free */
+	uint64_t used;
 };
 
 /* Zeroed memory is one without history. */
@@ -30,11 +39,28 @@ struct readahead {
 	enum readahead_advice advice;
 	uint64_t tick;
 	struct readahead_stream streams[READAHEAD_STREAMS];
+	struct readahead_candidate candidates[READAHEAD_CANDIDATES];
 };
 
-/*
- * The range to ask for when `wanted` (not empty, page-aligned start) is needed: it starts at
- * wanted.start and holds wanted, ends at a page's end or at object_size, and is at most
- * wanted + READAHEAD_MAX long. Records the access.
- */
-struct range readahead_plan(struct readahead *readahead, struct range wanted, uint64_t object_size);
+struct readahead_conditions {
+	uint64_t object_size;
+	uint64_t first_byte_ns; /* from request to answer, as measured; 0: not known yet */
+	uint64_t memory_bytes;  /* that one stream may have ahead; 0: as much as it likes */
+};
+
+struct readahead_plan {
+	/* Starts at wanted.start and holds wanted; what follows is ahead. Ends at a page's end or the
+	 * object's. */
+	struct range first;
+	/* More that is ahead, behind what was asked for before; often empty. */
+	struct range ahead;
+	/* Longer ranges are worth splitting into such of this length, to be asked for at once. */
+	uint64_t chunk_bytes;
+	/* The page whose touch should be reported next, where the door can choose: in the middle of
+	 * what is ahead. UINT64_MAX: none. */
+	uint64_t mark;
+};
+
+/* `wanted` (not empty, page-aligned start) is needed. Records the access. */
+struct readahead_plan readahead_plan(struct readahead *readahead, struct range wanted,
+	const struct readahead_conditions *conditions);

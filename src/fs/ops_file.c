@@ -287,15 +287,25 @@ static void file_drop(struct inode *inode, struct range range)
 		object_drop(inode->file.object, range);
 }
 
-/* Keeps the stream going that a read belongs to whose bytes were here already. */
-static void file_read_ahead(struct inode *inode, struct range pages)
+static struct readahead_plan file_plan(struct inode *inode, struct range pages)
 {
 	struct object *object = inode->file.object;
-	struct range plan = readahead_plan(object_readahead(object), pages, inode->size);
+	struct readahead_conditions conditions = object_conditions(object);
 
-	/* What fails here is told to the read that needs it. */
-	if (plan.end > pages.end)
-		(void)object_fetch(object, (struct range){pages.end, plan.end}, 0);
+	return readahead_plan(object_readahead(object), pages, &conditions);
+}
+
+/* What is planned behind the pages of a read. What fails here is told to the read that needs it. */
+static void file_read_ahead(
+	struct inode *inode, struct range pages, const struct readahead_plan *plan)
+{
+	struct object *object = inode->file.object;
+
+	if (plan->first.end > pages.end)
+		(void)object_fetch(
+			object, (struct range){pages.end, plan->first.end}, 0, plan->chunk_bytes);
+	if (!range_empty(plan->ahead))
+		(void)object_fetch(object, plan->ahead, 0, plan->chunk_bytes);
 }
 
 /* Takes the read out of all lists; it is answered or about to be. */
@@ -366,7 +376,7 @@ static void read_wait(struct request *request, struct range range)
 	struct inode *inode = request->inode;
 	struct object *object = inode->file.object;
 	struct range pages = pages_of(range, inode->size);
-	struct range plan = readahead_plan(object_readahead(object), pages, inode->size);
+	struct readahead_plan plan = file_plan(inode, pages);
 	int err;
 
 	request->read.range = range;
@@ -379,7 +389,9 @@ static void read_wait(struct request *request, struct range range)
 	list_append(&inode->file.reads, &request->read.node);
 	object_add_want(object, &request->read.want);
 	request->read.fetching = true;
-	err = object_fetch(object, plan, range_length(pages));
+	err = object_fetch(object, plan.first, range_length(pages), plan.chunk_bytes);
+	if (err == 0 && !range_empty(plan.ahead))
+		(void)object_fetch(object, plan.ahead, 0, plan.chunk_bytes);
 	request->read.fetching = false;
 	if (err == 0)
 		err = request->read.err;
@@ -398,6 +410,7 @@ void fs_read(
 	struct inode *inode = fs_inode(fs, number);
 	struct range range = {(uint64_t)offset, (uint64_t)offset + size};
 	struct request *request;
+	struct readahead_plan plan;
 	struct range pages;
 
 	(void)info;
@@ -411,7 +424,8 @@ void fs_read(
 	if (object_present(inode->file.object, pages)) {
 		reply_read(req, inode->file.object, range);
 		file_drop(inode, range);
-		file_read_ahead(inode, pages);
+		plan = file_plan(inode, pages);
+		file_read_ahead(inode, pages, &plan);
 		return;
 	}
 	request = request_create(fs, req, inode, read_resume);

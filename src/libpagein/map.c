@@ -64,15 +64,17 @@ static int map_mark_asked(struct pagein_map *map, struct range range)
 	return 0;
 }
 
-int map_ask(struct pagein_map *map, struct range range, uint64_t urgent)
+int map_ask(struct pagein_map *map, struct range range, uint64_t urgent, uint64_t chunk_bytes)
 {
 	struct failure failure = {.error = "map: out of memory"};
 
 	range.end = align_up(range.end, PAGE_BYTES);
 	range = range_intersect(range, map_pages(map));
+	if (map->held_count > 0)
+		map_release(map, range);
 	failure.err = map_mark_asked(map, range);
 	if (failure.err == 0)
-		failure.err = object_fetch(map->object->object, range, urgent);
+		failure.err = object_fetch(map->object->object, range, urgent, chunk_bytes);
 	if (failure.err == -ESTALE)
 		failure = *object_stale(map->object->object);
 	/* M2: nothing stays asked that is not under way. */
@@ -94,6 +96,8 @@ void map_forget(struct pagein_map *map, struct range range)
 		block->resident &= ~mask;
 		block->failed &= ~mask;
 	}
+	if (map->held_count > 0)
+		map_drop_held(map, range);
 }
 
 /* ---- mapping ------------------------------------------------------------------------------ */
@@ -193,6 +197,7 @@ static int map_create(
 	list_init(&map->want.node);
 	list_init(&map->pulls);
 	list_init(&map->parked);
+	list_init(&map->held);
 	radix_init(&map->blocks, map->want.range.end / BLOCK_BYTES + 1);
 	if (length > 0)
 		err = map_start(map);
@@ -247,6 +252,7 @@ static void map_quiesce(void *argument)
 	object_remove_want(map->object->object, &map->want);
 	pull_cancel_all(map);
 	map_unpark(map);
+	map_drop_held(map, map->want.range);
 }
 
 /* Third step: the waiters find PROT_NONE. */

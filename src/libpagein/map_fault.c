@@ -76,6 +76,25 @@ static void map_fault_past_end(struct pagein_map *map, struct range page)
 	map_poison(map, page);
 }
 
+/* Asks for the page, and for what is worth having ahead of it. */
+static void map_fetch(struct pagein_map *map, struct range page)
+{
+	struct readahead_conditions conditions = object_conditions(map->object->object);
+	struct readahead_plan plan;
+	struct map_block *marked;
+
+	conditions.object_size = map_pages(map).end;
+	plan = readahead_plan(&map->readahead, page, &conditions);
+	if (map_ask(map, plan.first, PAGE_BYTES, plan.chunk_bytes) < 0)
+		return;
+	if (!range_empty(plan.ahead) && map_ask(map, plan.ahead, 0, plan.chunk_bytes) < 0)
+		return;
+	marked = plan.mark == UINT64_MAX ? NULL : map_find_block(map, plan.mark / BLOCK_BYTES);
+	/* What is here already can't be held back. */
+	if (marked)
+		marked->held |= marked->asked & UINT64_C(1) << (plan.mark % BLOCK_BYTES / PAGE_BYTES);
+}
+
 static void map_fault_page(struct pagein_map *map, struct map_block *block, struct range page)
 {
 	uint64_t bit = block_range_mask(page.start / BLOCK_BYTES, page);
@@ -89,9 +108,7 @@ static void map_fault_page(struct pagein_map *map, struct map_block *block, stru
 	}
 	block->failed &= ~bit;
 	block->waiting |= bit;
-	if (block->asked & bit)
-		return;
-	map_ask(map, readahead_plan(&map->readahead, page, map_pages(map).end), PAGE_BYTES);
+	map_fetch(map, page);
 }
 
 static void map_fault(struct pagein_map *map, uintptr_t address)

@@ -47,6 +47,7 @@ static void block_settle(struct pagein_map *map, struct map_block *block, uint64
 	block->asked &= ~mask;
 	block->waiting &= ~mask;
 	block->failed &= ~mask;
+	block->held &= ~mask;
 	block->resident |= mask;
 	map_count_resident(map, before, block->resident);
 }
@@ -105,8 +106,7 @@ static size_t map_copy(struct pagein_map *map, uintptr_t to, const uint8_t *from
 	return settled;
 }
 
-/* Fills a run of whole pages wherever its parts lie now. */
-static void map_fill(struct pagein_map *map, struct range range, const uint8_t *bytes)
+void map_fill(struct pagein_map *map, struct range range, const uint8_t *bytes)
 {
 	struct range rest = range, part;
 	uintptr_t address;
@@ -203,7 +203,13 @@ static void map_park(struct pagein_map *map, struct range range, const uint8_t *
 
 /* ---- the want ----------------------------------------------------------------------------- */
 
-/* The lowest run of pages in range that were asked for; its start at or after range.start. */
+/* The pages of a block that shall be filled when their bytes come: not those held back. */
+static uint64_t block_fillable(const struct map_block *block)
+{
+	return block->asked & ~(block->held & ~block->waiting);
+}
+
+/* The lowest run of pages in range that shall be filled; its start at or after range.start. */
 static struct range map_asked_run(struct pagein_map *map, struct range range)
 {
 	struct range run = {range.end, range.end};
@@ -211,7 +217,7 @@ static struct range map_asked_run(struct pagein_map *map, struct range range)
 	for (uint64_t at = range.start; at < range.end; at = (at / BLOCK_BYTES + 1) * BLOCK_BYTES) {
 		uint64_t index = at / BLOCK_BYTES;
 		struct map_block *block = map_find_block(map, index);
-		uint64_t asked = block ? block->asked : 0;
+		uint64_t asked = block ? block_fillable(block) : 0;
 		bool open = !range_empty(run);
 		unsigned first, count;
 		uint64_t start;
@@ -262,6 +268,25 @@ static void map_report(struct pagein_map *map, const struct arrival *arrival)
 	map->trace(&trace, map->trace_context);
 }
 
+/* Holds back the marked pages among these whole ones. */
+static void map_hold_marked(struct pagein_map *map, struct range whole, const uint8_t *bytes)
+{
+	uint64_t end = (whole.end + BLOCK_BYTES - 1) / BLOCK_BYTES;
+	struct map_block *block;
+
+	for (uint64_t i = whole.start / BLOCK_BYTES; (block = radix_next(&map->blocks, &i, end)); i++) {
+		uint64_t marked = block->held & block->asked & ~block->waiting & block_range_mask(i, whole);
+
+		block->asked &= ~marked;
+		while (marked) {
+			uint64_t offset = i * BLOCK_BYTES + (uint64_t)__builtin_ctzll(marked) * PAGE_BYTES;
+
+			marked &= marked - 1;
+			map_hold(map, offset, bytes + (offset - whole.start));
+		}
+	}
+}
+
 void map_arrived(struct want *want, const struct arrival *arrival)
 {
 	struct pagein_map *map = container_of(want, struct pagein_map, want);
@@ -269,6 +294,8 @@ void map_arrived(struct want *want, const struct arrival *arrival)
 	const uint8_t *bytes = arrival->bytes;
 	struct range whole = {range.start, align_down(range.end, PAGE_BYTES)};
 
+	if (!range_empty(whole))
+		map_hold_marked(map, whole, bytes + (whole.start - arrival->range.start));
 	while (!range_empty(whole)) {
 		struct range run = map_asked_run(map, whole);
 
@@ -340,6 +367,8 @@ void map_failed(struct want *want, struct range range, const struct failure *fai
 
 		if (!block)
 			continue;
+		/* Those whose bytes are here stay held. */
+		block->held &= ~(block->asked & mask);
 		block->asked &= ~mask;
 		if (waiting)
 			block_fail(block, waiting, failure);

@@ -5,7 +5,7 @@
  *                                       \--give up, a thread waits--> failed --retry--> absent
  *                                        \--give up, none waits--> absent
  *
- * M1 a page is in at most one of asked, resident and failed. M2 a waiting page is asked, and an
+ * M1 a page is in at most one of asked, resident and failed; a held one is not resident. M2 a waiting page is asked, and an
  * asked page is in flight in the object, or about to be, or its bytes are parked. M3 `resident` is
  * a hint: the kernel knows. A fault on a page that it calls resident clears the bit and wakes; the
  * thread faults again if the kernel disagrees.
@@ -39,6 +39,7 @@ struct map_block {
 	uint64_t waiting; /* asked, and a thread faulted on it */
 	uint64_t resident;
 	uint64_t failed;
+	uint64_t held; /* asked: to be held back when it arrives; not asked: its bytes are in map->held */
 	int err; /* of the newest failure in this block: positive errno */
 	unsigned status;
 	char *error; /* its words; NULL: none */
@@ -64,6 +65,8 @@ struct pagein_map {
 	struct radix blocks; /* of struct map_block, by the object's block index */
 	struct list pulls;
 	struct list parked;
+	struct list held; /* the oldest first */
+	unsigned held_count;
 	struct loop_timer park_timer;
 	struct readahead readahead;
 	void *address;
@@ -91,6 +94,16 @@ void map_wake(struct pagein_map *map, struct range pages);
 /* Drops what is parked. */
 void map_unpark(struct pagein_map *map);
 
+/* map_hold.c: pages whose touch tells where a sequential reader is. */
+/* Keeps a copy of the page's bytes (a whole one), instead of filling it. */
+void map_hold(struct pagein_map *map, uint64_t offset, const uint8_t *bytes);
+/* Fills the held pages of range. */
+void map_release(struct pagein_map *map, struct range range);
+/* Drops the held pages of range. */
+void map_drop_held(struct pagein_map *map, struct range range);
+/* Fills a run of whole pages wherever its parts lie now. (map_fill.c) */
+void map_fill(struct pagein_map *map, struct range range, const uint8_t *bytes);
+
 /* map.c */
 struct map_block *map_block(
 	struct pagein_map *map, uint64_t index); /* made if need be; NULL: no memory */
@@ -101,10 +114,10 @@ static inline struct map_block *map_find_block(struct pagein_map *map, uint64_t 
 /* The object's bytes that the map shows, to the end of the last page that has any. */
 struct range map_pages(const struct pagein_map *map);
 /*
- * Marks the absent pages of range asked, and asks the object; `urgent` as in object_fetch(). On an
- * error map_failed() has been called for the range.
+ * Fills the held pages of range, marks the absent ones asked, and asks the object for them; urgent
+ * and chunk_bytes as in object_fetch(). On an error map_failed() has been called for the range.
  */
-int map_ask(struct pagein_map *map, struct range range, uint64_t urgent);
+int map_ask(struct pagein_map *map, struct range range, uint64_t urgent, uint64_t chunk_bytes);
 /* The object's pages that [offset, offset + length) of the map overlaps; -EINVAL, with words. */
 int map_range(const struct pagein_map *map, size_t offset, size_t length, struct range *ret);
 /* The pages went away (REMOVE, UNMAP): absent again. */

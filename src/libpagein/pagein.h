@@ -59,7 +59,7 @@ struct pagein_options {
 	size_t size;          /* sizeof (struct pagein_options) */
 	unsigned timeout_ms;  /* longest time without a whole page arriving; default 30,000 */
 	unsigned attempts;    /* tries of a request that fails in a way that may pass; default 10 */
-	unsigned connections; /* most connections to one server; default 32 */
+	unsigned connections; /* most connections to one server; default 96 */
 	unsigned reserved;
 };
 #define PAGEIN_OPTIONS_INIT                           \

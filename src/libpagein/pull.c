@@ -12,6 +12,7 @@
 #include "map_private.h"
 
 #define PULL_BYTES (UINT64_C(32) << 20)
+#define PULL_CHUNK_BYTES (UINT64_C(2) << 20) /* of one request; several are under way at once */
 
 static void pull_end(struct pull *pull, int err)
 {
@@ -68,7 +69,7 @@ static bool pull_ask(struct pagein_map *map, struct pull *pull)
 		pull->next = part.end;
 	}
 	pull_clear_failed(map, part);
-	pull->err = map_ask(map, part, range_length(part));
+	pull->err = map_ask(map, part, range_length(part), PULL_CHUNK_BYTES);
 	return true;
 }
 

@@ -32,21 +32,35 @@
 
 /* ---- bytes -------------------------------------------------------------------------------- */
 
+/*
+ * What libcurl has decrypted, record after record (16 KiB each), until `len` bytes or no more are
+ * there: a consumer pays per call. An error behind some bytes is met again by the next call.
+ */
+static ssize_t tls_recv(struct connection *connection, char *buffer, size_t len)
+{
+	size_t have = 0, received = 0;
+	CURLcode result = CURLE_OK;
+
+	while (have < len && result == CURLE_OK) {
+		result = curl_easy_recv(connection->curl.easy, buffer + have, len - have, &received);
+		if (result == CURLE_OK && received == 0)
+			break;
+		have += result == CURLE_OK ? received : 0;
+	}
+	if (have > 0 || result == CURLE_OK)
+		return (ssize_t)have;
+	return result == CURLE_AGAIN ? -EAGAIN : -EIO;
+}
+
 /* What recv(2) returns, with -errno; 0: the end. */
 static ssize_t connection_recv(struct connection *connection, void *buffer, size_t len)
 {
-	size_t received;
-	CURLcode result;
 	ssize_t n;
 
-	if (!connection->tls) {
-		n = recv(connection->fd.fd, buffer, len, 0);
-		return n < 0 ? -errno : n;
-	}
-	result = curl_easy_recv(connection->curl.easy, buffer, len, &received);
-	if (result == CURLE_AGAIN)
-		return -EAGAIN;
-	return result == CURLE_OK ? (ssize_t)received : -EIO;
+	if (connection->tls)
+		return tls_recv(connection, buffer, len);
+	n = recv(connection->fd.fd, buffer, len, 0);
+	return n < 0 ? -errno : n;
 }
 
 static int connection_send(struct connection *connection, const char *bytes, size_t len)
@@ -204,11 +218,11 @@ static bool connection_receive_body(struct connection *connection, uint64_t *rou
 	connection->active_ns = clock_now_ns();
 	*round += (uint64_t)n;
 	deliver(exchange, buffer, (size_t)n);
-	/* A short read has emptied the socket; a TLS one only its record. */
-	if (*round < ROUND_BYTES_MAX)
-		return (size_t)n == room || connection->tls;
-	/* What is left of a TLS record wakes nobody. */
-	return (size_t)n == room && connection->tls;
+	/*
+	 * A short read has emptied the socket. TLS goes on until EAGAIN: what is left in a record that
+	 * was read in part is in libcurl's hands, and epoll would not tell of it.
+	 */
+	return connection->tls || ((size_t)n == room && *round < ROUND_BYTES_MAX);
 }
 
 static bool head_is_read(const struct connection *connection)

@@ -3,7 +3,8 @@
  *
  * Runs on the loop. Owns every host and connection. Invariants: an exchange is in exactly one of a
  * queue (connection NULL) and a connection; a host opens no more connections than exchanges are
- * queued; open + opening <= connections_max.
+ * queued; open + opening <= connections_max; ahead <= ahead_max(), but for what was urgent when it
+ * began.
  *
  * A failed attempt to connect is the end of the exchange that waits longest, urgent ones first:
  * each has its own budget of attempts (core/transfer.c), the pool has none.
@@ -38,6 +39,7 @@ struct host {
 	unsigned connections; /* open and opening */
 	unsigned waiting;     /* exchanges in urgent and queue */
 	unsigned opening_count;
+	unsigned ahead; /* exchanges on connections that are not urgent */
 	bool tls;
 	char *base;
 };
@@ -60,6 +62,17 @@ int pool_create(struct source *source, struct client *client, const struct sourc
 	return 0;
 }
 
+static unsigned host_ahead_max(const struct host *host)
+{
+	return (host->pool->connections_max * 2 + 2) / 3;
+}
+
+/* One more exchange that nobody waits for may begin. */
+static bool host_may_go_ahead(const struct host *host)
+{
+	return host->ahead < host_ahead_max(host);
+}
+
 /* ---- connections -------------------------------------------------------------------------- */
 
 /* Unlinks, counts and frees. */
@@ -76,7 +89,7 @@ static struct exchange *host_next_exchange(struct host *host)
 	struct list *queue = list_empty(&host->urgent) ? &host->queue : &host->urgent;
 	struct exchange *exchange;
 
-	if (list_empty(queue))
+	if (list_empty(queue) || (queue == &host->queue && !host_may_go_ahead(host)))
 		return NULL;
 	exchange = list_first(queue, struct exchange, node);
 	list_remove(&exchange->node);
@@ -88,6 +101,7 @@ static void host_serve(struct host *host, struct connection *connection, struct 
 {
 	list_remove(&connection->node);
 	list_append(&host->busy, &connection->node);
+	host->ahead += !exchange->urgent;
 	connection_start(connection, exchange, host->pool->timeout_ns);
 }
 
@@ -149,6 +163,8 @@ static int host_connect(struct host *host)
 	if (host->connections == host->pool->connections_max ||
 		host->opening_count >= host->waiting)
 		return 0;
+	if (list_empty(&host->urgent) && host->ahead + host->opening_count >= host_ahead_max(host))
+		return 0;
 	/* Not calloc: bytes[] needs no zeros. */
 	connection = malloc(sizeof *connection);
 	if (!connection)
@@ -199,7 +215,7 @@ int host_submit(struct host *host, struct exchange *exchange)
 	exchange->at_no_cost = false;
 	exchange->retry_after_ms = 0;
 	exchange->connection = NULL;
-	if (!list_empty(&host->idle)) {
+	if (!list_empty(&host->idle) && (exchange->urgent || host_may_go_ahead(host))) {
 		host_serve(host, list_first(&host->idle, struct connection, node), exchange);
 		return 0;
 	}
@@ -216,6 +232,7 @@ int host_submit(struct host *host, struct exchange *exchange)
 void host_cancel(struct host *host, struct exchange *exchange)
 {
 	if (exchange->connection) {
+		host->ahead -= !exchange->urgent;
 		host_close(host, exchange->connection);
 		exchange->connection = NULL;
 		host_reconnect(host);
@@ -232,6 +249,7 @@ void host_exchange_done(struct connection *connection, int err, bool reusable)
 
 	connection->exchange = NULL;
 	connection->reused = true;
+	host->ahead -= !exchange->urgent;
 	exchange->connection = NULL;
 	loop_timer_cancel(host->pool->source->loop, &connection->timer);
 	if (err == 0 && reusable)

@@ -3,6 +3,8 @@
  *
  * A host is one scheme, name and port. It opens a connection when an exchange finds none idle, up
  * to connections_max; beyond that exchanges queue, those that somebody waits for before the others.
+ * Exchanges that nobody waits for get no more than two thirds of the connections, so that a fault
+ * does not wait behind another reader's readahead.
  * The connection used last is used next, so that the spare ones grow old together and the server
  * may close them. All on the loop's thread.
  */

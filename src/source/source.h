@@ -27,7 +27,7 @@ struct index_entry;
 #define PROBE_BYTES 16384 /* that a probe asks for, so that the first page comes with the answer \
 			   */
 #define SOURCE_TIMEOUT_MS 30000
-#define SOURCE_CONNECTIONS 32
+#define SOURCE_CONNECTIONS 96 /* two thirds of them for readahead: see pool.h */
 #define EXCHANGE_BYTES_MAX (UINT64_C(8) << 20) /* longest range of one get */
 
 /* Which version of an object: what must be the same in every answer. */
