@@ -3,9 +3,9 @@
  *
  * Runs on the loop; owned by the core. Cost: taking a block or a buffer from its free list is a few
  * loads; no malloc on the fault path once the pool is warm. Buffers are mmap'd one by one, so that
- * giving one back to the kernel needs no compaction. As long as an object lives, spare ones are kept
- * up to the memory limit: a window's worth comes and goes all the time, and mapping and faulting in
- * new ones would cost as much as filling them. block_pool_trim() gives them back.
+ * giving one back to the kernel needs no compaction. As long as an object lives, spare ones are
+ * kept up to the memory limit: a window's worth comes and goes all the time, and mapping and
+ * faulting in new ones would cost as much as filling them. block_pool_trim() gives them back.
  *
  * Eviction takes the block whose buffer is oldest, has nothing in flight, and that no want overlaps
  * (object_is_wanted). When there is no such block the limit is exceeded: by what readers wait for,

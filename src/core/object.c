@@ -289,7 +289,8 @@ static int object_fetch_absent(struct object *object, struct fetch *fetch)
 	struct range run = {0, 0};
 	int err = 0;
 
-	for (uint64_t i = fetch->range.start / BLOCK_BYTES; i * BLOCK_BYTES < fetch->range.end; i++) {
+	for (uint64_t i = fetch->range.start / BLOCK_BYTES; i * BLOCK_BYTES < fetch->range.end;
+		i++) {
 		struct block *block = object_block(object, i);
 		uint64_t mask = block_range_mask(i, fetch->range);
 		uint64_t absent;

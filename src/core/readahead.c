@@ -23,9 +23,9 @@
 
 #include "pages.h"
 
-#define GAP_BYTES (4 * PAGE_BYTES)     /* skipped by a reader that still goes on */
-#define WAY_NS UINT64_C(500000)        /* of the first byte's time, for each range at once */
-#define FAR_GROWTH 4                   /* windows grow faster where each one costs a round trip */
+#define GAP_BYTES (4 * PAGE_BYTES) /* skipped by a reader that still goes on */
+#define WAY_NS UINT64_C(500000)    /* of the first byte's time, for each range at once */
+#define FAR_GROWTH 4               /* windows grow faster where each one costs a round trip */
 
 static uint64_t ways(const struct readahead_conditions *conditions)
 {
@@ -53,7 +53,8 @@ static bool stream_takes(const struct readahead_stream *stream, struct range wan
 	uint64_t reach = 2 * stream->window;
 	uint64_t low = stream->next > reach ? stream->next - reach : 0;
 
-	return stream->window > 0 && wanted.start >= low && wanted.start <= stream->next + GAP_BYTES;
+	return stream->window > 0 && wanted.start >= low &&
+	       wanted.start <= stream->next + GAP_BYTES;
 }
 
 static struct readahead_stream *stream_find(struct readahead *readahead, struct range wanted)

@@ -5,8 +5,8 @@
  * Streams belong to an object or a map, not to a handle or a thread: many processes that scan one
  * mapping are many streams, and requests that come out of order within a window still belong to
  * theirs. A lone access is a candidate, and gets just its pages. An access that continues a
- * candidate makes it a stream, and that has a window: as far as it is asked for ahead of its reader.
- * Candidates never displace streams, so that random accesses beside a scan don't end it.
+ * candidate makes it a stream, and that has a window: as far as it is asked for ahead of its
+ * reader. Candidates never displace streams, so that random accesses beside a scan don't end it.
  */
 #pragma once
 
@@ -49,8 +49,8 @@ struct readahead_conditions {
 };
 
 struct readahead_plan {
-	/* Starts at wanted.start and holds wanted; what follows is ahead. Ends at a page's end or the
-	 * object's. */
+	/* Starts at wanted.start and holds wanted; what follows is ahead. Ends at a page's end or
+	 * the object's. */
 	struct range first;
 	/* More that is ahead, behind what was asked for before; often empty. */
 	struct range ahead;

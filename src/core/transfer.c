@@ -352,7 +352,8 @@ static void transfer_done(struct exchange *exchange, int err)
 
 	transfer->under_way = false;
 	if (exchange->status == 206)
-		object_note_first_byte(transfer->object, exchange->first_byte_ns - exchange->submit_ns);
+		object_note_first_byte(
+			transfer->object, exchange->first_byte_ns - exchange->submit_ns);
 	if (err == 0) {
 		assert(transfer->at == transfer->range.end);
 		transfer_end(transfer);

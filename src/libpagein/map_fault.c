@@ -92,7 +92,8 @@ static void map_fetch(struct pagein_map *map, struct range page)
 	marked = plan.mark == UINT64_MAX ? NULL : map_find_block(map, plan.mark / BLOCK_BYTES);
 	/* What is here already can't be held back. */
 	if (marked)
-		marked->held |= marked->asked & UINT64_C(1) << (plan.mark % BLOCK_BYTES / PAGE_BYTES);
+		marked->held |= marked->asked & UINT64_C(1)
+							<< (plan.mark % BLOCK_BYTES / PAGE_BYTES);
 }
 
 static void map_fault_page(struct pagein_map *map, struct map_block *block, struct range page)

@@ -274,12 +274,15 @@ static void map_hold_marked(struct pagein_map *map, struct range whole, const ui
 	uint64_t end = (whole.end + BLOCK_BYTES - 1) / BLOCK_BYTES;
 	struct map_block *block;
 
-	for (uint64_t i = whole.start / BLOCK_BYTES; (block = radix_next(&map->blocks, &i, end)); i++) {
-		uint64_t marked = block->held & block->asked & ~block->waiting & block_range_mask(i, whole);
+	for (uint64_t i = whole.start / BLOCK_BYTES; (block = radix_next(&map->blocks, &i, end));
+		i++) {
+		uint64_t marked = block->held & block->asked & ~block->waiting &
+				  block_range_mask(i, whole);
 
 		block->asked &= ~marked;
 		while (marked) {
-			uint64_t offset = i * BLOCK_BYTES + (uint64_t)__builtin_ctzll(marked) * PAGE_BYTES;
+			uint64_t offset = i * BLOCK_BYTES +
+					  (uint64_t)__builtin_ctzll(marked) * PAGE_BYTES;
 
 			marked &= marked - 1;
 			map_hold(map, offset, bytes + (offset - whole.start));

@@ -63,7 +63,7 @@ static bool is_held_in(const struct held *held, struct range range)
 
 void map_release(struct pagein_map *map, struct range range)
 {
-	list_for_each_safe(node, &map->held) {
+	list_for_each_safe (node, &map->held) {
 		struct held *held = list_entry(node, struct held, node);
 
 		if (is_held_in(held, range))
@@ -73,7 +73,7 @@ void map_release(struct pagein_map *map, struct range range)
 
 void map_drop_held(struct pagein_map *map, struct range range)
 {
-	list_for_each_safe(node, &map->held) {
+	list_for_each_safe (node, &map->held) {
 		struct held *held = list_entry(node, struct held, node);
 		struct map_block *block = map_find_block(map, held->offset / BLOCK_BYTES);
 

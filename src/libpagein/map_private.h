@@ -5,10 +5,10 @@
  *                                       \--give up, a thread waits--> failed --retry--> absent
  *                                        \--give up, none waits--> absent
  *
- * M1 a page is in at most one of asked, resident and failed; a held one is not resident. M2 a waiting page is asked, and an
- * asked page is in flight in the object, or about to be, or its bytes are parked. M3 `resident` is
- * a hint: the kernel knows. A fault on a page that it calls resident clears the bit and wakes; the
- * thread faults again if the kernel disagrees.
+ * M1 a page is in at most one of asked, resident and failed; a held one is not resident. M2 a
+ * waiting page is asked, and an asked page is in flight in the object, or about to be, or its bytes
+ * are parked. M3 `resident` is a hint: the kernel knows. A fault on a page that it calls resident
+ * clears the bit and wakes; the thread faults again if the kernel disagrees.
  *
  * All on the context's loop, but for what pagein_map() fills in before the loop knows the map.
  */
@@ -39,8 +39,9 @@ struct map_block {
 	uint64_t waiting; /* asked, and a thread faulted on it */
 	uint64_t resident;
 	uint64_t failed;
-	uint64_t held; /* asked: to be held back when it arrives; not asked: its bytes are in map->held */
-	int err; /* of the newest failure in this block: positive errno */
+	uint64_t held; /* asked: to be held back when it arrives; not asked: its bytes are in
+			  map->held */
+	int err;       /* of the newest failure in this block: positive errno */
 	unsigned status;
 	char *error; /* its words; NULL: none */
 };

@@ -42,7 +42,8 @@ static ssize_t tls_recv(struct connection *connection, char *buffer, size_t len)
 	CURLcode result = CURLE_OK;
 
 	while (have < len && result == CURLE_OK) {
-		result = curl_easy_recv(connection->curl.easy, buffer + have, len - have, &received);
+		result = curl_easy_recv(
+			connection->curl.easy, buffer + have, len - have, &received);
 		if (result == CURLE_OK && received == 0)
 			break;
 		have += result == CURLE_OK ? received : 0;
@@ -219,8 +220,8 @@ static bool connection_receive_body(struct connection *connection, uint64_t *rou
 	*round += (uint64_t)n;
 	deliver(exchange, buffer, (size_t)n);
 	/*
-	 * A short read has emptied the socket. TLS goes on until EAGAIN: what is left in a record that
-	 * was read in part is in libcurl's hands, and epoll would not tell of it.
+	 * A short read has emptied the socket. TLS goes on until EAGAIN: what is left in a record
+	 * that was read in part is in libcurl's hands, and epoll would not tell of it.
 	 */
 	return connection->tls || ((size_t)n == room && *round < ROUND_BYTES_MAX);
 }
@@ -271,7 +272,8 @@ int connection_open(struct connection *connection, struct source *source, bool t
 	curl_socket_t original = CURL_SOCKET_BAD;
 	int err;
 
-	if (curl_easy_getinfo(connection->curl.easy, CURLINFO_ACTIVESOCKET, &original) != CURLE_OK ||
+	if (curl_easy_getinfo(connection->curl.easy, CURLINFO_ACTIVESOCKET, &original) !=
+			CURLE_OK ||
 		original == CURL_SOCKET_BAD)
 		return -EIO;
 	fd = fcntl(original, F_DUPFD_CLOEXEC, 0);

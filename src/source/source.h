@@ -24,10 +24,11 @@ struct index_entry;
 
 #define VALIDATOR_MAX 255 /* longest ETag or date that is kept; longer: as if there were none */
 #define SOURCE_ERROR_MAX 240
-#define PROBE_BYTES 16384 /* that a probe asks for, so that the first page comes with the answer \
-			   */
+#define PROBE_BYTES                                                                  \
+	16384 /* that a probe asks for, so that the first page comes with the answer \
+	       */
 #define SOURCE_TIMEOUT_MS 30000
-#define SOURCE_CONNECTIONS 96 /* two thirds of them for readahead: see pool.h */
+#define SOURCE_CONNECTIONS 96                  /* two thirds of them for readahead: see pool.h */
 #define EXCHANGE_BYTES_MAX (UINT64_C(8) << 20) /* longest range of one get */
 
 /* Which version of an object: what must be the same in every answer. */

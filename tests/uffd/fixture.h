@@ -19,7 +19,8 @@ struct session {
 	struct pagein_object *object;
 	struct pagein_map *map; /* the whole object; NULL: none */
 	const uint8_t *bytes;   /* the map's */
-	int fds, threads;       /* of this process, before */
+	int fds, threads;       /* of this process, before: */
+	struct pagein_stats before;
 };
 
 /* For main(): does this process get no userfaultfd that serves system calls, too? Says why. */

@@ -153,6 +153,12 @@ static void deliver_everything(void)
 		deliver_all(fake.gets[0]);
 }
 
+/* In ranges as long as may be. */
+static int ask(struct object *object, struct range range, uint64_t urgent)
+{
+	return object_fetch(object, range, urgent, UINT64_MAX);
+}
+
 /* ---- wants --------------------------------------------------------------------------------- */
 
 struct test_want {
@@ -187,7 +193,7 @@ static void want_arrived(struct want *want, const struct arrival *arrival)
 		struct range fetch = self->fetch;
 
 		self->fetch = (struct range){0, 0};
-		assert_int_equal(object_fetch(self->object, fetch, PAGE), 0);
+		assert_int_equal(ask(self->object, fetch, PAGE), 0);
 	}
 	if (self->remove)
 		object_remove_want(self->object, self->remove);
@@ -297,16 +303,16 @@ static void one_transfer_for_each_absent_run(void **state)
 	object = make_object(4 * BLOCK, false);
 	add_want(&want, object, 0, 4 * BLOCK);
 	/* Pages 10 and 70, which the fetch over them leaves alone: three runs. */
-	assert_int_equal(object_fetch(object, (struct range){10 * PAGE, 11 * PAGE}, PAGE), 0);
-	assert_int_equal(object_fetch(object, (struct range){70 * PAGE, 71 * PAGE}, PAGE), 0);
+	assert_int_equal(ask(object, (struct range){10 * PAGE, 11 * PAGE}, PAGE), 0);
+	assert_int_equal(ask(object, (struct range){70 * PAGE, 71 * PAGE}, PAGE), 0);
 	assert_int_equal(fake.count, 2);
-	assert_int_equal(object_fetch(object, (struct range){0, 2 * BLOCK}, PAGE), 0);
+	assert_int_equal(ask(object, (struct range){0, 2 * BLOCK}, PAGE), 0);
 	assert_int_equal(fake.count, 5);
 	assert_true(fake.gets[2]->range.start == 0 && fake.gets[2]->range.end == 10 * PAGE);
 	assert_true(fake.gets[3]->range.start == 11 * PAGE && fake.gets[3]->range.end == 70 * PAGE);
 	assert_true(fake.gets[4]->range.start == 71 * PAGE && fake.gets[4]->range.end == 2 * BLOCK);
 	/* All is in flight: asking again starts nothing. */
-	assert_int_equal(object_fetch(object, (struct range){0, 2 * BLOCK}, PAGE), 0);
+	assert_int_equal(ask(object, (struct range){0, 2 * BLOCK}, PAGE), 0);
 	assert_int_equal(fake.count, 5);
 	deliver_everything();
 	assert_true(want.bytes == 2 * BLOCK);
@@ -325,12 +331,34 @@ static void a_long_run_is_cut_into_exchanges_of_the_longest_length(void **state)
 	make_core((struct core_options){0});
 	object = make_object(size, false);
 	add_want(&want, object, 0, size);
-	assert_int_equal(object_fetch(object, (struct range){PAGE, size}, 2 * PAGE), 0);
+	assert_int_equal(ask(object, (struct range){PAGE, size}, 2 * PAGE), 0);
 	assert_int_equal(fake.count, 3);
 	assert_true(fake.gets[0]->range.start == PAGE && fake.gets[2]->range.end == size);
 	assert_true(fake.gets[0]->urgent && !fake.gets[1]->urgent);
 	deliver_everything();
 	assert_true(want.bytes == size - PAGE);
+	object_remove_want(object, &want.want);
+	object_destroy(object);
+	finish_core();
+}
+
+static void a_run_is_cut_into_chunks_when_that_is_asked_for(void **state)
+{
+	struct object *object;
+	struct test_want want;
+
+	(void)state;
+	make_core((struct core_options){0});
+	object = make_object(4 * BLOCK, false);
+	add_want(&want, object, 0, 4 * BLOCK);
+	assert_int_equal(
+		object_fetch(object, (struct range){PAGE, 3 * BLOCK}, PAGE, BLOCK), 0);
+	assert_int_equal(fake.count, 3);
+	for (size_t i = 0; i < 3; i++)
+		assert_int_equal(fake.gets[i]->urgent, i == 0);
+	assert_true(fake.gets[0]->range.end == PAGE + BLOCK);
+	deliver_everything();
+	assert_true(want.bytes == 3 * BLOCK - PAGE);
 	object_remove_want(object, &want.want);
 	object_destroy(object);
 	finish_core();
@@ -348,7 +376,7 @@ static void the_request_never_asks_past_the_objects_end(void **state)
 			struct test_want want;
 
 			add_want(&want, object, 0, 2 * BLOCK);
-			object_fetch(object, (struct range){0, 2 * BLOCK}, 2 * BLOCK);
+			ask(object, (struct range){0, 2 * BLOCK}, 2 * BLOCK);
 			assert_int_equal(fake.count, 1);
 			assert_true(fake.gets[0]->range.end == sizes[i]);
 			deliver_everything();
@@ -370,7 +398,7 @@ static void pages_are_published_as_they_arrive(void **state)
 		make_core((struct core_options){0});
 		object = make_object(BLOCK, keep);
 		add_want(&want, object, 0, BLOCK);
-		object_fetch(object, (struct range){3 * PAGE, 6 * PAGE}, PAGE);
+		ask(object, (struct range){3 * PAGE, 6 * PAGE}, PAGE);
 		deliver(fake.gets[0], PAGE - 1);
 		assert_true(want.bytes == 0);
 		deliver(fake.gets[0], 1);
@@ -400,7 +428,7 @@ static void bytes_are_right_however_they_are_cut(void **state)
 		make_core((struct core_options){0});
 		object = make_object(size, round % 2);
 		add_want(&want, object, 0, size);
-		object_fetch(object, (struct range){0, size}, PAGE);
+		ask(object, (struct range){0, size}, PAGE);
 		/* The first piece comes with the head, later ones by the exchange's buffer. */
 		deliver_elsewhere(fake.gets[0],
 			(size_t)(1 + random_next(&seed) % (size < 16000 ? size : 16000)));
@@ -429,7 +457,7 @@ static void a_page_goes_to_every_want_that_overlaps_it(void **state)
 	add_want(&wants[0], object, 0, BLOCK);
 	add_want(&wants[1], object, PAGE, 2 * PAGE);
 	add_want(&wants[2], object, 2 * PAGE, BLOCK);
-	object_fetch(object, (struct range){0, 2 * PAGE}, PAGE);
+	ask(object, (struct range){0, 2 * PAGE}, PAGE);
 	deliver_everything();
 	assert_true(wants[0].bytes == 2 * PAGE);
 	assert_true(wants[1].bytes == PAGE);
@@ -452,9 +480,9 @@ static void the_last_want_takes_its_transfers_with_it(void **state)
 	object = make_object(4 * BLOCK, false);
 	add_want(&wants[0], object, 0, 2 * BLOCK);
 	add_want(&wants[1], object, BLOCK, 4 * BLOCK);
-	object_fetch(object, (struct range){0, PAGE}, PAGE);
-	object_fetch(object, (struct range){BLOCK, BLOCK + PAGE}, PAGE);
-	object_fetch(object, (struct range){3 * BLOCK, 4 * BLOCK}, PAGE);
+	ask(object, (struct range){0, PAGE}, PAGE);
+	ask(object, (struct range){BLOCK, BLOCK + PAGE}, PAGE);
+	ask(object, (struct range){3 * BLOCK, 4 * BLOCK}, PAGE);
 	deliver(fake.gets[2], 5 * PAGE + 17);
 	object_remove_want(object, &wants[0].want);
 	assert_int_equal(fake.cancelled, 1);
@@ -475,7 +503,7 @@ static void an_object_that_keeps_its_bytes_lets_its_transfers_finish(void **stat
 	make_core((struct core_options){0});
 	object = make_object(BLOCK, true);
 	add_want(&want, object, 0, BLOCK);
-	object_fetch(object, (struct range){0, BLOCK}, PAGE);
+	ask(object, (struct range){0, BLOCK}, PAGE);
 	object_remove_want(object, &want.want);
 	assert_int_equal(fake.cancelled, 0);
 	deliver_everything();
@@ -495,8 +523,8 @@ static void an_object_may_be_destroyed_from_inside_an_arrival(void **state)
 			make_core((struct core_options){0});
 			object = make_object(2 * BLOCK, keep);
 			add_want(&want, object, 0, 2 * BLOCK);
-			object_fetch(object, (struct range){0, BLOCK}, PAGE);
-			object_fetch(object, (struct range){BLOCK, 2 * BLOCK}, PAGE);
+			ask(object, (struct range){0, BLOCK}, PAGE);
+			ask(object, (struct range){BLOCK, 2 * BLOCK}, PAGE);
 			want.remove = &want.want;
 			want.destroy = &object;
 			if (elsewhere)
@@ -521,7 +549,7 @@ static void a_want_may_remove_any_other_while_it_is_told(void **state)
 			object = make_object(BLOCK, true);
 			for (size_t i = 0; i < 3; i++)
 				add_want(&wants[i], object, 0, BLOCK);
-			object_fetch(object, (struct range){0, 2 * PAGE}, PAGE);
+			ask(object, (struct range){0, 2 * PAGE}, PAGE);
 			wants[first].remove = &wants[removed].want;
 			deliver(fake.gets[0], PAGE);
 			/* Those before were told already; itself and those behind it are told, or not. */
@@ -545,7 +573,7 @@ static void a_want_may_fetch_while_it_is_told(void **state)
 	make_core((struct core_options){0});
 	object = make_object(4 * BLOCK, false);
 	add_want(&want, object, 0, 4 * BLOCK);
-	object_fetch(object, (struct range){0, PAGE}, PAGE);
+	ask(object, (struct range){0, PAGE}, PAGE);
 	want.fetch = (struct range){0, 4 * BLOCK};
 	deliver_everything();
 	/* Page 0 had been passed on by then, so it was absent again. */
@@ -565,7 +593,7 @@ static void a_want_may_drop_its_own_pages_while_it_is_told(void **state)
 	object = make_object(BLOCK, true);
 	add_want(&want, object, 0, BLOCK);
 	want.drop = (struct range){0, BLOCK};
-	object_fetch(object, (struct range){0, 3 * PAGE}, PAGE);
+	ask(object, (struct range){0, 3 * PAGE}, PAGE);
 	deliver(fake.gets[0], 2 * PAGE + 5);
 	assert_false(object_present(object, (struct range){0, PAGE}));
 	deliver_everything();
@@ -588,14 +616,14 @@ static void a_final_error_is_told_to_those_who_wait(void **state)
 	object = make_object(4 * BLOCK, false);
 	add_want(&wants[0], object, 0, 2 * BLOCK);
 	add_want(&wants[1], object, 2 * BLOCK, 4 * BLOCK);
-	object_fetch(object, (struct range){0, BLOCK}, PAGE);
+	ask(object, (struct range){0, BLOCK}, PAGE);
 	deliver(fake.gets[0], 2 * PAGE + 100);
 	end(fake.gets[0], -EACCES, false);
 	assert_int_equal(wants[0].err, -EACCES);
 	assert_true(wants[0].bytes == 2 * PAGE && wants[0].failed == BLOCK - 2 * PAGE);
 	assert_true(wants[1].failed == 0);
 	/* The pages are absent again. */
-	object_fetch(object, (struct range){0, BLOCK}, PAGE);
+	ask(object, (struct range){0, BLOCK}, PAGE);
 	assert_int_equal(fake.count, 1);
 	object_remove_want(object, &wants[0].want);
 	object_remove_want(object, &wants[1].want);
@@ -614,7 +642,7 @@ static void a_passing_fault_goes_on_where_it_stopped(void **state)
 		make_core((struct core_options){0});
 		object = make_object(BLOCK, keep);
 		add_want(&want, object, 0, BLOCK);
-		object_fetch(object, (struct range){0, BLOCK}, PAGE);
+		ask(object, (struct range){0, BLOCK}, PAGE);
 		deliver(fake.gets[0], 5 * PAGE + 1000);
 		before = fake.submitted;
 		end(fake.gets[0], -EIO, true);
@@ -638,7 +666,7 @@ static void a_closed_idle_connection_costs_no_attempt(void **state)
 	make_core((struct core_options){.attempts_max = 1});
 	object = make_object(BLOCK, false);
 	add_want(&want, object, 0, BLOCK);
-	object_fetch(object, (struct range){0, BLOCK}, PAGE);
+	ask(object, (struct range){0, BLOCK}, PAGE);
 	for (int i = 0; i < 5; i++) {
 		fake.gets[0]->at_no_cost = true;
 		end(fake.gets[0], -EIO, true);
@@ -661,7 +689,7 @@ static void it_gives_up_after_so_many_attempts(void **state)
 	make_core((struct core_options){.attempts_max = 3, .timeout_ms = 60000});
 	object = make_object(BLOCK, false);
 	add_want(&want, object, 0, BLOCK);
-	object_fetch(object, (struct range){0, BLOCK}, PAGE);
+	ask(object, (struct range){0, BLOCK}, PAGE);
 	for (;;) {
 		unsigned before = fake.submitted;
 
@@ -688,7 +716,7 @@ static void it_gives_up_when_nothing_arrives_in_time(void **state)
 	make_core((struct core_options){.timeout_ms = 50});
 	object = make_object(BLOCK, false);
 	add_want(&want, object, 0, BLOCK);
-	object_fetch(object, (struct range){0, BLOCK}, PAGE);
+	ask(object, (struct range){0, BLOCK}, PAGE);
 	assert_false(wait_for_attempt(fake.submitted));
 	assert_int_equal(want.err, -ETIMEDOUT);
 	assert_true(clock_now_ns() - start_ns >= 50 * NS_PER_MS);
@@ -709,7 +737,7 @@ static void the_server_is_asked_no_sooner_than_it_wants(void **state)
 	make_core((struct core_options){.timeout_ms = 60000});
 	object = make_object(BLOCK, false);
 	add_want(&want, object, 0, BLOCK);
-	object_fetch(object, (struct range){0, BLOCK}, PAGE);
+	ask(object, (struct range){0, BLOCK}, PAGE);
 	before = fake.submitted;
 	start_ns = clock_now_ns();
 	fake.gets[0]->retry_after_ms = 700; /* more than the first pause's longest, 500 */
@@ -731,10 +759,10 @@ static void a_changed_object_is_not_asked_for_any_more(void **state)
 	make_core((struct core_options){0});
 	object = make_object(4 * BLOCK, false);
 	add_want(&want, object, 0, 4 * BLOCK);
-	object_fetch(object, (struct range){0, BLOCK}, PAGE);
+	ask(object, (struct range){0, BLOCK}, PAGE);
 	end(fake.gets[0], -ESTALE, false);
 	assert_int_equal(want.err, -ESTALE);
-	assert_int_equal(object_fetch(object, (struct range){BLOCK, 2 * BLOCK}, PAGE), -ESTALE);
+	assert_int_equal(ask(object, (struct range){BLOCK, 2 * BLOCK}, PAGE), -ESTALE);
 	assert_int_equal(object_stale(object)->err, -ESTALE);
 	assert_string_equal(object_stale(object)->error, "get: fake: -116");
 	assert_int_equal(fake.count, 0);
@@ -753,10 +781,10 @@ static void a_source_without_memory_leaves_nothing_behind(void **state)
 	object = make_object(4 * BLOCK, false);
 	add_want(&want, object, 0, 4 * BLOCK);
 	fake.refuse = -ENOMEM;
-	assert_int_equal(object_fetch(object, (struct range){0, 3 * BLOCK}, PAGE), -ENOMEM);
+	assert_int_equal(ask(object, (struct range){0, 3 * BLOCK}, PAGE), -ENOMEM);
 	assert_true(core_stats(core)->transfers == 0 && core_stats(core)->blocks == 0);
 	fake.refuse = 0;
-	assert_int_equal(object_fetch(object, (struct range){0, 3 * BLOCK}, PAGE), 0);
+	assert_int_equal(ask(object, (struct range){0, 3 * BLOCK}, PAGE), 0);
 	deliver_everything();
 	assert_true(want.bytes == 3 * BLOCK);
 	object_remove_want(object, &want.want);
@@ -775,10 +803,10 @@ static void kept_bytes_are_told_at_once(void **state)
 	make_core((struct core_options){0});
 	object = make_object(2 * BLOCK, true);
 	add_want(&want, object, 0, 2 * BLOCK);
-	object_fetch(object, (struct range){PAGE, BLOCK + PAGE}, PAGE);
+	ask(object, (struct range){PAGE, BLOCK + PAGE}, PAGE);
 	deliver_everything();
 	want.bytes = 0;
-	object_fetch(object, (struct range){0, 2 * BLOCK}, 2 * BLOCK);
+	ask(object, (struct range){0, 2 * BLOCK}, 2 * BLOCK);
 	assert_true(want.bytes == BLOCK);
 	assert_int_equal(fake.count, 2);
 	deliver_everything();
@@ -799,7 +827,7 @@ static void kept_bytes_can_be_read_in_place(void **state)
 	(void)state;
 	make_core((struct core_options){0});
 	object = make_object(3 * BLOCK, true);
-	object_fetch(object, (struct range){0, 3 * BLOCK}, 3 * BLOCK);
+	ask(object, (struct range){0, 3 * BLOCK}, 3 * BLOCK);
 	deliver_everything();
 	assert_int_equal(object_iov_max(range), 3);
 	count = object_iov(object, range, iov);
@@ -820,7 +848,7 @@ static void dropping_takes_whole_pages_only(void **state)
 	(void)state;
 	make_core((struct core_options){0});
 	object = make_object(size, true);
-	object_fetch(object, (struct range){0, size}, size);
+	ask(object, (struct range){0, size}, size);
 	deliver_everything();
 	object_drop(object, (struct range){1, 3 * PAGE - 1});
 	assert_true(object_present(object, (struct range){0, PAGE}));
@@ -843,7 +871,7 @@ static void memory_stays_within_its_limit(void **state)
 	make_core((struct core_options){.memory_max_bytes = 4 * BLOCK});
 	object = make_object(64 * BLOCK, true);
 	for (uint64_t i = 0; i < 64; i++) {
-		object_fetch(object, (struct range){i * BLOCK, (i + 1) * BLOCK}, BLOCK);
+		ask(object, (struct range){i * BLOCK, (i + 1) * BLOCK}, BLOCK);
 		deliver_everything();
 		assert_true(core_stats(core)->buffer_bytes <= 4 * BLOCK);
 	}
@@ -864,7 +892,7 @@ static void what_is_wanted_is_not_evicted(void **state)
 	object = make_object(64 * BLOCK, true);
 	add_want(&want, object, 0, BLOCK);
 	for (uint64_t i = 0; i < 8; i++) {
-		object_fetch(object, (struct range){i * BLOCK, (i + 1) * BLOCK}, BLOCK);
+		ask(object, (struct range){i * BLOCK, (i + 1) * BLOCK}, BLOCK);
 		deliver_everything();
 	}
 	assert_true(object_present(object, (struct range){0, BLOCK}));
@@ -881,12 +909,12 @@ static void readahead_takes_only_the_room_that_is_left(void **state)
 	(void)state;
 	make_core((struct core_options){.memory_max_bytes = 4 * BLOCK});
 	object = make_object(64 * BLOCK, true);
-	object_fetch(object, (struct range){0, 20 * BLOCK}, PAGE);
+	ask(object, (struct range){0, 20 * BLOCK}, PAGE);
 	assert_int_equal(fake.count, 1);
 	assert_true(range_length(fake.gets[0]->range) <= 4 * BLOCK + PAGE);
 	deliver_everything();
 	/* Nothing is left: the wanted page alone. */
-	object_fetch(object, (struct range){20 * BLOCK + 3 * PAGE, 40 * BLOCK}, PAGE);
+	ask(object, (struct range){20 * BLOCK + 3 * PAGE, 40 * BLOCK}, PAGE);
 	assert_int_equal(fake.count, 1);
 	assert_true(range_length(fake.gets[0]->range) == PAGE);
 	deliver_everything();
@@ -901,10 +929,10 @@ static void readahead_alone_asks_for_nothing_when_memory_is_full(void **state)
 	(void)state;
 	make_core((struct core_options){.memory_max_bytes = BLOCK});
 	object = make_object(64 * BLOCK, true);
-	object_fetch(object, (struct range){0, BLOCK}, BLOCK);
+	ask(object, (struct range){0, BLOCK}, BLOCK);
 	deliver_everything();
 	/* Nobody waits for any of it, and it begins in the middle of a block. */
-	object_fetch(object, (struct range){2 * BLOCK + 3 * PAGE, 3 * BLOCK}, 0);
+	ask(object, (struct range){2 * BLOCK + 3 * PAGE, 3 * BLOCK}, 0);
 	assert_int_equal(fake.count, 0);
 	object_destroy(object);
 	finish_core();
@@ -925,11 +953,11 @@ static void bytes_of_the_probe_save_the_first_request(void **state)
 		object = make_object(BLOCK, keep);
 		assert_int_equal(object_seed(object, bytes, sizeof bytes), 0);
 		add_want(&want, object, 0, BLOCK);
-		object_fetch(object, (struct range){PAGE, 3 * PAGE}, PAGE);
+		ask(object, (struct range){PAGE, 3 * PAGE}, PAGE);
 		assert_int_equal(fake.count, 0);
 		assert_true(want.bytes == 2 * PAGE);
 		/* Those that were passed on are gone, unless the object keeps them. */
-		object_fetch(object, (struct range){0, 4 * PAGE}, PAGE);
+		ask(object, (struct range){0, 4 * PAGE}, PAGE);
 		assert_int_equal(fake.count, keep ? 0 : 1);
 		deliver_everything();
 		assert_true(want.bytes == 6 * PAGE);
@@ -963,7 +991,7 @@ static void random_fetches_drops_and_faults_leave_nothing_behind(void **state)
 			case 0:
 			case 1:
 				if (fake.count < GETS_MAX / 4)
-					object_fetch(object, range, random_next(&seed) % (len + 1) + 1);
+					ask(object, range, random_next(&seed) % (len + 1) + 1);
 				break;
 			case 2:
 				if (round % 2)
@@ -994,6 +1022,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(one_transfer_for_each_absent_run),
 		cmocka_unit_test(a_long_run_is_cut_into_exchanges_of_the_longest_length),
+		cmocka_unit_test(a_run_is_cut_into_chunks_when_that_is_asked_for),
 		cmocka_unit_test(the_request_never_asks_past_the_objects_end),
 		cmocka_unit_test(pages_are_published_as_they_arrive),
 		cmocka_unit_test(bytes_are_right_however_they_are_cut),

@@ -1,25 +1,37 @@
 /*
- * readahead_test.c - tables of accesses and what is asked for, and what holds for any history.
+ * readahead_test.c - tables of accesses and what is asked for, and what holds for any history and
+ * any conditions.
  */
 #include "check.h"
 
 #include "pages.h"
 #include "readahead.h"
 
-#define SIZE (UINT64_C(1) << 30)
+#define SIZE (UINT64_C(1) << 40)
 
-static struct range page_at(uint64_t number)
+static const struct readahead_conditions near_by = {.object_size = SIZE, .first_byte_ns = 50000};
+static const struct readahead_conditions far_away = {
+	.object_size = SIZE, .first_byte_ns = 10 * 1000 * 1000};
+
+static struct readahead_plan plan_page(
+	struct readahead *readahead, uint64_t page, const struct readahead_conditions *conditions)
 {
-	return (struct range){number * PAGE_BYTES, (number + 1) * PAGE_BYTES};
+	struct range wanted = {page * PAGE_BYTES, (page + 1) * PAGE_BYTES};
+	struct readahead_plan plan = readahead_plan(readahead, wanted, conditions);
+
+	assert_true(plan.first.start == wanted.start && plan.first.end >= wanted.end);
+	return plan;
 }
 
-/* Pages that one page's want asks for. */
+/* Pages that one page's want asks for, in both ranges. */
 static uint64_t plan_pages(struct readahead *readahead, uint64_t page)
 {
-	struct range plan = readahead_plan(readahead, page_at(page), SIZE);
+	struct readahead_plan plan = plan_page(readahead, page, &near_by);
+	uint64_t bytes = range_length(plan.first);
 
-	assert_true(plan.start == page * PAGE_BYTES);
-	return range_length(plan) / PAGE_BYTES;
+	if (!range_empty(plan.ahead))
+		bytes += range_length(plan.ahead);
+	return bytes / PAGE_BYTES;
 }
 
 static void random_access_asks_for_what_is_wanted_only(void **state)
@@ -27,84 +39,117 @@ static void random_access_asks_for_what_is_wanted_only(void **state)
 	struct readahead readahead = {0};
 
 	(void)state;
-	/* Far apart: more than the gap of a stream. */
 	for (uint64_t i = 0; i < 1000; i++)
 		assert_int_equal(plan_pages(&readahead, (i * 7919 % 1000) * 100), 1);
 }
 
-static void sequential_access_doubles_its_window_up_to_the_limit(void **state)
-{
-	struct readahead readahead = {0};
-	uint64_t page = 1000, window = READAHEAD_START / PAGE_BYTES;
-
-	(void)state;
-	assert_int_equal(plan_pages(&readahead, page++), 1);
-	for (int i = 0; i < 12; i++) {
-		assert_int_equal(plan_pages(&readahead, page), window);
-		page += window;
-		window = 2 * window < READAHEAD_MAX / PAGE_BYTES ? 2 * window
-								 : READAHEAD_MAX / PAGE_BYTES;
-	}
-}
-
-static void a_want_inside_the_window_opens_nothing(void **state)
+static void reading_backwards_asks_for_what_is_wanted_only(void **state)
 {
 	struct readahead readahead = {0};
 
 	(void)state;
-	plan_pages(&readahead, 10);
-	assert_int_equal(plan_pages(&readahead, 11), 32);
-	for (uint64_t page = 12; page < 42; page++)
+	for (uint64_t page = 1000; page > 0; page--)
 		assert_int_equal(plan_pages(&readahead, page), 1);
-	/* The end of the window is its continuation. */
-	assert_int_equal(plan_pages(&readahead, 43), 64);
 }
 
-static void requests_in_disorder_stay_one_stream(void **state)
+/*
+ * A reader that touches each page in turn, and whose door reports those pages that were not asked
+ * for, and the marked ones. The largest distance that it was asked ahead of the reader.
+ */
+static uint64_t read_on(struct readahead *readahead, uint64_t *page, uint64_t count,
+	const struct readahead_conditions *conditions, uint64_t *ret_reports)
+{
+	uint64_t asked_to = *page, mark = UINT64_MAX, ahead_max = 0;
+
+	for (uint64_t end = *page + count; *page < end; ++*page) {
+		struct readahead_plan plan;
+
+		if (*page < asked_to && *page * PAGE_BYTES != mark)
+			continue;
+		++*ret_reports;
+		plan = plan_page(readahead, *page, conditions);
+		if (plan.first.end / PAGE_BYTES > asked_to)
+			asked_to = plan.first.end / PAGE_BYTES;
+		if (!range_empty(plan.ahead)) {
+			/* Nothing is asked for twice, and nothing is left out. */
+			assert_true(plan.ahead.start == asked_to * PAGE_BYTES);
+			asked_to = plan.ahead.end / PAGE_BYTES;
+		}
+		if (plan.mark != UINT64_MAX) {
+			assert_true(plan.mark > *page * PAGE_BYTES);
+			assert_true(plan.mark < asked_to * PAGE_BYTES);
+			mark = plan.mark;
+		}
+		if (asked_to - *page > ahead_max)
+			ahead_max = asked_to - *page;
+	}
+	return ahead_max;
+}
+
+static void a_sequential_reader_is_seldom_waited_for(void **state)
 {
 	struct readahead readahead = {0};
+	uint64_t page = 1000, reports = 0, ahead;
 
 	(void)state;
-	plan_pages(&readahead, 100);
-	assert_int_equal(plan_pages(&readahead, 101), 32);
-	/* The next window is opened from a little behind its beginning, then one comes late. */
-	assert_int_equal(plan_pages(&readahead, 136), 64);
-	assert_int_equal(plan_pages(&readahead, 134), 1);
-	assert_int_equal(plan_pages(&readahead, 133), 1);
-	assert_int_equal(plan_pages(&readahead, 200), 128);
+	ahead = read_on(&readahead, &page, 100000, &near_by, &reports);
+	assert_true(ahead >= READAHEAD_NEAR / PAGE_BYTES);
+	assert_true(ahead <= READAHEAD_NEAR / PAGE_BYTES + 1);
+	/* A report for each half of the window, and a few while it grows. */
+	assert_true(reports <= 100000 / (READAHEAD_NEAR / PAGE_BYTES / 2) + 20);
 }
 
-static void eight_streams_grow_side_by_side(void **state)
+static void a_distant_server_gets_a_larger_window_in_more_ranges(void **state)
 {
 	struct readahead readahead = {0};
-	uint64_t next[READAHEAD_STREAMS], window = 32;
+	uint64_t page = 0, reports = 0, ahead;
+
+	(void)state;
+	ahead = read_on(&readahead, &page, 100000, &far_away, &reports);
+	assert_true(ahead > READAHEAD_NEAR / PAGE_BYTES);
+	assert_true(ahead <= READAHEAD_WAYS * READAHEAD_NEAR / PAGE_BYTES + 1);
+}
+
+static void the_memory_limit_bounds_the_window(void **state)
+{
+	struct readahead_conditions tight = near_by;
+	struct readahead readahead = {0};
+	uint64_t page = 0, reports = 0;
+
+	(void)state;
+	tight.memory_bytes = UINT64_C(1) << 20;
+	assert_true(read_on(&readahead, &page, 10000, &tight, &reports) <=
+		tight.memory_bytes / PAGE_BYTES + 1);
+}
+
+static void many_streams_go_on_side_by_side(void **state)
+{
+	struct readahead readahead = {0};
+	uint64_t pages[READAHEAD_STREAMS], reports = 0;
 
 	(void)state;
 	for (uint64_t i = 0; i < READAHEAD_STREAMS; i++) {
-		next[i] = i * 20000;
-		assert_int_equal(plan_pages(&readahead, next[i]++), 1);
+		pages[i] = i * 1000000;
+		read_on(&readahead, &pages[i], 2, &near_by, &reports);
 	}
-	for (int round = 0; round < 4; round++, window *= 2)
-		for (uint64_t i = 0; i < READAHEAD_STREAMS; i++) {
-			assert_int_equal(plan_pages(&readahead, next[i]), window);
-			next[i] += window;
-		}
+	/* The stream is known: an access right behind its window extends it. */
+	for (uint64_t i = 0; i < READAHEAD_STREAMS; i++) {
+		assert_true(readahead.streams[i].window > 0);
+		assert_true(plan_pages(&readahead, readahead.streams[i].next / PAGE_BYTES) > 1);
+	}
 }
 
-static void a_ninth_stream_takes_the_place_of_the_oldest(void **state)
+static void random_accesses_do_not_end_a_stream(void **state)
 {
 	struct readahead readahead = {0};
+	uint64_t page = 0, reports = 0, seed = 3;
 
 	(void)state;
-	for (uint64_t i = 0; i < READAHEAD_STREAMS; i++)
-		plan_pages(&readahead, i * 20000);
-	for (uint64_t i = 1; i < READAHEAD_STREAMS; i++)
-		assert_int_equal(plan_pages(&readahead, i * 20000 + 1), 32);
-	plan_pages(&readahead, 250000);
-	assert_int_equal(plan_pages(&readahead, 250001), 32);
-	/* Stream 0 is forgotten, stream 1 is not. */
-	assert_int_equal(plan_pages(&readahead, 20033), 64);
-	assert_int_equal(plan_pages(&readahead, 1), 1);
+	read_on(&readahead, &page, 1000, &near_by, &reports);
+	for (uint64_t i = 0; i < 1000; i++)
+		assert_int_equal(plan_pages(&readahead, 1000000 + random_next(&seed) % 1000 * 100 +
+						 100000 * i), 1);
+	assert_true(plan_pages(&readahead, readahead.streams[0].next / PAGE_BYTES) > 32);
 }
 
 static void advice_random_never_reads_ahead(void **state)
@@ -121,19 +166,7 @@ static void advice_sequential_reads_ahead_at_once(void **state)
 	struct readahead readahead = {.advice = READAHEAD_SEQUENTIAL};
 
 	(void)state;
-	assert_int_equal(plan_pages(&readahead, 500), 32);
-	assert_int_equal(plan_pages(&readahead, 532), 64);
-}
-
-static void the_window_ends_with_the_object(void **state)
-{
-	struct readahead readahead = {.advice = READAHEAD_SEQUENTIAL};
-	struct range plan = readahead_plan(&readahead, page_at(3), 5 * PAGE_BYTES + 17);
-
-	(void)state;
-	assert_true(plan.start == 3 * PAGE_BYTES && plan.end == 5 * PAGE_BYTES + 17);
-	plan = readahead_plan(&readahead, page_at(5), 5 * PAGE_BYTES + 17);
-	assert_true(plan.start == 5 * PAGE_BYTES && plan.end == 5 * PAGE_BYTES + 17);
+	assert_true(plan_pages(&readahead, 500) >= READAHEAD_START / PAGE_BYTES);
 }
 
 static struct range any_wanted(uint64_t *seed, uint64_t size, uint64_t last)
@@ -152,26 +185,51 @@ static struct range any_wanted(uint64_t *seed, uint64_t size, uint64_t last)
 	return wanted;
 }
 
+static void check_plan(const struct readahead_plan *plan, struct range wanted,
+	const struct readahead_conditions *conditions)
+{
+	uint64_t size = conditions->object_size, end = plan->first.end;
+
+	assert_true(plan->first.start == wanted.start);
+	assert_true(plan->first.end >= wanted.end && plan->first.end <= size);
+	assert_true(plan->first.end % PAGE_BYTES == 0 || plan->first.end == size);
+	assert_true(plan->chunk_bytes >= PAGE_BYTES);
+	if (!range_empty(plan->ahead)) {
+		assert_true(plan->ahead.start % PAGE_BYTES == 0);
+		assert_true(plan->ahead.start >= plan->first.end);
+		assert_true(plan->ahead.end % PAGE_BYTES == 0 || plan->ahead.end == size);
+		assert_true(plan->ahead.end <= size);
+		end = plan->ahead.end;
+	}
+	assert_true(end <= align_up(wanted.end, PAGE_BYTES) + READAHEAD_WAYS * READAHEAD_NEAR);
+	if (plan->mark != UINT64_MAX)
+		assert_true(plan->mark % PAGE_BYTES == 0 && plan->mark < size);
+}
+
 static void a_plan_always_holds_what_is_wanted(void **state)
 {
 	uint64_t seed = 99;
 
 	(void)state;
-	for (int round = 0; round < 200; round++) {
+	for (int round = 0; round < 300; round++) {
 		struct readahead readahead = {.advice = (enum readahead_advice)(round % 3)};
-		uint64_t size = 1 + random_next(&seed) % (UINT64_C(1) << (12 + round % 24));
+		struct readahead_conditions conditions = {
+			.object_size = 1 + random_next(&seed) % (UINT64_C(1) << (12 + round % 24)),
+		};
 		uint64_t last = 0;
 
 		for (int i = 0; i < 2000; i++) {
-			struct range wanted = any_wanted(&seed, size, last);
-			struct range plan = readahead_plan(&readahead, wanted, size);
+			struct range wanted = any_wanted(&seed, conditions.object_size, last);
+			struct readahead_plan plan;
 
-			assert_true(plan.start == wanted.start);
-			assert_true(plan.end >= wanted.end);
-			assert_true(plan.end % PAGE_BYTES == 0 || plan.end == size);
-			assert_true(plan.end <= size);
-			assert_true(plan.end <= align_up(wanted.end, PAGE_BYTES) + READAHEAD_MAX);
-			last = plan.end / PAGE_BYTES;
+			/* The server comes and goes, and memory does. */
+			if (random_next(&seed) % 8 == 0)
+				conditions.first_byte_ns = random_next(&seed) % 20000000;
+			if (random_next(&seed) % 8 == 0)
+				conditions.memory_bytes = random_next(&seed) % 10000000;
+			plan = readahead_plan(&readahead, wanted, &conditions);
+			check_plan(&plan, wanted, &conditions);
+			last = plan.first.end / PAGE_BYTES;
 		}
 	}
 }
@@ -180,14 +238,14 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(random_access_asks_for_what_is_wanted_only),
-		cmocka_unit_test(sequential_access_doubles_its_window_up_to_the_limit),
-		cmocka_unit_test(a_want_inside_the_window_opens_nothing),
-		cmocka_unit_test(requests_in_disorder_stay_one_stream),
-		cmocka_unit_test(eight_streams_grow_side_by_side),
-		cmocka_unit_test(a_ninth_stream_takes_the_place_of_the_oldest),
+		cmocka_unit_test(reading_backwards_asks_for_what_is_wanted_only),
+		cmocka_unit_test(a_sequential_reader_is_seldom_waited_for),
+		cmocka_unit_test(a_distant_server_gets_a_larger_window_in_more_ranges),
+		cmocka_unit_test(the_memory_limit_bounds_the_window),
+		cmocka_unit_test(many_streams_go_on_side_by_side),
+		cmocka_unit_test(random_accesses_do_not_end_a_stream),
 		cmocka_unit_test(advice_random_never_reads_ahead),
 		cmocka_unit_test(advice_sequential_reads_ahead_at_once),
-		cmocka_unit_test(the_window_ends_with_the_object),
 		cmocka_unit_test(a_plan_always_holds_what_is_wanted),
 	};
 

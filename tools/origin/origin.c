@@ -195,6 +195,22 @@ static void accept_all(struct origin *origin)
 	}
 }
 
+/* timeout NULL: for ever */
+static int wait_for(
+	const struct origin *origin, struct epoll_event *events, const struct timespec *timeout)
+{
+#ifdef __SANITIZE_THREAD__
+	/* TSan runs signal handlers in calls that it knows; epoll_pwait2(2) is not among them. */
+	int timeout_ms = timeout ? (int)(timeout->tv_sec * 1000 +
+					   (timeout->tv_nsec + 999999) / 1000000)
+				 : -1;
+
+	return epoll_wait(origin->epoll_fd, events, EVENTS_MAX, timeout_ms);
+#else
+	return epoll_pwait2(origin->epoll_fd, events, EVENTS_MAX, timeout, NULL);
+#endif
+}
+
 static int wait_for_events(struct origin *origin, struct epoll_event *events)
 {
 	const struct timer *first = origin_timers_first(&origin->timers);
@@ -202,14 +218,14 @@ static int wait_for_events(struct origin *origin, struct epoll_event *events)
 	uint64_t now, left;
 
 	if (!list_empty(&origin->ready))
-		return epoll_pwait2(origin->epoll_fd, events, EVENTS_MAX, &timeout, NULL);
+		return wait_for(origin, events, &timeout);
 	if (!first)
-		return epoll_pwait2(origin->epoll_fd, events, EVENTS_MAX, NULL, NULL);
+		return wait_for(origin, events, NULL);
 	now = clock_now_ns();
 	left = first->deadline_ns > now ? first->deadline_ns - now : 0;
 	timeout.tv_sec = (time_t)(left / NS_PER_S);
 	timeout.tv_nsec = (long)(left % NS_PER_S);
-	return epoll_pwait2(origin->epoll_fd, events, EVENTS_MAX, &timeout, NULL);
+	return wait_for(origin, events, &timeout);
 }
 
 static void run_timers(struct origin *origin)
