@@ -27,8 +27,8 @@
 #include "clock.h"
 #include "pool.h"
 
-#define INTERIM_HEADS_MAX 8                 /* 1xx answers before the real one */
-#define ROUND_BYTES_MAX (UINT64_C(1) << 20) /* then other descriptors get their turn */
+#define INTERIM_HEADS_MAX 8                   /* 1xx answers before the real one */
+#define ROUND_BYTES_MAX (UINT64_C(256) << 10) /* then other descriptors get their turn */
 
 /* ---- bytes -------------------------------------------------------------------------------- */
 
@@ -219,11 +219,15 @@ static bool connection_receive_body(struct connection *connection, uint64_t *rou
 	connection->active_ns = clock_now_ns();
 	*round += (uint64_t)n;
 	deliver(exchange, buffer, (size_t)n);
-	/*
-	 * A short read has emptied the socket. TLS goes on until EAGAIN: what is left in a record
-	 * that was read in part is in libcurl's hands, and epoll would not tell of it.
-	 */
-	return connection->tls || ((size_t)n == room && *round < ROUND_BYTES_MAX);
+	/* A short read has emptied the socket. */
+	if ((size_t)n < room && !connection->tls)
+		return false;
+	if (*round < ROUND_BYTES_MAX)
+		return true;
+	/* What is left of a TLS record is in libcurl's hands, and epoll would not tell of it. */
+	if (connection->tls)
+		loop_timer_set(connection->source->loop, &connection->rest, connection->active_ns);
+	return false;
 }
 
 static bool head_is_read(const struct connection *connection)
@@ -231,14 +235,12 @@ static bool head_is_read(const struct connection *connection)
 	return connection->exchange->status >= 200;
 }
 
-static void connection_ready(struct loop_fd *fd, uint32_t events)
+static void connection_read(struct connection *connection)
 {
-	struct connection *connection = container_of(fd, struct connection, fd);
 	struct exchange *exchange = connection->exchange;
 	uint64_t round = 0;
 	bool more = true;
 
-	(void)events; /* errors and ends are told by recv(2) */
 	if (!exchange) {
 		host_connection_closed(connection);
 		return;
@@ -259,38 +261,70 @@ static void connection_ready(struct loop_fd *fd, uint32_t events)
 		connection_destroy(connection);
 }
 
+static void connection_ready(struct loop_fd *fd, uint32_t events)
+{
+	(void)events; /* errors and ends are told by recv(2) */
+	connection_read(container_of(fd, struct connection, fd));
+}
+
+/* Others have had their turn. */
+static void connection_rest(struct loop_timer *timer)
+{
+	struct connection *connection = container_of(timer, struct connection, rest);
+
+	if (connection->exchange)
+		connection_read(connection);
+}
+
 /* ---- beginning and end -------------------------------------------------------------------- */
 
 /*
- * The socket gets a descriptor of our own. libcurl keeps the original among its idle connections,
- * and closes it when it is 118 s old or looks dead, whenever it makes another: what we watch and
- * write to would be somebody else's then.
+ * libcurl counts a connection that CURLOPT_CONNECT_ONLY made as idle, and closes idle ones that are
+ * 118 s old or have bytes waiting, whenever it makes another. So a plain one gets a descriptor of
+ * our own, and libcurl may close its; a TLS one must stay with its handle, and the first
+ * curl_easy_recv() attaches it to that: it is not idle from then on (easy.c of 7.88 and 8.14).
  */
+static int connection_keep(
+	struct connection *connection, bool tls, curl_socket_t original, int *ret_fd)
+{
+	CURLcode result;
+	size_t received;
+	char byte;
+
+	*ret_fd = fcntl(original, F_DUPFD_CLOEXEC, 0);
+	if (*ret_fd < 0)
+		return -errno;
+	if (!tls) {
+		client_finish(&connection->curl);
+		return 0;
+	}
+	result = curl_easy_recv(connection->curl.easy, &byte, 1, &received);
+	return result == CURLE_AGAIN ? 0 : -EIO;
+}
+
 int connection_open(struct connection *connection, struct source *source, bool tls)
 {
-	cleanup_fd int fd = -1;
 	curl_socket_t original = CURL_SOCKET_BAD;
+	cleanup_fd int fd = -1;
 	int err;
 
 	if (curl_easy_getinfo(connection->curl.easy, CURLINFO_ACTIVESOCKET, &original) !=
 			CURLE_OK ||
 		original == CURL_SOCKET_BAD)
 		return -EIO;
-	fd = fcntl(original, F_DUPFD_CLOEXEC, 0);
-	if (fd < 0)
-		return -errno;
+	err = connection_keep(connection, tls, original, &fd);
+	if (err < 0)
+		return err;
 	connection->source = source;
 	connection->tls = tls;
 	connection->timer.expired = connection_timer_expired;
+	connection->rest.expired = connection_rest;
 	connection->fd = (struct loop_fd){.fd = fd, .ready = connection_ready};
 	err = loop_add(source->loop, &connection->fd, EPOLLIN);
 	if (err < 0)
 		return err;
 	connection->added = true;
 	(void)steal_fd(&fd);
-	/* Without TLS libcurl has nothing more to do with it. */
-	if (!tls)
-		client_finish(&connection->curl);
 	return 0;
 }
 
@@ -353,8 +387,10 @@ void connection_destroy(struct connection *connection)
 		connection->exchange = NULL;
 		return;
 	}
-	if (connection->source)
+	if (connection->source) {
 		loop_timer_cancel(connection->source->loop, &connection->timer);
+		loop_timer_cancel(connection->source->loop, &connection->rest);
+	}
 	if (connection->added) {
 		loop_remove(connection->source->loop, &connection->fd);
 		close(connection->fd.fd);

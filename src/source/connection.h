@@ -40,7 +40,8 @@ struct connection {
 	bool entered;              /* connection_ready() is on the stack: */
 	bool doomed;               /* ... so that its end waits for it */
 	struct exchange *exchange; /* NULL: idle */
-	struct loop_timer timer;
+	struct loop_timer timer; /* the deadline */
+	struct loop_timer rest;  /* TLS: bytes that epoll does not know of */
 	uint64_t active_ns; /* when something last arrived */
 	uint64_t timeout_ns;
 	struct http_head head;
