@@ -77,7 +77,7 @@ static void defaults(void **state)
 	assert_false(options->help || options->version || options->foreground);
 	assert_false(
 		options->allow_other || options->debug || options->long_format || options->pin);
-	assert_int_equal(options->connections, 32);
+	assert_int_equal(options->connections, 96);
 	assert_int_equal(options->timeout_ns, 30000000000);
 	assert_int_equal(options->metadata_ttl_ns, 1000000000);
 	assert_int_equal(options->memory_bytes, 67108864);
