@@ -64,6 +64,30 @@ static int map_mark_asked(struct pagein_map *map, struct range range)
 	return 0;
 }
 
+static uint64_t block_asked(const struct map_block *block)
+{
+	return block->asked;
+}
+
+/* Not for what is resident: the object does not know that it is, and would bring it again. */
+static int map_fetch_asked(
+	struct pagein_map *map, struct range range, uint64_t urgent, uint64_t chunk_bytes)
+{
+	uint64_t urgent_end = range.start + urgent;
+	int err = 0;
+
+	while (err == 0 && !range_empty(range)) {
+		struct range run = map_run(map, range, block_asked);
+
+		if (range_empty(run))
+			break;
+		err = object_fetch(map->object->object, run,
+			run.start < urgent_end ? urgent_end - run.start : 0, chunk_bytes);
+		range.start = run.end;
+	}
+	return err;
+}
+
 int map_ask(struct pagein_map *map, struct range range, uint64_t urgent, uint64_t chunk_bytes)
 {
 	struct failure failure = {.error = "map: out of memory"};
@@ -74,7 +98,7 @@ int map_ask(struct pagein_map *map, struct range range, uint64_t urgent, uint64_
 		map_release(map, range);
 	failure.err = map_mark_asked(map, range);
 	if (failure.err == 0)
-		failure.err = object_fetch(map->object->object, range, urgent, chunk_bytes);
+		failure.err = map_fetch_asked(map, range, urgent, chunk_bytes);
 	if (failure.err == -ESTALE)
 		failure = *object_stale(map->object->object);
 	/* M2: nothing stays asked that is not under way. */
@@ -119,6 +143,13 @@ static void map_attach(void *argument)
 	context_map_stats(map->object->context)->maps++;
 }
 
+/* Nobody reads the descriptor: while it is open, munmap(2) would wait for that for ever. */
+static void map_give_up(struct pagein_map *map)
+{
+	uffd_close(&map->uffd);
+	munmap(map->address, map->mapped);
+}
+
 /* Memory that faults into the descriptor. */
 static int map_memory(struct pagein_map *map)
 {
@@ -140,7 +171,7 @@ static int map_memory(struct pagein_map *map)
 		err = extents_add(&map->extents,
 			(struct extent){(uintptr_t)map->address, map->mapped, map->offset});
 	if (err < 0)
-		munmap(map->address, map->mapped);
+		map_give_up(map);
 	return err < 0 ? context_fail(err, "map: register: %s", strerrordesc_np(-err)) : 0;
 }
 
@@ -171,7 +202,7 @@ static int map_start(struct pagein_map *map)
 	map->fd = (struct loop_fd){.fd = map->uffd.fd, .ready = map_ready};
 	loop_call(context_loop(map->object->context), map_attach, &call);
 	if (call.err < 0) {
-		munmap(map->address, map->mapped);
+		map_give_up(map);
 		return context_fail(call.err, "map: epoll: %s", strerrordesc_np(-call.err));
 	}
 	return 0;
@@ -308,19 +339,30 @@ void map_set_trace(struct pagein_map *map, map_trace_fn *fn, void *context)
 
 struct error_call {
 	struct pagein_map *map;
-	uint64_t offset;
+	uintptr_t address;
 	struct pagein_error *ret;
+	int err;
 };
 
 static void map_tell_error(void *argument)
 {
 	struct error_call *call = argument;
-	struct map_block *block = map_find_block(call->map, call->offset / BLOCK_BYTES);
-	uint64_t bit = UINT64_C(1) << (call->offset % BLOCK_BYTES / PAGE_BYTES);
+	struct map_block *block;
+	uint64_t offset;
 
-	call->ret->offset = align_down(call->offset, PAGE_BYTES);
-	if (!block || !(block->failed & bit))
+	if (!extents_find(&call->map->extents, call->address, &offset)) {
+		call->err = -EINVAL;
 		return;
+	}
+	call->ret->offset = align_down(offset, PAGE_BYTES);
+	block = map_find_block(call->map, offset / BLOCK_BYTES);
+	if (!block || !(block->failed >> (offset % BLOCK_BYTES / PAGE_BYTES) & 1))
+		return;
+	if (offset >= map_pages(call->map).end) {
+		call->ret->error = ENXIO;
+		strcpy(call->ret->message, "map: past the object's end");
+		return;
+	}
 	call->ret->error = block->err;
 	call->ret->status = block->status;
 	strncpy(call->ret->message, block->error ? block->error : strerrordesc_np(block->err),
@@ -329,20 +371,17 @@ static void map_tell_error(void *argument)
 
 int pagein_error(struct pagein_map *map, const void *address, struct pagein_error *ret)
 {
-	uintptr_t start = (uintptr_t)map->address, at = (uintptr_t)address;
-	struct error_call call = {map, 0, ret};
+	struct error_call call = {map, (uintptr_t)address, ret, 0};
 
 	*ret = (struct pagein_error){0};
-	if (map->length == 0 || at < start || at - start >= map->mapped)
-		return context_fail(-EINVAL, "error: %p is not in this map", address);
-	call.offset = map->offset + (at - start);
 	loop_call(context_loop(map->object->context), map_tell_error, &call);
-	return 0;
+	return call.err < 0 ? context_fail(call.err, "error: %p is not in this map", address) : 0;
 }
 
 struct range_call {
 	struct pagein_map *map;
 	struct range range; /* of the object, whole pages */
+	uintptr_t address;
 	int advice;
 	int err;
 };
@@ -383,19 +422,39 @@ static void map_find_failed(void *argument)
 	}
 }
 
-/* The kernel tells the loop through REMOVE, and this call waits until it has. */
+/* Where the first part of the call's range lies that lies anywhere; the range becomes that part. */
+static void map_find_place(void *argument)
+{
+	struct range_call *call = argument;
+	struct range part = {call->range.end, call->range.end};
+
+	if (!extents_place(&call->map->extents, call->range, &part, &call->address))
+		call->address = 0;
+	call->range = part;
+}
+
+/*
+ * The kernel tells the loop through REMOVE, and madvise(2) waits until it has. What the application
+ * has unmapped may be somebody else's memory by now: only what is still the map's is dropped.
+ */
 static int map_dont_need(struct pagein_map *map, struct range range)
 {
-	uint8_t *start = (uint8_t *)map->address + (range.start - map->offset);
-	size_t length = (size_t)range_length(range);
+	struct range_call call = {.map = map};
 
-	if (length == 0)
-		return 0;
-	/* Without UFFDIO_POISON a failed page is PROT_NONE. */
-	if (!(map->uffd.features & UFFD_FEATURE_POISON))
-		mprotect(start, length, PROT_READ);
-	if (madvise(start, length, MADV_DONTNEED) < 0)
-		return context_fail(-errno, "madvise: %s", strerrordesc_np(errno));
+	for (; !range_empty(range); range.start = call.range.end) {
+		size_t length;
+
+		call.range = range;
+		loop_call(context_loop(map->object->context), map_find_place, &call);
+		length = (size_t)range_length(call.range);
+		if (length == 0)
+			break;
+		/* Without UFFDIO_POISON a failed page is PROT_NONE. */
+		if (!(map->uffd.features & UFFD_FEATURE_POISON))
+			mprotect((void *)call.address, length, PROT_READ);
+		if (madvise((void *)call.address, length, MADV_DONTNEED) < 0)
+			return context_fail(-errno, "madvise: %s", strerrordesc_np(errno));
+	}
 	return 0;
 }
 

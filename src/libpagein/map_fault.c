@@ -46,10 +46,14 @@ static void map_event(struct pagein_map *map, const struct uffd_msg *message)
 		map_cut(map, start, end);
 		/* Out of memory: a fill there gets ENOENT, and its fault goes unserved. */
 		(void)extents_cut(&map->extents, start, end);
+		/* The kernel lets them wait on, though no fill will ever go there. */
+		uffd_wake(&map->uffd, (void *)start, end - start);
 		break;
 	case UFFD_EVENT_REMAP:
 		(void)extents_move(&map->extents, (uintptr_t)message->arg.remap.from,
 			(uintptr_t)message->arg.remap.to, (size_t)message->arg.remap.len);
+		uffd_wake(&map->uffd, (void *)(uintptr_t)message->arg.remap.from,
+			(size_t)message->arg.remap.len);
 		break;
 	}
 }
@@ -66,13 +70,13 @@ static void map_stray_fault(struct pagein_map *map, uintptr_t page)
 	map->stray = page;
 }
 
-/* A page that has no byte of the object: SIGBUS. */
+/* A page that has no byte of the object: SIGBUS. pagein_error() knows why by its place. */
 static void map_fault_past_end(struct pagein_map *map, struct range page)
 {
 	struct map_block *block = map_block(map, page.start / BLOCK_BYTES);
 
 	if (block)
-		block->err = ENXIO;
+		block->failed |= block_range_mask(page.start / BLOCK_BYTES, page);
 	map_poison(map, page);
 }
 

@@ -179,6 +179,8 @@ static void map_park_expired(struct loop_timer *timer)
 			list_entry(map->parked.prev, struct parked, node)->tries = one->tries + 1;
 		map_unpark_one(one);
 	}
+	/* map_park() has set the timer as for a first try. */
+	loop_timer_cancel(context_loop(map->object->context), &map->park_timer);
 	if (!list_empty(&map->parked))
 		map_park_again(map, list_first(&map->parked, struct parked, node)->tries);
 }
@@ -209,25 +211,25 @@ static uint64_t block_fillable(const struct map_block *block)
 	return block->asked & ~(block->held & ~block->waiting);
 }
 
-/* The lowest run of pages in range that shall be filled; its start at or after range.start. */
-static struct range map_asked_run(struct pagein_map *map, struct range range)
+struct range map_run(
+	struct pagein_map *map, struct range range, uint64_t (*pages)(const struct map_block *block))
 {
 	struct range run = {range.end, range.end};
 
 	for (uint64_t at = range.start; at < range.end; at = (at / BLOCK_BYTES + 1) * BLOCK_BYTES) {
 		uint64_t index = at / BLOCK_BYTES;
 		struct map_block *block = map_find_block(map, index);
-		uint64_t asked = block ? block_fillable(block) : 0;
+		uint64_t bits = block ? pages(block) : 0;
 		bool open = !range_empty(run);
 		unsigned first, count;
 		uint64_t start;
 
-		asked &= block_range_mask(index, (struct range){at, range.end});
-		if (!asked && open)
+		bits &= block_range_mask(index, (struct range){at, range.end});
+		if (!bits && open)
 			break;
-		if (!asked)
+		if (!bits)
 			continue;
-		first = mask_take_run(&asked, &count);
+		first = mask_take_run(&bits, &count);
 		start = index * BLOCK_BYTES + first * PAGE_BYTES;
 		/* A run goes on only from its block's last page to the next one's first. */
 		if (open && start != run.end)
@@ -247,7 +249,7 @@ static void map_fill_last(struct pagein_map *map, struct range bytes_range, cons
 	uint8_t *scratch = context_scratch(map->object->context);
 	size_t length = (size_t)range_length(bytes_range);
 
-	if (range_empty(map_asked_run(map, page)))
+	if (range_empty(map_run(map, page, block_fillable)))
 		return;
 	memcpy(scratch, bytes, length);
 	memset(scratch + length, 0, PAGE_BYTES - length);
@@ -300,7 +302,7 @@ void map_arrived(struct want *want, const struct arrival *arrival)
 	if (!range_empty(whole))
 		map_hold_marked(map, whole, bytes + (whole.start - arrival->range.start));
 	while (!range_empty(whole)) {
-		struct range run = map_asked_run(map, whole);
+		struct range run = map_run(map, whole, block_fillable);
 
 		if (!range_empty(run))
 			map_fill(map, run, bytes + (run.start - arrival->range.start));

@@ -33,10 +33,13 @@ static void held_free(struct pagein_map *map, struct held *held)
 	free(held);
 }
 
+/* Off the list first: a fill lets pulls go on, which release others, and this one again. */
 static void held_fill(struct pagein_map *map, struct held *held)
 {
+	list_remove(&held->node);
+	map->held_count--;
 	map_fill(map, (struct range){held->offset, held->offset + PAGE_BYTES}, held->bytes);
-	held_free(map, held);
+	free(held);
 }
 
 void map_hold(struct pagein_map *map, uint64_t offset, const uint8_t *bytes)
@@ -61,14 +64,23 @@ static bool is_held_in(const struct held *held, struct range range)
 	return held->offset >= range.start && held->offset < range.end;
 }
 
-void map_release(struct pagein_map *map, struct range range)
+static struct held *held_first_in(struct pagein_map *map, struct range range)
 {
-	list_for_each_safe (node, &map->held) {
+	list_for_each (node, &map->held) {
 		struct held *held = list_entry(node, struct held, node);
 
 		if (is_held_in(held, range))
-			held_fill(map, held);
+			return held;
 	}
+	return NULL;
+}
+
+void map_release(struct pagein_map *map, struct range range)
+{
+	struct held *held;
+
+	while ((held = held_first_in(map, range)))
+		held_fill(map, held);
 }
 
 void map_drop_held(struct pagein_map *map, struct range range)

@@ -90,6 +90,9 @@ void map_arrived(struct want *want, const struct arrival *arrival);
 void map_failed(struct want *want, struct range range, const struct failure *failure);
 /* These pages can't be had: poisons them and wakes who waits. */
 void map_poison(struct pagein_map *map, struct range pages);
+/* The lowest run of such pages in range; empty, at its end: there are none. (map_fill.c) */
+struct range map_run(
+	struct pagein_map *map, struct range range, uint64_t (*pages)(const struct map_block *block));
 /* Wakes who waits for these pages. */
 void map_wake(struct pagein_map *map, struct range pages);
 /* Drops what is parked. */

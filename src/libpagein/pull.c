@@ -39,15 +39,22 @@ static void pull_pass_resident(struct pagein_map *map, struct pull *pull)
 	}
 }
 
-/* Failed pages are absent to a pull: they are tried again. */
+/*
+ * Failed pages are absent to a pull: they are tried again, as if somebody waited for them, because
+ * they are still poisoned, and must be called failed again when they are not healed.
+ */
 static void pull_clear_failed(struct pagein_map *map, struct range range)
 {
 	uint64_t end = (range.end + BLOCK_BYTES - 1) / BLOCK_BYTES;
 	struct map_block *block;
 
 	for (uint64_t i = range.start / BLOCK_BYTES; (block = radix_next(&map->blocks, &i, end));
-		i++)
-		block->failed &= ~block_range_mask(i, range);
+		i++) {
+		uint64_t failed = block->failed & block_range_mask(i, range);
+
+		block->failed &= ~failed;
+		block->waiting |= failed;
+	}
 }
 
 /* Asks for what the cursor stands on and for what comes after. false: all that is asked for. */
