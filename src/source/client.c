@@ -170,7 +170,8 @@ static void curl_init(void)
 	curl_global_init(CURL_GLOBAL_DEFAULT);
 }
 
-int client_create(struct loop *loop, unsigned timeout_ms, struct client **ret)
+int client_create(
+	struct loop *loop, unsigned timeout_ms, unsigned connections_max, struct client **ret)
 {
 	struct client *client = calloc(1, sizeof *client);
 
@@ -192,6 +193,7 @@ int client_create(struct loop *loop, unsigned timeout_ms, struct client **ret)
 	curl_multi_setopt(client->multi, CURLMOPT_TIMERFUNCTION, client_timer_changed);
 	curl_multi_setopt(client->multi, CURLMOPT_TIMERDATA, client);
 	curl_multi_setopt(client->multi, CURLMOPT_MAXCONNECTS, CACHED_CONNECTIONS_MAX);
+	curl_multi_setopt(client->multi, CURLMOPT_MAX_HOST_CONNECTIONS, (long)connections_max);
 	*ret = client;
 	return 0;
 }

@@ -21,8 +21,12 @@ struct client_request {
 	char error[CURL_ERROR_SIZE];
 };
 
-/* timeout_ms: to connect, and for 1 byte per second to arrive. */
-int client_create(struct loop *loop, unsigned timeout_ms, struct client **ret);
+/*
+ * timeout_ms: to connect, and for 1 byte per second to arrive. connections_max: to one server; more
+ * requests wait.
+ */
+int client_create(
+	struct loop *loop, unsigned timeout_ms, unsigned connections_max, struct client **ret);
 /* No request may be left. NULL is fine. */
 void client_destroy(struct client *client);
 

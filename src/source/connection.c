@@ -89,8 +89,9 @@ static void connection_fail(struct connection *connection, int err, bool again, 
 
 	exchange->again = again;
 	/* A server may close a kept-alive connection at any time (RFC 9112 section 9.6). */
-	exchange->at_no_cost = again && connection->reused && exchange->status == 0 &&
-			       connection->head_len == 0 && err != -ETIMEDOUT;
+	exchange->at_no_cost = http_remote_of(exchange)->use_fallback;
+	exchange->at_no_cost |= again && connection->reused && exchange->status == 0 &&
+				connection->head_len == 0 && err != -ETIMEDOUT;
 	snprintf(exchange->error, sizeof exchange->error, "get: %.120s: %s%s%s",
 		exchange->remote->url, reason, err == -EIO ? "" : ": ",
 		err == -EIO ? "" : strerrorname_np(-err));
@@ -153,6 +154,11 @@ static long connection_read_head(struct connection *connection)
 	exchange->retry_after_ms = connection->head.retry_after_s * 1000;
 	err = http_head_check(
 		&connection->head, exchange->range, &exchange->remote->version, &again, &reason);
+	if (err == 0 && connection->head.chunked) {
+		http_remote_of(exchange)->use_fallback = true;
+		connection_fail(connection, -EPROTO, true, "answer in chunks");
+		return -EPROTO;
+	}
 	if (err < 0) {
 		char words[120];
 

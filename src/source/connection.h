@@ -24,9 +24,16 @@ struct host;
 struct http_remote {
 	struct remote remote;
 	struct host *host;
-	char *request; /* up to and including "Range: bytes=" */
+	bool use_fallback; /* this server, or a proxy before it, needs more than connection.c */
+	char *request;     /* up to and including "Range: bytes=" */
 	size_t request_len;
 };
+
+static inline struct http_remote *http_remote_of(const struct exchange *exchange)
+{
+	return (struct http_remote *)(uintptr_t)container_of(
+		exchange->remote, struct http_remote, remote);
+}
 
 struct connection {
 	struct loop_fd fd;
@@ -40,9 +47,9 @@ struct connection {
 	bool entered;              /* connection_ready() is on the stack: */
 	bool doomed;               /* ... so that its end waits for it */
 	struct exchange *exchange; /* NULL: idle */
-	struct loop_timer timer; /* the deadline */
-	struct loop_timer rest;  /* TLS: bytes that epoll does not know of */
-	uint64_t active_ns; /* when something last arrived */
+	struct loop_timer timer;   /* the deadline */
+	struct loop_timer rest;    /* TLS: bytes that epoll does not know of */
+	uint64_t active_ns;        /* when something last arrived */
 	uint64_t timeout_ns;
 	struct http_head head;
 	unsigned heads;                /* in bytes[], interim ones too */

@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "cleanup.h"
+#include "fallback.h"
 #include "index.h"
 #include "loop.h"
 #include "pool.h"
@@ -446,21 +447,23 @@ static int http_pin(
 	return err;
 }
 
-static struct host *exchange_host(struct exchange *exchange)
-{
-	return container_of(exchange->remote, struct http_remote, remote)->host;
-}
-
 static int http_get(struct source *source, struct exchange *exchange)
 {
-	(void)source;
-	return host_submit(exchange_host(exchange), exchange);
+	struct http_remote *remote = http_remote_of(exchange);
+
+	exchange->by_fallback = remote->use_fallback;
+	if (exchange->by_fallback)
+		return fallback_submit(http_of(source)->client, source, exchange);
+	return host_submit(remote->host, exchange);
 }
 
 static void http_get_cancel(struct source *source, struct exchange *exchange)
 {
 	(void)source;
-	host_cancel(exchange_host(exchange), exchange);
+	if (exchange->by_fallback)
+		fallback_cancel(exchange);
+	else
+		host_cancel(http_remote_of(exchange)->host, exchange);
 }
 
 /* ---- the source --------------------------------------------------------------------------- */
@@ -499,8 +502,10 @@ int http_source_create(struct loop *loop, const struct source_options *options, 
 		options = &defaults;
 	http->source.ops = &http_ops;
 	http->source.loop = loop;
-	err = client_create(
-		loop, options->timeout_ms ? options->timeout_ms : SOURCE_TIMEOUT_MS, &http->client);
+	/* Twice: TLS connections of the pool are counted there, too. */
+	err = client_create(loop, options->timeout_ms ? options->timeout_ms : SOURCE_TIMEOUT_MS,
+		2 * (options->connections_max ? options->connections_max : SOURCE_CONNECTIONS),
+		&http->client);
 	if (err == 0)
 		err = pool_create(&http->source, http->client, options, &http->pool);
 	if (err == 0 && !(http->headers = curl_slist_append(NULL, "Accept-Encoding: identity")))

@@ -342,9 +342,7 @@ int http_head_check(const struct http_head *head, struct range range, const stru
 		*ret_reason = "Content-Range is not what was asked for";
 	else if (head->encoded)
 		*ret_reason = "encoded answer to a ranged request";
-	else if (head->chunked)
-		*ret_reason = "chunked answer to a ranged request";
-	else if (!head->has_length || head->length != range_length(range))
+	else if (!head->chunked && (!head->has_length || head->length != range_length(range)))
 		*ret_reason = "Content-Length does not agree with Content-Range";
 	else
 		return 0;

@@ -56,7 +56,10 @@ struct http_status_errno {
 };
 struct http_status_errno http_status_errno(unsigned status, bool at_open);
 
-/* What a head means for the asker of `range` of `version`. 0, or -errno with a reason in words. */
+/*
+ * What a head means for the asker of `range` of `version`: 0, or -errno with a reason in words. An
+ * answer in chunks may pass: its length is to be seen then.
+ */
 int http_head_check(const struct http_head *head, struct range range, const struct version *version,
 	bool *ret_again, const char **ret_reason);
 

@@ -118,15 +118,19 @@ static void host_release(struct host *host, struct connection *connection)
 	list_prepend(&host->idle, &connection->node);
 }
 
-static void host_connect_failed(struct host *host, CURLcode result, const char *words)
+/* proxy_refused: a proxy that does not CONNECT may still fetch plain HTTP for us. */
+static void host_connect_failed(
+	struct host *host, CURLcode result, bool proxy_refused, const char *words)
 {
 	struct exchange *exchange = host_next_exchange(host);
 	struct curl_errno entry = curl_errno(result);
 
 	if (!exchange)
 		return;
-	exchange->again = entry.again;
-	exchange->at_no_cost = false;
+	if (proxy_refused)
+		http_remote_of(exchange)->use_fallback = true;
+	exchange->again = entry.again || proxy_refused;
+	exchange->at_no_cost = proxy_refused;
 	snprintf(exchange->error, sizeof exchange->error, "connect: %s: %.160s", host->base,
 		*words ? words : curl_easy_strerror(result));
 	exchange->ops->done(exchange, entry.err);
@@ -139,6 +143,7 @@ static void host_connected(struct client_request *request, CURLcode result)
 	struct connection *connection = container_of(request, struct connection, curl);
 	struct host *host = connection->host;
 	char words[CURL_ERROR_SIZE] = "";
+	long proxy_status = 0;
 
 	host->opening_count--;
 	if (result == CURLE_OK && connection_open(connection, host->pool->source, host->tls) < 0)
@@ -149,8 +154,10 @@ static void host_connected(struct client_request *request, CURLcode result)
 		return;
 	}
 	memcpy(words, request->error, sizeof words);
+	if (request->easy && !host->tls)
+		curl_easy_getinfo(request->easy, CURLINFO_HTTP_CONNECTCODE, &proxy_status);
 	host_close(host, connection);
-	host_connect_failed(host, result, words);
+	host_connect_failed(host, result, proxy_status >= 300, words);
 	host_reconnect(host);
 }
 
@@ -200,7 +207,7 @@ static void host_reconnect(struct host *host)
 	int err = host_connect(host);
 
 	while (err < 0 && host->connections == 0 && host->waiting > 0)
-		host_connect_failed(host, CURLE_OUT_OF_MEMORY, "");
+		host_connect_failed(host, CURLE_OUT_OF_MEMORY, false, "");
 }
 
 /* ---- exchanges ---------------------------------------------------------------------------- */
@@ -209,12 +216,7 @@ int host_submit(struct host *host, struct exchange *exchange)
 {
 	int err;
 
-	exchange->received_bytes = 0;
-	exchange->status = 0;
-	exchange->again = false;
-	exchange->at_no_cost = false;
-	exchange->retry_after_ms = 0;
-	exchange->connection = NULL;
+	exchange_reset(exchange);
 	if (!list_empty(&host->idle) && (exchange->urgent || host_may_go_ahead(host))) {
 		host_serve(host, list_first(&host->idle, struct connection, node), exchange);
 		return 0;

@@ -110,7 +110,19 @@ struct exchange {
 	/* the source's own */
 	struct list node;
 	void *connection;
+	bool by_fallback;
 };
+
+/* For a source that begins with an exchange: nothing is received, nothing has failed. */
+static inline void exchange_reset(struct exchange *exchange)
+{
+	exchange->received_bytes = 0;
+	exchange->status = 0;
+	exchange->again = false;
+	exchange->at_no_cost = false;
+	exchange->retry_after_ms = 0;
+	exchange->connection = NULL;
+}
 
 struct source_stats {
 	uint64_t requests; /* gets sent */

@@ -1,6 +1,6 @@
 /*
- * fuzz_http_head.c - any bytes as the head of an answer: read whole and cut short, checked against a
- * range. What the reader accepts must be what was asked for.
+ * fuzz_http_head.c - any bytes as the head of an answer: read whole and cut short, checked against
+ * a range. What the reader accepts must be what was asked for.
  */
 #include <assert.h>
 #include <errno.h>
@@ -32,6 +32,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
 	else
 		assert(head.status == 206 && head.range.start == range.start &&
 			head.range.end == range.end && head.total == version.size &&
-			head.length == range_length(range) && strcmp(head.etag, version.etag) == 0);
+			(head.chunked || head.length == range_length(range)) &&
+			strcmp(head.etag, version.etag) == 0);
 	return 0;
 }

@@ -1,0 +1,218 @@
+/*
+ * fallback.c - one exchange as a request of libcurl's.
+ *
+ * Runs on the loop; owned by the exchange, which is told the end. libcurl takes care of the
+ * framing; the head is checked as connection.c does before the first body byte counts, and the body
+ * must be as long as the range. libcurl must not be left from inside its callbacks: an exchange
+ * that is cancelled while it is told of bytes is `doomed`, and its request ends when libcurl is
+ * done with it.
+ */
+#include "fallback.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cleanup.h"
+#include "clock.h"
+#include "http_head.h"
+
+struct fallback {
+	struct client_request curl;
+	struct curl_slist *headers;
+	struct source *source;
+	struct exchange *exchange; /* NULL: cancelled */
+	struct http_head head;
+	bool checked; /* the head was looked at; err says what came of it */
+	bool entered; /* bytes are being delivered: not to be freed */
+	bool again;
+	int err;
+	const char *reason;
+};
+
+static void fallback_free(struct fallback *fallback)
+{
+	if (!fallback)
+		return;
+	client_finish(&fallback->curl);
+	curl_slist_free_all(fallback->headers);
+	free(fallback);
+}
+
+static size_t take_header(char *line, size_t size, size_t count, void *context)
+{
+	struct fallback *fallback = context;
+	size_t len = size * count;
+
+	while (len > 0 && (line[len - 1] == '\n' || line[len - 1] == '\r'))
+		len--;
+	if (len >= 5 && memcmp(line, "HTTP/", 5) == 0) {
+		if (!http_head_status(&fallback->head, line, len))
+			fallback->head.bad = true;
+		fallback->head.reason = "malformed answer";
+	} else if (len > 0) {
+		http_head_field(&fallback->head, line, len);
+	}
+	return size * count;
+}
+
+/* Once, when the head is whole. */
+static void check_head(struct fallback *fallback)
+{
+	struct exchange *exchange = fallback->exchange;
+
+	if (fallback->checked)
+		return;
+	fallback->checked = true;
+	exchange->status = fallback->head.status;
+	exchange->first_byte_ns = clock_now_ns();
+	exchange->retry_after_ms = fallback->head.retry_after_s * 1000;
+	fallback->err = http_head_check(&fallback->head, exchange->range,
+		&exchange->remote->version, &fallback->again, &fallback->reason);
+}
+
+/* false: the exchange was cancelled by one that was told. */
+static bool deliver(struct fallback *fallback, const char *bytes, size_t len)
+{
+	fallback->entered = true;
+	while (len > 0 && fallback->exchange) {
+		struct exchange *exchange = fallback->exchange;
+		size_t room;
+		void *buffer = exchange->ops->buffer(exchange, &room);
+		size_t part = len < room ? len : room;
+
+		memcpy(buffer, bytes, part);
+		bytes += part;
+		len -= part;
+		exchange->received_bytes += part;
+		fallback->source->stats.bytes += part;
+		exchange->ops->received(exchange, buffer, part);
+	}
+	fallback->entered = false;
+	return fallback->exchange != NULL;
+}
+
+static size_t take_body(char *bytes, size_t size, size_t count, void *context)
+{
+	struct fallback *fallback = context;
+	struct exchange *exchange = fallback->exchange;
+	size_t len = size * count;
+
+	check_head(fallback);
+	if (fallback->err == 0 && len > range_length(exchange->range) - exchange->received_bytes) {
+		fallback->err = -EPROTO;
+		fallback->reason = "more bytes than asked for";
+	}
+	/* Anything but len ends the request. */
+	return fallback->err == 0 && deliver(fallback, bytes, len) ? len : 0;
+}
+
+static void fallback_fail(struct exchange *exchange, int err, bool again, const char *reason)
+{
+	exchange->again = again;
+	snprintf(exchange->error, sizeof exchange->error, "get: %.120s: HTTP %u: %.80s",
+		exchange->remote->url, exchange->status, reason);
+	exchange->ops->done(exchange, err);
+}
+
+static void fallback_done(struct client_request *curl, CURLcode result)
+{
+	struct fallback *fallback = container_of(curl, struct fallback, curl);
+	struct exchange *exchange = fallback->exchange;
+	const char *words = curl_easy_strerror(result);
+	struct curl_errno failure = curl_errno(result);
+
+	if (exchange && result == CURLE_OK)
+		check_head(fallback);
+	if (fallback->err < 0) {
+		failure = (struct curl_errno){fallback->err, fallback->again};
+		words = fallback->reason;
+	} else if (exchange && failure.err == 0 &&
+		   exchange->received_bytes < range_length(exchange->range)) {
+		failure = (struct curl_errno){-EIO, true};
+		words = "fewer bytes than asked for";
+	}
+	fallback_free(fallback);
+	if (!exchange)
+		return;
+	exchange->connection = NULL;
+	if (failure.err < 0)
+		fallback_fail(exchange, failure.err, failure.again, words);
+	else
+		exchange->ops->done(exchange, 0);
+}
+
+/* The same conditions as connection.c's prepared request. */
+static int set_headers(struct fallback *fallback, const struct version *version)
+{
+	char line[VALIDATOR_MAX + 32];
+	struct curl_slist *more;
+
+	fallback->headers = curl_slist_append(NULL, "Accept-Encoding: identity");
+	if (!fallback->headers)
+		return -ENOMEM;
+	if (version->etag[0] == '"')
+		snprintf(line, sizeof line, "If-Match: %s", version->etag);
+	else if (version->etag[0] == '\0' && version->modified[0] != '\0')
+		snprintf(line, sizeof line, "If-Unmodified-Since: %s", version->modified);
+	else
+		return 0;
+	more = curl_slist_append(fallback->headers, line);
+	return more ? 0 : -ENOMEM;
+}
+
+static int fallback_prepare(struct fallback *fallback, struct client *client)
+{
+	struct exchange *exchange = fallback->exchange;
+	char range[48];
+	CURL *easy;
+	int err = client_easy(client, exchange->remote->url, &fallback->curl);
+
+	if (err == 0)
+		err = set_headers(fallback, &exchange->remote->version);
+	if (err < 0)
+		return err;
+	snprintf(range, sizeof range, "%llu-%llu", (unsigned long long)exchange->range.start,
+		(unsigned long long)range_http_last(exchange->range));
+	easy = fallback->curl.easy;
+	curl_easy_setopt(easy, CURLOPT_RANGE, range);
+	curl_easy_setopt(easy, CURLOPT_HTTPHEADER, fallback->headers);
+	curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, take_header);
+	curl_easy_setopt(easy, CURLOPT_HEADERDATA, fallback);
+	curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, take_body);
+	curl_easy_setopt(easy, CURLOPT_WRITEDATA, fallback);
+	return client_start(client, &fallback->curl);
+}
+
+int fallback_submit(struct client *client, struct source *source, struct exchange *exchange)
+{
+	struct fallback *fallback = calloc(1, sizeof *fallback);
+	int err;
+
+	if (!fallback)
+		return -ENOMEM;
+	exchange_reset(exchange);
+	fallback->curl.done = fallback_done;
+	fallback->source = source;
+	fallback->exchange = exchange;
+	err = fallback_prepare(fallback, client);
+	if (err < 0) {
+		fallback_free(fallback);
+		return err;
+	}
+	exchange->connection = fallback;
+	exchange->submit_ns = clock_now_ns();
+	source->stats.requests++;
+	return 0;
+}
+
+void fallback_cancel(struct exchange *exchange)
+{
+	struct fallback *fallback = exchange->connection;
+
+	exchange->connection = NULL;
+	fallback->exchange = NULL;
+	if (!fallback->entered)
+		fallback_free(fallback);
+}
