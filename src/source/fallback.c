@@ -3,9 +3,11 @@
  *
  * Runs on the loop; owned by the exchange, which is told the end. libcurl takes care of the
  * framing; the head is checked as connection.c does before the first body byte counts, and the body
- * must be as long as the range. libcurl must not be left from inside its callbacks: an exchange
- * that is cancelled while it is told of bytes is `doomed`, and its request ends when libcurl is
- * done with it.
+ * must be as long as the range.
+ *
+ * Who is told of bytes may begin and cancel requests, and libcurl refuses both inside its callbacks.
+ * So these only gather what comes, at most the range, and a timer that has expired already hands it
+ * on when the loop has left libcurl.
  */
 #include "fallback.h"
 
@@ -17,15 +19,21 @@
 #include "cleanup.h"
 #include "clock.h"
 #include "http_head.h"
+#include "loop.h"
 
 struct fallback {
 	struct client_request curl;
 	struct curl_slist *headers;
 	struct source *source;
-	struct exchange *exchange; /* NULL: cancelled */
+	struct exchange *exchange; /* NULL: cancelled while it was told of bytes */
 	struct http_head head;
+	size_t head_len; /* bytes of it so far */
 	bool checked; /* the head was looked at; err says what came of it */
 	bool entered; /* bytes are being delivered: not to be freed */
+	struct loop_timer timer; /* set while there are bytes to deliver: */
+	char *bytes;
+	size_t len;
+	size_t max;
 	bool again;
 	int err;
 	const char *reason;
@@ -35,8 +43,10 @@ static void fallback_free(struct fallback *fallback)
 {
 	if (!fallback)
 		return;
+	loop_timer_cancel(fallback->source->loop, &fallback->timer);
 	client_finish(&fallback->curl);
 	curl_slist_free_all(fallback->headers);
+	free(fallback->bytes);
 	free(fallback);
 }
 
@@ -45,6 +55,12 @@ static size_t take_header(char *line, size_t size, size_t count, void *context)
 	struct fallback *fallback = context;
 	size_t len = size * count;
 
+	fallback->head_len += len;
+	if (fallback->head_len > HTTP_HEAD_MAX) {
+		fallback->err = -EPROTO;
+		fallback->reason = "the answer's head is too long";
+		return 0;
+	}
 	while (len > 0 && (line[len - 1] == '\n' || line[len - 1] == '\r'))
 		len--;
 	if (len >= 5 && memcmp(line, "HTTP/", 5) == 0) {
@@ -72,9 +88,13 @@ static void check_head(struct fallback *fallback)
 		&exchange->remote->version, &fallback->again, &fallback->reason);
 }
 
-/* false: the exchange was cancelled by one that was told. */
-static bool deliver(struct fallback *fallback, const char *bytes, size_t len)
+/* Hands on what was gathered. false: that has cancelled the exchange, and the fallback is gone. */
+static bool fallback_flush(struct fallback *fallback)
 {
+	const char *bytes = fallback->bytes;
+	size_t len = fallback->len;
+
+	fallback->len = 0;
 	fallback->entered = true;
 	while (len > 0 && fallback->exchange) {
 		struct exchange *exchange = fallback->exchange;
@@ -90,7 +110,32 @@ static bool deliver(struct fallback *fallback, const char *bytes, size_t len)
 		exchange->ops->received(exchange, buffer, part);
 	}
 	fallback->entered = false;
-	return fallback->exchange != NULL;
+	if (fallback->exchange)
+		return true;
+	fallback_free(fallback);
+	return false;
+}
+
+static void fallback_timer_expired(struct loop_timer *timer)
+{
+	(void)fallback_flush(container_of(timer, struct fallback, timer));
+}
+
+static int fallback_gather(struct fallback *fallback, const char *bytes, size_t len)
+{
+	if (fallback->max - fallback->len < len) {
+		size_t max = fallback->len + len > 2 * fallback->max ? fallback->len + len
+								     : 2 * fallback->max;
+		char *grown = realloc(fallback->bytes, max);
+
+		if (!grown)
+			return -ENOMEM;
+		fallback->bytes = grown;
+		fallback->max = max;
+	}
+	memcpy(fallback->bytes + fallback->len, bytes, len);
+	fallback->len += len;
+	return fallback->timer.slot ? 0 : loop_timer_set(fallback->source->loop, &fallback->timer, 0);
 }
 
 static size_t take_body(char *bytes, size_t size, size_t count, void *context)
@@ -100,12 +145,17 @@ static size_t take_body(char *bytes, size_t size, size_t count, void *context)
 	size_t len = size * count;
 
 	check_head(fallback);
-	if (fallback->err == 0 && len > range_length(exchange->range) - exchange->received_bytes) {
+	if (fallback->err == 0 &&
+		len > range_length(exchange->range) - exchange->received_bytes - fallback->len) {
 		fallback->err = -EPROTO;
 		fallback->reason = "more bytes than asked for";
 	}
+	if (fallback->err == 0 && fallback_gather(fallback, bytes, len) < 0) {
+		fallback->err = -ENOMEM;
+		fallback->reason = "out of memory";
+	}
 	/* Anything but len ends the request. */
-	return fallback->err == 0 && deliver(fallback, bytes, len) ? len : 0;
+	return fallback->err == 0 ? len : 0;
 }
 
 static void fallback_fail(struct exchange *exchange, int err, bool again, const char *reason)
@@ -121,21 +171,23 @@ static void fallback_done(struct client_request *curl, CURLcode result)
 	struct fallback *fallback = container_of(curl, struct fallback, curl);
 	struct exchange *exchange = fallback->exchange;
 	const char *words = curl_easy_strerror(result);
-	struct curl_errno failure = curl_errno(result);
+	/* The URL was good when it was probed: what libcurl calls unsupported is the answer. */
+	struct curl_errno failure =
+		curl_errno(result == CURLE_UNSUPPORTED_PROTOCOL ? CURLE_WEIRD_SERVER_REPLY : result);
 
-	if (exchange && result == CURLE_OK)
+	if (!fallback_flush(fallback))
+		return;
+	if (result == CURLE_OK)
 		check_head(fallback);
 	if (fallback->err < 0) {
 		failure = (struct curl_errno){fallback->err, fallback->again};
 		words = fallback->reason;
-	} else if (exchange && failure.err == 0 &&
+	} else if (failure.err == 0 &&
 		   exchange->received_bytes < range_length(exchange->range)) {
 		failure = (struct curl_errno){-EIO, true};
 		words = "fewer bytes than asked for";
 	}
 	fallback_free(fallback);
-	if (!exchange)
-		return;
 	exchange->connection = NULL;
 	if (failure.err < 0)
 		fallback_fail(exchange, failure.err, failure.again, words);
@@ -194,6 +246,7 @@ int fallback_submit(struct client *client, struct source *source, struct exchang
 		return -ENOMEM;
 	exchange_reset(exchange);
 	fallback->curl.done = fallback_done;
+	fallback->timer.expired = fallback_timer_expired;
 	fallback->source = source;
 	fallback->exchange = exchange;
 	err = fallback_prepare(fallback, client);

@@ -51,6 +51,21 @@ static void a_large_object_is_populated_in_pieces(void **state)
 	session_close(&session);
 }
 
+static void a_server_that_answers_in_chunks_serves(void **state)
+{
+	struct session session;
+	size_t size = (40 << 20) + 1;
+
+	(void)state;
+	session_open(&session, size, NULL);
+	server_script(&session.server, "path=/data : chunked");
+	assert_int_equal(pagein_populate(session.map, 0, 0, -1), 0);
+	assert_int_equal(session_compare(&session, 0, size / PAGE + 1), 0);
+	assert_int_equal(pagein_advise(session.map, 0, 0, PAGEIN_DONTNEED), 0);
+	assert_int_equal(session_compare(&session, 0, size / PAGE + 1), 0);
+	session_close(&session);
+}
+
 static void populate_waits_no_longer_than_it_may(void **state)
 {
 	struct pagein_options patient = {.size = sizeof patient, .timeout_ms = 20000};
@@ -284,6 +299,7 @@ int main(void)
 		cmocka_unit_test(populated_pages_do_not_fault),
 		cmocka_unit_test(only_the_pages_of_the_range_are_populated),
 		cmocka_unit_test(a_large_object_is_populated_in_pieces),
+		cmocka_unit_test(a_server_that_answers_in_chunks_serves),
 		cmocka_unit_test(populate_waits_no_longer_than_it_may),
 		cmocka_unit_test(what_is_resident_needs_no_time),
 		cmocka_unit_test(populate_fails_without_a_signal),

@@ -33,6 +33,7 @@ static const char *const weathers[] = {
 	"path=/data percent=10 : content-range=\"bytes 0-1/6295777\"\n"
 	"path=/data percent=10 seed=9 : gzip-label\npath=/data percent=10 seed=10 : shift=4096\n",
 	"path=/data : rate=20M\n",
+	"path=/data percent=20 : chunked\npath=/data percent=10 seed=11 : status=503\n",
 };
 
 static struct run {

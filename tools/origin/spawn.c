@@ -4,7 +4,10 @@
  * The socket listens before fork(), so that the caller may connect at once, and errors of the
  * options are its own. The child is a copy of a program with threads, descriptors and handlers of
  * which none may matter: it closes the descriptors (a copy of a userfaultfd or of a connection
- * would outlive the original), resets the signals it answers to, and leaves by _exit().
+ * would outlive the original), resets the signals it answers to, and never returns.
+ *
+ * Nothing of it has to be put away, so that SIGTERM may just end it, and being ended by SIGTERM is
+ * how it ends well.
  */
 #include "origin.h"
 
@@ -20,14 +23,6 @@
 
 #include "cleanup.h"
 #include "server.h"
-
-static struct origin *serving;
-
-static void on_terminate(int number)
-{
-	(void)number;
-	origin_stop(serving);
-}
 
 static int compare_fds(const void *left, const void *right)
 {
@@ -57,8 +52,6 @@ static void close_all_but(const struct origin *origin)
 
 static _Noreturn void child_run(struct origin *origin, pid_t parent)
 {
-	struct sigaction terminate = {.sa_handler = on_terminate};
-	struct sigaction ignore = {.sa_handler = SIG_IGN};
 	struct rlimit files;
 	sigset_t none;
 
@@ -66,10 +59,9 @@ static _Noreturn void child_run(struct origin *origin, pid_t parent)
 	if (getppid() != parent)
 		_exit(0);
 	close_all_but(origin);
-	serving = origin;
-	sigaction(SIGTERM, &terminate, NULL);
+	signal(SIGTERM, SIG_DFL);
 	/* Control-C is for the parent, which ends us in its own time. */
-	sigaction(SIGINT, &ignore, NULL);
+	signal(SIGINT, SIG_IGN);
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	if (!getrlimit(RLIMIT_NOFILE, &files)) {
@@ -120,5 +112,5 @@ int origin_process_finish(struct origin_process *process)
 	while (waitpid(pid, &status, 0) < 0)
 		if (errno != EINTR)
 			return -errno;
-	return WIFEXITED(status) && !WEXITSTATUS(status) ? 0 : -EIO;
+	return WIFSIGNALED(status) && WTERMSIG(status) == SIGTERM ? 0 : -EIO;
 }
