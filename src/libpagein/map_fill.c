@@ -211,8 +211,8 @@ static uint64_t block_fillable(const struct map_block *block)
 	return block->asked & ~(block->held & ~block->waiting);
 }
 
-struct range map_run(
-	struct pagein_map *map, struct range range, uint64_t (*pages)(const struct map_block *block))
+struct range map_run(struct pagein_map *map, struct range range,
+	uint64_t (*pages)(const struct map_block *block))
 {
 	struct range run = {range.end, range.end};
 

@@ -5,9 +5,9 @@
  * framing; the head is checked as connection.c does before the first body byte counts, and the body
  * must be as long as the range.
  *
- * Who is told of bytes may begin and cancel requests, and libcurl refuses both inside its callbacks.
- * So these only gather what comes, at most the range, and a timer that has expired already hands it
- * on when the loop has left libcurl.
+ * Who is told of bytes may begin and cancel requests, and libcurl refuses both inside its
+ * callbacks. So these only gather what comes, at most the range, and a timer that has expired
+ * already hands it on when the loop has left libcurl.
  */
 #include "fallback.h"
 
@@ -27,9 +27,9 @@ struct fallback {
 	struct source *source;
 	struct exchange *exchange; /* NULL: cancelled while it was told of bytes */
 	struct http_head head;
-	size_t head_len; /* bytes of it so far */
-	bool checked; /* the head was looked at; err says what came of it */
-	bool entered; /* bytes are being delivered: not to be freed */
+	size_t head_len;         /* bytes of it so far */
+	bool checked;            /* the head was looked at; err says what came of it */
+	bool entered;            /* bytes are being delivered: not to be freed */
 	struct loop_timer timer; /* set while there are bytes to deliver: */
 	char *bytes;
 	size_t len;
@@ -135,7 +135,8 @@ static int fallback_gather(struct fallback *fallback, const char *bytes, size_t 
 	}
 	memcpy(fallback->bytes + fallback->len, bytes, len);
 	fallback->len += len;
-	return fallback->timer.slot ? 0 : loop_timer_set(fallback->source->loop, &fallback->timer, 0);
+	return fallback->timer.slot ? 0
+				    : loop_timer_set(fallback->source->loop, &fallback->timer, 0);
 }
 
 static size_t take_body(char *bytes, size_t size, size_t count, void *context)
@@ -172,8 +173,8 @@ static void fallback_done(struct client_request *curl, CURLcode result)
 	struct exchange *exchange = fallback->exchange;
 	const char *words = curl_easy_strerror(result);
 	/* The URL was good when it was probed: what libcurl calls unsupported is the answer. */
-	struct curl_errno failure =
-		curl_errno(result == CURLE_UNSUPPORTED_PROTOCOL ? CURLE_WEIRD_SERVER_REPLY : result);
+	struct curl_errno failure = curl_errno(
+		result == CURLE_UNSUPPORTED_PROTOCOL ? CURLE_WEIRD_SERVER_REPLY : result);
 
 	if (!fallback_flush(fallback))
 		return;
@@ -182,8 +183,7 @@ static void fallback_done(struct client_request *curl, CURLcode result)
 	if (fallback->err < 0) {
 		failure = (struct curl_errno){fallback->err, fallback->again};
 		words = fallback->reason;
-	} else if (failure.err == 0 &&
-		   exchange->received_bytes < range_length(exchange->range)) {
+	} else if (failure.err == 0 && exchange->received_bytes < range_length(exchange->range)) {
 		failure = (struct curl_errno){-EIO, true};
 		words = "fewer bytes than asked for";
 	}

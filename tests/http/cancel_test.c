@@ -1,6 +1,6 @@
 /*
- * cancel_test.c - a probe, a listing or a get may be cancelled at every stage; afterwards nothing of
- * it is touched, and the next one works.
+ * cancel_test.c - a probe, a listing or a get may be cancelled at every stage; afterwards nothing
+ * of it is touched, and the next one works.
  */
 #include "fixture.h"
 
@@ -192,8 +192,8 @@ static void listing_ended(struct listing *listing, int err)
 
 static void a_listing(void **state)
 {
-	struct listing listing = {.url = server_url(&server, ""), .entry = entry_ignored,
-		.done = listing_ended};
+	struct listing listing = {
+		.url = server_url(&server, ""), .entry = entry_ignored, .done = listing_ended};
 
 	(void)state;
 	server_script(&server, "path=/ : stall=10");
@@ -220,5 +220,5 @@ int main(void)
 		cancel_test(a_listing),
 	};
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return run_group(tests);
 }

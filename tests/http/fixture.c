@@ -69,8 +69,8 @@ static void probe_done(struct probe *probe, int err)
 
 int client_probe(struct client *client, struct probed *probed, const char *url, bool head_only)
 {
-	*probed = (struct probed){
-		.probe = {.url = url, .head_only = head_only, .done = probe_done}, .client = client};
+	*probed = (struct probed){.probe = {.url = url, .head_only = head_only, .done = probe_done},
+		.client = client};
 	assert_int_equal(client->source->ops->probe(client->source, &probed->probe), 0);
 	assert_false(probed->done);
 	client_wait(client, &probed->done);
@@ -87,7 +87,8 @@ struct remote *client_pin(struct client *client, const char *url)
 	if (client_probe(client, &probed, url, false) < 0)
 		fail_msg("%s", probed.probe.error);
 	assert_int_equal(client->source->ops->pin(client->source, probed.effective_url,
-				 &probed.probe.version, &remote), 0);
+				 &probed.probe.version, &remote),
+		0);
 	return remote;
 }
 

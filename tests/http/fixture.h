@@ -47,8 +47,8 @@ struct got {
 	struct client *client;
 	bool done;
 	int err;
-	unsigned pieces; /* calls of received() */
-	uint8_t *bytes;  /* as long as the range */
+	unsigned pieces;    /* calls of received() */
+	uint8_t *bytes;     /* as long as the range */
 	uint64_t cancel_at; /* cancelled when so many bytes have come; 0: never */
 };
 void got_start(struct got *got, struct client *client, struct remote *remote, struct range range);
@@ -57,5 +57,5 @@ int got_wait(struct got *got);
 void got_finish(struct got *got);
 
 /* All at once: the err, and whether the bytes are those of the file. */
-int client_get(
-	struct client *client, struct remote *remote, struct range range, const struct local *local);
+int client_get(struct client *client, struct remote *remote, struct range range,
+	const struct local *local);

@@ -32,11 +32,13 @@ static void ranges_have_the_files_bytes(void **state)
 			assert_int_equal(client_get(&client, remote, ranges[i], &local), 0);
 		for (int i = 0; i < 300; i++) {
 			uint64_t start = random_next(&seed) % SIZE;
-			uint64_t length = 1 + random_next(&seed) % (SIZE - start < 100000 ? SIZE - start
-										: 100000);
+			uint64_t length = 1 +
+					  random_next(&seed) %
+						  (SIZE - start < 100000 ? SIZE - start : 100000);
 
 			assert_int_equal(client_get(&client, remote,
-						 (struct range){start, start + length}, &local), 0);
+						 (struct range){start, start + length}, &local),
+				0);
 		}
 		/* One after the other: one connection. */
 		assert_true(client.source->stats.connections_opened == 1);
@@ -63,8 +65,7 @@ static void many_gets_at_once_have_their_own_bytes(void **state)
 	client_open(&client, NULL);
 	remote = client_pin(&client, server_url(&server, "data"));
 	for (size_t i = 0; i < array_len(gots); i++)
-		got_start(&gots[i], &client, remote,
-			(struct range){i * 50000, i * 50000 + 60000});
+		got_start(&gots[i], &client, remote, (struct range){i * 50000, i * 50000 + 60000});
 	for (size_t i = 0; i < array_len(gots); i++) {
 		assert_int_equal(got_wait(&gots[i]), 0);
 		assert_memory_equal(gots[i].bytes, local.bytes + i * 50000, 60000);
@@ -105,7 +106,8 @@ static void bytes_arrive_while_the_rest_is_on_its_way(void **state)
 }
 
 /* What the core does: a closed idle connection is at no cost. */
-static int get_as_the_core_does(struct client *client, struct remote *remote, const struct local *local)
+static int get_as_the_core_does(
+	struct client *client, struct remote *remote, const struct local *local)
 {
 	struct got got = {0};
 	int err;
@@ -124,8 +126,8 @@ static int get_as_the_core_does(struct client *client, struct remote *remote, co
 
 static void a_connection_that_is_closed_between_requests_costs_nothing(void **state)
 {
-	static const char *const rules[] = {"path=/data : close-after=1ms", "path=/data : no-keepalive",
-		"path=/data : http10"};
+	static const char *const rules[] = {
+		"path=/data : close-after=1ms", "path=/data : no-keepalive", "path=/data : http10"};
 	struct server server;
 	struct client client;
 	struct local local;
@@ -248,7 +250,8 @@ static void nginx_may_end_a_connection_after_each_request(void **state)
 
 static void names_and_queries_reach_the_server_as_they_are(void **state)
 {
-	static const char *const names[] = {"a b", "100%", "\xc3\xa9t\xc3\xa9", "a+b&c=d", "~x;y,z"};
+	static const char *const names[] = {
+		"a b", "100%", "\xc3\xa9t\xc3\xa9", "a+b&c=d", "~x;y,z"};
 	static const char *const paths[] = {
 		"a%20b", "100%25", "%C3%A9t%C3%A9", "a+b&c=d?q=%2F&r", "~x;y,z"};
 	struct server server;
@@ -264,7 +267,8 @@ static void names_and_queries_reach_the_server_as_they_are(void **state)
 
 		local_make(&local, &server, names[i], 50000, i + 1);
 		remote = client_pin(&client, server_url(&server, paths[i]));
-		assert_int_equal(client_get(&client, remote, (struct range){100, 50000}, &local), 0);
+		assert_int_equal(
+			client_get(&client, remote, (struct range){100, 50000}, &local), 0);
 		client_unpin(&client, remote);
 		local_finish(&local);
 	}
@@ -285,5 +289,5 @@ int main(void)
 		cmocka_unit_test(names_and_queries_reach_the_server_as_they_are),
 	};
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return run_group(tests);
 }

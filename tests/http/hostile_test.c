@@ -11,7 +11,7 @@
 static const struct hostile {
 	const char *rule;
 	int err;
-	bool again;   /* another attempt may help */
+	bool again;     /* another attempt may help */
 	bool has_bytes; /* some of the body may have been delivered */
 } cases[] = {
 	{"ignore-range", -ENOTSUP, false, false},
@@ -112,9 +112,9 @@ static void each_wrong_answer_has_its_errno(void **state)
 
 static void harmless_differences_are_taken(void **state)
 {
-	static const char *const rules[] = {"interim=3", "http10", "no-keepalive", "one-byte-per=10us",
-		"header=\"Server: \"", "add-header=\"X-A: b\"", "rate=2M", "header-long=10000",
-		"header-flood=50", "status-line=\"HTTP/1.1 206\""};
+	static const char *const rules[] = {"interim=3", "http10", "no-keepalive",
+		"one-byte-per=10us", "header=\"Server: \"", "add-header=\"X-A: b\"", "rate=2M",
+		"header-long=10000", "header-flood=50", "status-line=\"HTTP/1.1 206\""};
 	struct server server;
 	struct client client;
 	struct local local;
@@ -197,5 +197,5 @@ int main(void)
 		cmocka_unit_test(retry_after_is_handed_on),
 	};
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return run_group(tests);
 }

@@ -165,5 +165,5 @@ int main(void)
 		cmocka_unit_test(the_caller_may_refuse_an_entry),
 	};
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return run_group(tests);
 }

@@ -18,7 +18,8 @@ struct scene {
 
 static void scene_open(struct scene *scene, unsigned connections_max)
 {
-	const struct source_options options = {.connections_max = connections_max, .timeout_ms = 5000};
+	const struct source_options options = {
+		.connections_max = connections_max, .timeout_ms = 5000};
 
 	server_start(&scene->server);
 	local_make(&scene->local, &scene->server, "data", SIZE, 1);
@@ -135,9 +136,9 @@ static ino_t socket_inode(int fd)
 }
 
 /*
- * libcurl closes what it thinks is an idle connection when that is 118 s old and another is made; so
- * it must not know a descriptor of the pool's. One that it does know is seen as a second one of the
- * same socket.
+ * libcurl closes what it thinks is an idle connection when that is 118 s old and another is made;
+ * so it must not know a descriptor of the pool's. One that it does know is seen as a second one of
+ * the same socket.
  */
 static void no_descriptor_is_shared_with_libcurl(void **state)
 {
@@ -169,5 +170,5 @@ int main(void)
 		cmocka_unit_test(no_descriptor_is_shared_with_libcurl),
 	};
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return run_group(tests);
 }

@@ -26,13 +26,14 @@ static void a_probe_tells_size_version_and_first_bytes(void **state)
 
 			local_make(&local, &server, "data", sizes[i], i + 1);
 			assert_int_equal(
-				client_probe(&client, &probed, server_url(&server, "data"), false), 0);
+				client_probe(&client, &probed, server_url(&server, "data"), false),
+				0);
 			assert_true(probed.probe.version.size == sizes[i]);
 			assert_true(probed.probe.version.etag[0] == '"');
 			assert_true(probed.probe.version.mtime_s > 1500000000);
 			assert_int_equal(probed.probe.status, 206);
-			assert_int_equal(probed.bytes_len,
-				sizes[i] < PROBE_BYTES ? sizes[i] : PROBE_BYTES);
+			assert_int_equal(
+				probed.bytes_len, sizes[i] < PROBE_BYTES ? sizes[i] : PROBE_BYTES);
 			assert_memory_equal(probed.bytes, local.bytes, probed.bytes_len);
 			local_finish(&local);
 		}
@@ -157,8 +158,8 @@ static void a_whole_object_is_not_read_to_find_that_ranges_are_missing(void **st
 	server_start(&server);
 	server_script(&server, "path=/generated/* : ignore-range");
 	client_open(&client, NULL);
-	assert_int_equal(
-		client_probe(&client, &probed, server_url(&server, "generated/1G"), false), -ENOTSUP);
+	assert_int_equal(client_probe(&client, &probed, server_url(&server, "generated/1G"), false),
+		-ENOTSUP);
 	client_close(&client);
 	assert_true(server_count(&server, "body_bytes") < 100 * 1000 * 1000);
 	server_stop(&server);
@@ -225,8 +226,8 @@ static void redirects_to_other_schemes_are_refused(void **state)
 
 		snprintf(rule, sizeof rule, ": status=302 header=\"Location: %s\"", places[i]);
 		server_script(&server, rule);
-		assert_true(client_probe(&client, &probed, server_url(&server, "generated/10"), false) <
-			0);
+		assert_true(client_probe(&client, &probed, server_url(&server, "generated/10"),
+				    false) < 0);
 	}
 	client_close(&client);
 	server_stop(&server);
@@ -248,8 +249,9 @@ static void nginx_says_no_in_its_own_words(void **state)
 	local_make(&local, &server, "data", 100000, 1);
 	client_open(&client, NULL);
 	for (size_t i = 0; i < array_len(cases); i++)
-		assert_int_equal(client_probe(&client, &probed, server_url(&server, cases[i].path),
-					 false), cases[i].err);
+		assert_int_equal(
+			client_probe(&client, &probed, server_url(&server, cases[i].path), false),
+			cases[i].err);
 	client_close(&client);
 	local_finish(&local);
 	server_stop(&server);
@@ -285,5 +287,5 @@ int main(void)
 		cmocka_unit_test(a_server_that_is_not_there_refuses_the_connection),
 	};
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return run_group(tests);
 }

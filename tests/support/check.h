@@ -27,12 +27,16 @@ static inline uint64_t random_next(uint64_t *state)
 	return *state;
 }
 
+/* For main(): all tests of the array, or those whose name matches the pattern in TEST. */
+#define run_group(tests) \
+	(cmocka_set_test_filter(getenv("TEST")), cmocka_run_group_tests(tests, NULL, NULL))
+
 /* Says why, and skips. */
-#define skip_because(...) \
-	do { \
+#define skip_because(...)                                 \
+	do {                                              \
 		fprintf(stderr, "skipped: " __VA_ARGS__); \
-		fputc('\n', stderr); \
-		skip(); \
+		fputc('\n', stderr);                      \
+		skip();                                   \
 	} while (0)
 
 #ifdef __SANITIZE_THREAD__

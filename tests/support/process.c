@@ -37,9 +37,44 @@ int count_fds(void)
 	return count_entries("/proc/self/fd") - 1;
 }
 
-int count_threads(void)
+static bool thread_has_name(const char *thread, const char *name)
 {
-	return count_entries("/proc/self/task");
+	char path[300], found[32] = "";
+	FILE *file;
+
+	snprintf(path, sizeof path, "/proc/self/task/%s/comm", thread);
+	file = fopen(path, "re");
+	if (!file)
+		return false;
+	if (!fgets(found, sizeof found, file))
+		found[0] = '\0';
+	fclose(file);
+	found[strcspn(found, "\n")] = '\0';
+	return strcmp(found, name) == 0;
+}
+
+static int count_threads_now(const char *name)
+{
+	DIR *directory = opendir("/proc/self/task");
+	int count = 0;
+
+	if (!directory)
+		return -1;
+	for (struct dirent *entry; (entry = readdir(directory));)
+		count += thread_has_name(entry->d_name, name);
+	closedir(directory);
+	return count;
+}
+
+int count_threads(const char *name, int expected)
+{
+	int count = count_threads_now(name);
+
+	for (int ms = 0; count != expected && ms < 5000; ms++) {
+		usleep(1000);
+		count = count_threads_now(name);
+	}
+	return count;
 }
 
 static int fd_pending(const char *fd)

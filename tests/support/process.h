@@ -7,8 +7,11 @@
 /* Open descriptors of this process. */
 int count_fds(void);
 
-/* Threads of this process. */
-int count_threads(void);
+/*
+ * Threads of this process that bear this name, once there are `expected` of them: the kernel lists
+ * a thread that was joined for a moment longer. Waits five seconds at most.
+ */
+int count_threads(const char *name, int expected);
 
 /*
  * Faults that wait in all userfaultfds of this process ("pending:" of fdinfo); -1: it has none.

@@ -55,7 +55,8 @@ static void end_program(pid_t *pid, int number)
 
 static int connect_to(uint16_t port)
 {
-	struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(port),
+	struct sockaddr_in address = {.sin_family = AF_INET,
+		.sin_port = htons(port),
 		.sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
@@ -93,8 +94,8 @@ static void start_origin(struct server *server)
 	const char *program = getenv("PAGEIN_ORIGIN");
 	char port[16];
 	int pipe_fds[2];
-	char *argv[] = {(char *)(program ? program : ORIGIN_PROGRAM), "--root", server->root, "--port",
-		port, NULL};
+	char *argv[] = {(char *)(program ? program : ORIGIN_PROGRAM), "--root", server->root,
+		"--port", port, NULL};
 
 	snprintf(port, sizeof port, "%u", server->port);
 	assert_int_equal(pipe2(pipe_fds, O_CLOEXEC), 0);

@@ -1,8 +1,8 @@
 /*
  * server.h - a server in a process of its own, serving a fresh directory.
  *
- * pagein-origin obeys a script (tools/origin/origin.h has its grammar); nginx is the one that was not
- * written by us. Both listen on a free port of 127.0.0.1, and die with the test's thread that
+ * pagein-origin obeys a script (tools/origin/origin.h has its grammar); nginx is the one that was
+ * not written by us. Both listen on a free port of 127.0.0.1, and die with the test's thread that
  * started them. The test's own thread only: what goes wrong fails the test.
  */
 #pragma once

@@ -15,9 +15,20 @@
 static const char *library;
 
 static const char *const calls[] = {
-	"pagein_address", "pagein_advise", "pagein_close", "pagein_error", "pagein_last_error",
-	"pagein_length", "pagein_map", "pagein_open", "pagein_populate", "pagein_retry",
-	"pagein_size", "pagein_stats", "pagein_unmap", "pagein_version",
+	"pagein_address",
+	"pagein_advise",
+	"pagein_close",
+	"pagein_error",
+	"pagein_last_error",
+	"pagein_length",
+	"pagein_map",
+	"pagein_open",
+	"pagein_populate",
+	"pagein_retry",
+	"pagein_size",
+	"pagein_stats",
+	"pagein_unmap",
+	"pagein_version",
 };
 
 static void it_exports_its_calls_and_nothing_else(void **state)
@@ -84,5 +95,5 @@ int main(int argc, char **argv)
 	if (argc < 2)
 		return 2;
 	library = argv[1];
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return run_group(tests);
 }

@@ -35,8 +35,8 @@ static size_t *shuffled(size_t count, uint64_t seed)
 
 static void every_byte_is_the_files(void **state)
 {
-	static const size_t sizes[] = {1, 4095, 4096, 4097, 16384, 16385, 262143, 262144, 262145,
-		3000001};
+	static const size_t sizes[] = {
+		1, 4095, 4096, 4097, 16384, 16385, 262143, 262144, 262145, 3000001};
 
 	(void)state;
 	for (size_t i = 0; i < array_len(sizes); i++) {
@@ -46,7 +46,8 @@ static void every_byte_is_the_files(void **state)
 		session_open(&session, sizes[i], NULL);
 		assert_int_equal(pagein_length(session.map), sizes[i]);
 		for (size_t page = 0; page < count; page++)
-			assert_int_equal(session_compare(&session, order[page], order[page] + 1), 0);
+			assert_int_equal(
+				session_compare(&session, order[page], order[page] + 1), 0);
 		free(order);
 		session_close(&session);
 	}
@@ -170,12 +171,12 @@ static void eight_threads_read_in_random_order(void **state)
 			pthread_join(readers[j].thread, NULL);
 			assert_int_equal(readers[j].wrong, 0);
 		}
-		/* Each page was filled once. Residency is a hint: a fault that was queued twice takes
-		 * its page out of it. */
+		/* Each page was filled once. Residency is a hint: a fault that was queued twice
+		 * takes its page out of it. */
 		assert_true(map_stats(session.map).bytes_filled ==
-			pages_of(cases[i].size) * (uint64_t)PAGE);
+			    pages_of(cases[i].size) * (uint64_t)PAGE);
 		assert_true(map_stats(session.map).resident_bytes <=
-			map_stats(session.map).bytes_filled);
+			    map_stats(session.map).bytes_filled);
 		session_close(&session);
 	}
 }
@@ -232,7 +233,8 @@ static void two_hundred_maps_at_once(void **state)
 		if (part > length - at)
 			part = length - at;
 		assert_int_equal(touch_compare((uint8_t *)pagein_address(maps[n]) + at,
-					 session.local.bytes + n * PAGE + at, part), 0);
+					 session.local.bytes + n * PAGE + at, part),
+			0);
 	}
 	for (size_t i = 0; i < array_len(maps); i++)
 		pagein_unmap(maps[(i * 77) % array_len(maps)]);
@@ -306,7 +308,8 @@ static void map_refuses_what_it_can_not_do(void **state)
 	session_open(&session, 8192, NULL);
 	for (size_t i = 0; i < array_len(cases); i++) {
 		assert_int_equal(pagein_map(session.object, cases[i].offset, cases[i].length,
-					 cases[i].flags, &map), -EINVAL);
+					 cases[i].flags, &map),
+			-EINVAL);
 		assert_string_not_equal(pagein_last_error(), "");
 	}
 	assert_int_equal(pagein_map(session.object, 0, SIZE_MAX / 2, 0, &map), -ENOMEM);
@@ -345,8 +348,9 @@ static void open_says_why_it_fails(void **state)
 	assert_int_equal(pagein_open("http://", NULL, &session.object), -EINVAL);
 	assert_int_equal(pagein_open("http://127.0.0.1/", &wrong, &session.object), -EINVAL);
 	server_kill(&session.server);
-	assert_int_equal(pagein_open(server_url(&session.server, "data"), &quick_options,
-				 &session.object), -ECONNREFUSED);
+	assert_int_equal(
+		pagein_open(server_url(&session.server, "data"), &quick_options, &session.object),
+		-ECONNREFUSED);
 	session.object = NULL;
 	session_close(&session);
 }
@@ -377,5 +381,5 @@ int main(void)
 		cmocka_unit_test(nothing_happens_to_null),
 	};
 
-	return userfaultfd_is_missing() ? 77 : cmocka_run_group_tests(tests, NULL, NULL);
+	return userfaultfd_is_missing() ? 77 : run_group(tests);
 }

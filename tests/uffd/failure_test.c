@@ -404,5 +404,5 @@ int main(void)
 		cmocka_unit_test(all_who_wait_for_a_page_learn_of_its_failure),
 	};
 
-	return userfaultfd_is_missing() ? 77 : cmocka_run_group_tests(tests, NULL, NULL);
+	return userfaultfd_is_missing() ? 77 : run_group(tests);
 }

@@ -19,7 +19,7 @@ struct session {
 	struct pagein_object *object;
 	struct pagein_map *map; /* the whole object; NULL: none */
 	const uint8_t *bytes;   /* the map's */
-	int fds, threads;       /* of this process, before: */
+	int fds;                /* of this process, before: */
 	struct pagein_stats before;
 };
 

@@ -314,5 +314,5 @@ int main(void)
 		cmocka_unit_test(pages_may_be_dropped_under_eight_reading_threads),
 	};
 
-	return userfaultfd_is_missing() ? 77 : cmocka_run_group_tests(tests, NULL, NULL);
+	return userfaultfd_is_missing() ? 77 : run_group(tests);
 }

@@ -38,6 +38,7 @@ static const char *const weathers[] = {
 
 static struct run {
 	struct session session; /* with the common map */
+	char url[64];           /* the object's */
 	uint64_t end_ns;
 	uint64_t operations[THREADS], failures[THREADS];
 	char problem[200]; /* the first; under lock */
@@ -70,7 +71,8 @@ static size_t pick(struct worker *worker, size_t count)
 }
 
 /* A signal must have a reason, unless another thread has healed the page since. */
-static void check_error(struct worker *worker, struct pagein_map *map, const uint8_t *bytes, size_t page)
+static void check_error(
+	struct worker *worker, struct pagein_map *map, const uint8_t *bytes, size_t page)
 {
 	struct pagein_error error;
 
@@ -83,8 +85,8 @@ static void check_error(struct worker *worker, struct pagein_map *map, const uin
 }
 
 /* Compares some pages from `page` (of the object) on, which lie at bytes. */
-static void compare(struct worker *worker, struct pagein_map *map, const uint8_t *bytes, size_t page,
-	size_t count)
+static void compare(struct worker *worker, struct pagein_map *map, const uint8_t *bytes,
+	size_t page, size_t count)
 {
 	size_t length = count * PAGE, offset = page * PAGE;
 	int result;
@@ -117,7 +119,8 @@ static void drop_common(struct worker *worker)
 {
 	size_t offset = pick(worker, SIZE);
 
-	if (pagein_advise(run.session.map, offset, 1 + pick(worker, SIZE - offset), PAGEIN_DONTNEED))
+	if (pagein_advise(
+		    run.session.map, offset, 1 + pick(worker, SIZE - offset), PAGEIN_DONTNEED))
 		problem(worker, "DONTNEED", offset, 0);
 }
 
@@ -152,7 +155,8 @@ static void write_own(struct worker *worker)
 
 	if (count > worker->count - at)
 		count = worker->count - at;
-	if (pwrite(worker->null_fd, worker->bytes + at * PAGE, count * PAGE, 0) < 0 && errno != EFAULT)
+	if (pwrite(worker->null_fd, worker->bytes + at * PAGE, count * PAGE, 0) < 0 &&
+		errno != EFAULT)
 		problem(worker, "write", at, errno);
 }
 
@@ -160,8 +164,7 @@ static void move_own(struct worker *worker)
 {
 	size_t length = worker->count * PAGE;
 	void *place = mmap(NULL, length, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	void *moved = mremap(
-		worker->bytes, length, length, MREMAP_MAYMOVE | MREMAP_FIXED, place);
+	void *moved = mremap(worker->bytes, length, length, MREMAP_MAYMOVE | MREMAP_FIXED, place);
 
 	if (moved == MAP_FAILED)
 		problem(worker, "mremap", 0, errno);
@@ -190,15 +193,17 @@ static void unmap_own(struct worker *worker)
 
 static bool map_own(struct worker *worker)
 {
-	const struct pagein_options options = {.size = sizeof options, .timeout_ms = 1000,
+	const struct pagein_options options = {.size = sizeof options,
+		.timeout_ms = 1000,
 		.connections = (unsigned)pick(worker, 3) * 5};
 
 	/* A probe is not repeated; the weather will change. */
-	if (pagein_open(server_url(&run.session.server, "data"), &options, &worker->object) < 0)
+	if (pagein_open(run.url, &options, &worker->object) < 0)
 		return false;
 	worker->first = pick(worker, PAGES);
 	worker->count = 1 + pick(worker, PAGES - worker->first);
-	if (pagein_map(worker->object, worker->first * PAGE, worker->count * PAGE, 0, &worker->map) < 0) {
+	if (pagein_map(worker->object, worker->first * PAGE, worker->count * PAGE, 0,
+		    &worker->map) < 0) {
 		problem(worker, "map", worker->first, 0);
 		return false;
 	}
@@ -208,9 +213,21 @@ static bool map_own(struct worker *worker)
 
 static void operate(struct worker *worker)
 {
-	static void (*const operations[])(struct worker *worker) = {
-		read_own, read_own, read_own, read_own, read_common, read_common, read_common,
-		drop_common, populate_own, advise_own, drop_own, write_own, move_own, shorten_own,
+	static void (*const operations[])(struct worker * worker) = {
+		read_own,
+		read_own,
+		read_own,
+		read_own,
+		read_common,
+		read_common,
+		read_common,
+		drop_common,
+		populate_own,
+		advise_own,
+		drop_own,
+		write_own,
+		move_own,
+		shorten_own,
 	};
 
 	if (!worker->map && !map_own(worker)) {
@@ -256,15 +273,17 @@ static void every_byte_that_is_seen_is_right(void **state)
 		(unsigned long long)seconds);
 	fflush(stdout);
 	session_open(&run.session, SIZE, &options);
+	snprintf(run.url, sizeof run.url, "%s", server_url(&run.session.server, "data"));
 	run.end_ns = clock_now_ns() + seconds * NS_PER_S;
 	for (size_t i = 0; i < THREADS; i++) {
-		workers[i] = (struct worker){.number = i, .seed = (seed + i + 1) * 0x9e3779b97f4a7c15,
+		workers[i] = (struct worker){.number = i,
+			.seed = (seed + i + 1) * 0x9e3779b97f4a7c15,
 			.null_fd = memfd_create("sink", MFD_CLOEXEC)};
 		pthread_create(&workers[i].thread, NULL, work, &workers[i]);
 	}
 	while (clock_now_ns() < run.end_ns) {
-		server_script(&run.session.server,
-			weathers[random_next(&seed) % array_len(weathers)]);
+		server_script(
+			&run.session.server, weathers[random_next(&seed) % array_len(weathers)]);
 		usleep(300000);
 	}
 	server_script(&run.session.server, "");
@@ -291,5 +310,5 @@ int main(void)
 		cmocka_unit_test(every_byte_that_is_seen_is_right),
 	};
 
-	return userfaultfd_is_missing() ? 77 : cmocka_run_group_tests(tests, NULL, NULL);
+	return userfaultfd_is_missing() ? 77 : run_group(tests);
 }

@@ -69,5 +69,5 @@ int main(void)
 		cmocka_unit_test(a_map_without_memory_fails),
 	};
 
-	return userfaultfd_is_missing() ? 77 : cmocka_run_group_tests(tests, NULL, NULL);
+	return userfaultfd_is_missing() ? 77 : run_group(tests);
 }

@@ -126,11 +126,14 @@ static void maps_and_objects_go_in_every_order(void **state)
 				.size = sizeof options, .connections = 1 + (unsigned)i % 2};
 
 			assert_int_equal(pagein_open(server_url(&session.server, "data"), &options,
-						 &objects[i]), 0);
+						 &objects[i]),
+				0);
 			for (size_t j = 0; j < 3; j++) {
 				assert_int_equal(pagein_map(objects[i], 0, 0, 0, &maps[i][j]), 0);
-				assert_int_equal(touch((uint8_t *)pagein_address(maps[i][j]) +
-						 20 * PAGE, NULL), 0);
+				assert_int_equal(
+					touch((uint8_t *)pagein_address(maps[i][j]) + 20 * PAGE,
+						NULL),
+					0);
 			}
 		}
 		while (left) {
@@ -163,10 +166,10 @@ static void a_child_gets_sigsegv_and_never_zeros(void **state)
 	(void)state;
 	session_open(&session, SIZE, NULL);
 	assert_int_equal(session_compare(&session, 10, 11), 0);
-	assert_int_equal(run_in_child(touch_in_child, (void *)(session.bytes + 10 * PAGE)),
-		128 + SIGSEGV);
-	assert_int_equal(run_in_child(touch_in_child, (void *)(session.bytes + 20 * PAGE)),
-		128 + SIGSEGV);
+	assert_int_equal(
+		run_in_child(touch_in_child, (void *)(session.bytes + 10 * PAGE)), 128 + SIGSEGV);
+	assert_int_equal(
+		run_in_child(touch_in_child, (void *)(session.bytes + 20 * PAGE)), 128 + SIGSEGV);
 	/* The parent does not notice. */
 	assert_int_equal(session_compare(&session, 0, 64), 0);
 	session_close(&session);
@@ -236,7 +239,8 @@ static void a_living_child_does_not_hold_up_the_parents_unmap(void **state)
 	session_close(&session);
 }
 
-/* ---- what the application does to the addresses -------------------------------------------------- */
+/* ---- what the application does to the addresses
+ * -------------------------------------------------- */
 
 static void madvise_dontneed_is_obeyed(void **state)
 {
@@ -460,5 +464,5 @@ int main(void)
 		cmocka_unit_test(a_signal_does_not_disturb_a_waiting_thread),
 	};
 
-	return userfaultfd_is_missing() ? 77 : cmocka_run_group_tests(tests, NULL, NULL);
+	return userfaultfd_is_missing() ? 77 : run_group(tests);
 }

@@ -1,6 +1,6 @@
 /*
- * errno_test.c - libcurl's results and HTTP's statuses as errno: the promises of DESIGN's section 5,
- * and what must hold for every value there is.
+ * errno_test.c - libcurl's results and HTTP's statuses as errno: the promises of DESIGN's section
+ * 5, and what must hold for every value there is.
  */
 #include "check.h"
 
@@ -64,7 +64,8 @@ static void every_status_is_a_negative_errno(void **state)
 
 			assert_true(entry.err < 0 && entry.err > -4096);
 			/* Only what may pass is tried again. */
-			assert_int_equal(entry.again, status == 408 || status == 429 || status >= 500);
+			assert_int_equal(
+				entry.again, status == 408 || status == 429 || status >= 500);
 		}
 }
 
@@ -115,5 +116,5 @@ int main(void)
 		cmocka_unit_test(statuses_have_their_errno),
 	};
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return run_group(tests);
 }

@@ -27,7 +27,7 @@ static void check_model(const struct extents *extents, const uint64_t *model)
 		assert_true(extents->list[i].length > 0);
 		if (i > 0)
 			assert_true(extents->list[i - 1].address + extents->list[i - 1].length <=
-				extents->list[i].address);
+				    extents->list[i].address);
 	}
 }
 
@@ -74,15 +74,16 @@ static void cuts_and_moves_agree_with_the_model(void **state)
 			if (from + len > PAGES || to + len > PAGES)
 				continue;
 			if (random_next(&seed) % 2) {
-				assert_int_equal(extents_cut(&extents, from * PAGE,
-							 (from + len) * PAGE), 0);
+				assert_int_equal(
+					extents_cut(&extents, from * PAGE, (from + len) * PAGE), 0);
 				for (size_t i = 0; i < len; i++)
 					model[from + i] = NOTHING;
 			} else if (from + len <= to || to + len <= from) {
 				/* As the kernel tells it: what lay there is unmapped first. */
 				extents_cut(&extents, to * PAGE, (to + len) * PAGE);
-				assert_int_equal(extents_move(&extents, from * PAGE, to * PAGE,
-							 len * PAGE), 0);
+				assert_int_equal(
+					extents_move(&extents, from * PAGE, to * PAGE, len * PAGE),
+					0);
 				memcpy(moved, model + from, len * sizeof *moved);
 				for (size_t i = 0; i < len; i++)
 					model[from + i] = NOTHING;
@@ -134,5 +135,5 @@ int main(void)
 		cmocka_unit_test(the_first_place_is_the_lowest_in_the_object),
 	};
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return run_group(tests);
 }

@@ -75,13 +75,16 @@ static void framing_is_checked_to_the_byte(void **state)
 		{"HTTP/1.1 206 \r\n" RANGE LENGTH TAG "\r\n", 0},
 		{"HTTP/1.0 206 OK\r\n" RANGE LENGTH TAG "\r\n", 0},
 		{"HTTP/1.1 206 P\nContent-Range: bytes 4096-8191/100000\n"
-		 "Content-Length: 4096\nETag: " ETAG "\n\n", 0},
+		 "Content-Length: 4096\nETag: " ETAG "\n\n",
+			0},
 		{STATUS "content-range:bytes 4096-8191/100000\r\nCONTENT-LENGTH:  4096 \t\r\n"
-			"etag:" ETAG "\r\n\r\n", 0},
+			"etag:" ETAG "\r\n\r\n",
+			0},
 		{STATUS RANGE LENGTH LENGTH TAG "\r\n", 0},
 		{STATUS RANGE LENGTH TAG "Content-Encoding: identity\r\n\r\n", 0},
 		{STATUS RANGE LENGTH TAG "X-Content-Range: bytes 0-1/2\r\nX:\r\n\r\n", 0},
-		{STATUS RANGE LENGTH TAG "Content-Type: text/html; a=multipart/byteranges\r\n\r\n", 0},
+		{STATUS RANGE LENGTH TAG "Content-Type: text/html; a=multipart/byteranges\r\n\r\n",
+			0},
 		/* Content-Range. */
 		{STATUS LENGTH TAG "\r\n", -EPROTO},
 		{STATUS "Content-Range: bytes */100000\r\n" LENGTH TAG "\r\n", -EPROTO},
@@ -103,12 +106,14 @@ static void framing_is_checked_to_the_byte(void **state)
 		{STATUS "Content-Range: bytes 4096-8190/100000\r\n" LENGTH TAG "\r\n", -EPROTO},
 		{STATUS "Content-Range: bytes 4096-8192/100000\r\n" LENGTH TAG "\r\n", -EPROTO},
 		{STATUS "Content-Range: bytes 4096-8191/8191\r\n" LENGTH TAG "\r\n", -EPROTO},
-		{STATUS "Content-Range: bytes 4096-9223372036854775807/100000\r\n" LENGTH TAG "\r\n",
+		{STATUS "Content-Range: bytes 4096-9223372036854775807/100000\r\n" LENGTH TAG
+			"\r\n",
 			-EPROTO},
 		{STATUS "Content-Range: bytes 4096-8191/9223372036854775808\r\n" LENGTH TAG "\r\n",
 			-EPROTO},
-		{STATUS "Content-Range: bytes 18446744073709555712-18446744073709559807/100000\r\n"
-			LENGTH TAG "\r\n", -EPROTO},
+		{STATUS "Content-Range: bytes 18446744073709555712-18446744073709559807/100000\r\n" LENGTH
+				TAG "\r\n",
+			-EPROTO},
 		{STATUS RANGE RANGE LENGTH TAG "\r\n", -EPROTO},
 		/* Content-Length. */
 		{STATUS RANGE TAG "\r\n", -EPROTO},
@@ -127,7 +132,8 @@ static void framing_is_checked_to_the_byte(void **state)
 		{STATUS RANGE LENGTH TAG "Content-Encoding: identity, gzip\r\n\r\n", -EPROTO},
 		{STATUS RANGE LENGTH TAG "Transfer-Encoding: chunked\r\n\r\n", 0},
 		{STATUS RANGE TAG "Transfer-Encoding: chunked\r\n\r\n", 0},
-		{STATUS LENGTH TAG "Content-Type: multipart/byteranges; boundary=x\r\n\r\n", -EPROTO},
+		{STATUS LENGTH TAG "Content-Type: multipart/byteranges; boundary=x\r\n\r\n",
+			-EPROTO},
 		{STATUS RANGE LENGTH TAG "Content-Type: Multipart/ByteRanges;boundary=x\r\n\r\n",
 			-EPROTO},
 		/* Lines. */
@@ -166,7 +172,8 @@ static void another_version_is_stale(void **state)
 	};
 	static const struct head_case dated[] = {
 		{STATUS RANGE LENGTH "Last-Modified: " MODIFIED "\r\n\r\n", 0},
-		{STATUS RANGE LENGTH "Last-Modified: Mon, 06 May 2024 07:08:10 GMT\r\n\r\n", -ESTALE},
+		{STATUS RANGE LENGTH "Last-Modified: Mon, 06 May 2024 07:08:10 GMT\r\n\r\n",
+			-ESTALE},
 		{STATUS RANGE LENGTH "\r\n", -ESTALE},
 		{STATUS RANGE LENGTH "Last-Modified: " MODIFIED "\r\n" TAG "\r\n", -ESTALE},
 	};
@@ -193,8 +200,8 @@ static void every_status_but_206_is_an_error(void **state)
 	for (unsigned status = 100; status < 1000; status++) {
 		char text[512];
 		bool again;
-		int err, len = snprintf(text, sizeof text, "HTTP/1.1 %u X\r\n" RANGE LENGTH TAG "\r\n",
-			status);
+		int err, len = snprintf(text, sizeof text,
+				 "HTTP/1.1 %u X\r\n" RANGE LENGTH TAG "\r\n", status);
 
 		err = check_head(text, (size_t)len, &version, &again);
 		if (status == 206) {
@@ -390,5 +397,5 @@ int main(void)
 		cmocka_unit_test(the_validator_of_a_version_is_the_strong_etag_else_the_date),
 	};
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return run_group(tests);
 }

@@ -137,8 +137,10 @@ static void setting_a_set_timer_moves_it(void **state)
 	struct loop *loop = make_loop();
 	uint64_t now_ns = clock_now_ns();
 	struct test_timer second = {.timer.expired = note_expiry, .loop = loop};
-	struct test_timer first = {.timer.expired = note_expiry, .loop = loop,
-		.other = &second.timer, .other_ns = now_ns + 3600 * NS_PER_S};
+	struct test_timer first = {.timer.expired = note_expiry,
+		.loop = loop,
+		.other = &second.timer,
+		.other_ns = now_ns + 3600 * NS_PER_S};
 
 	(void)state;
 	loop_timer_set(loop, &first.timer, now_ns - 2);
@@ -546,5 +548,5 @@ int main(void)
 		cmocka_unit_test(nothing_happens_to_a_null_loop),
 	};
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return run_group(tests);
 }

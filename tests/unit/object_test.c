@@ -1,9 +1,9 @@
 /*
  * object_test.c - objects, blocks and transfers over a source that does what the test says.
  *
- * http_source_create() is defined here, so that the core gets a source without any network: it keeps
- * the exchanges it was given, and bytes arrive when a test delivers them. The byte at offset i of
- * the object is pattern(i). The loop runs only where a test waits for a timer.
+ * http_source_create() is defined here, so that the core gets a source without any network: it
+ * keeps the exchanges it was given, and bytes arrive when a test delivers them. The byte at offset
+ * i of the object is pattern(i). The loop runs only where a test waits for a timer.
  */
 #include "check.h"
 
@@ -98,7 +98,8 @@ int http_source_create(struct loop *loop, const struct source_options *options, 
 	return 0;
 }
 
-/* len bytes arrive, in pieces as the buffers have room for. Stops when the exchange is cancelled. */
+/* len bytes arrive, in pieces as the buffers have room for. Stops when the exchange is cancelled.
+ */
 static void deliver(struct exchange *exchange, uint64_t len)
 {
 	unsigned cancelled = fake.cancelled;
@@ -118,7 +119,8 @@ static void deliver(struct exchange *exchange, uint64_t len)
 	}
 }
 
-/* The same from memory that is not the exchange's buffer, as the bytes that come with the head are. */
+/* The same from memory that is not the exchange's buffer, as the bytes that come with the head are.
+ */
 static void deliver_elsewhere(struct exchange *exchange, size_t len)
 {
 	uint64_t at = exchange->range.start + exchange->received_bytes;
@@ -180,11 +182,12 @@ static void want_arrived(struct want *want, const struct arrival *arrival)
 	const uint8_t *bytes = arrival->bytes;
 
 	assert_true(arrival->range.start % PAGE == 0);
-	assert_true(arrival->range.end % PAGE == 0 ||
-		arrival->range.end == object_size(self->object));
+	assert_true(
+		arrival->range.end % PAGE == 0 || arrival->range.end == object_size(self->object));
 	for (uint64_t i = 0; i < range_length(arrival->range); i++)
 		if (bytes[i] != pattern(arrival->range.start + i))
-			fail_msg("byte %llu is wrong", (unsigned long long)(arrival->range.start + i));
+			fail_msg("byte %llu is wrong",
+				(unsigned long long)(arrival->range.start + i));
 	self->bytes += range_length(range_intersect(arrival->range, want->range));
 	self->arrivals++;
 	if (!range_empty(self->drop))
@@ -351,8 +354,7 @@ static void a_run_is_cut_into_chunks_when_that_is_asked_for(void **state)
 	make_core((struct core_options){0});
 	object = make_object(4 * BLOCK, false);
 	add_want(&want, object, 0, 4 * BLOCK);
-	assert_int_equal(
-		object_fetch(object, (struct range){PAGE, 3 * BLOCK}, PAGE, BLOCK), 0);
+	assert_int_equal(object_fetch(object, (struct range){PAGE, 3 * BLOCK}, PAGE, BLOCK), 0);
 	assert_int_equal(fake.count, 3);
 	for (size_t i = 0; i < 3; i++)
 		assert_int_equal(fake.gets[i]->urgent, i == 0);
@@ -552,9 +554,11 @@ static void a_want_may_remove_any_other_while_it_is_told(void **state)
 			ask(object, (struct range){0, 2 * PAGE}, PAGE);
 			wants[first].remove = &wants[removed].want;
 			deliver(fake.gets[0], PAGE);
-			/* Those before were told already; itself and those behind it are told, or not. */
+			/* Those before were told already; itself and those behind it are told, or
+			 * not. */
 			for (int i = 0; i < 3; i++)
-				assert_int_equal(wants[i].arrivals, i == removed && i > first ? 0 : 1);
+				assert_int_equal(
+					wants[i].arrivals, i == removed && i > first ? 0 : 1);
 			deliver_everything();
 			for (int i = 0; i < 3; i++)
 				if (i != removed)
@@ -981,10 +985,12 @@ static void random_fetches_drops_and_faults_leave_nothing_behind(void **state)
 		object = make_object(size, round % 2);
 		add_want(&want, object, 0, size);
 		for (int step = 0; step < 300; step++) {
-			uint64_t a = random_next(&seed) % size, len = random_next(&seed) % (3 * BLOCK);
+			uint64_t a = random_next(&seed) % size,
+				 len = random_next(&seed) % (3 * BLOCK);
 			struct range range = {a, a + len + 1 < size ? a + len + 1 : size};
 			struct exchange *get = fake.count
-				? fake.gets[random_next(&seed) % fake.count] : NULL;
+						       ? fake.gets[random_next(&seed) % fake.count]
+						       : NULL;
 			uint64_t left = get ? range_length(get->range) - get->received_bytes : 0;
 
 			switch (random_next(&seed) % 6) {
@@ -1052,5 +1058,5 @@ int main(void)
 		cmocka_unit_test(random_fetches_drops_and_faults_leave_nothing_behind),
 	};
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return run_group(tests);
 }

@@ -40,8 +40,10 @@ static void a_mask_has_a_bit_for_each_page_that_the_range_touches(void **state)
 		for (uint64_t end = first + 1; end <= BLOCK_PAGES + 2; end++)
 			for (size_t i = 0; i < 9; i++) {
 				struct range range = {
-					3 * BLOCK_BYTES + first * PAGE_BYTES + (uint64_t)nudges[i % 3],
-					3 * BLOCK_BYTES + end * PAGE_BYTES + (uint64_t)nudges[i / 3],
+					3 * BLOCK_BYTES + first * PAGE_BYTES +
+						(uint64_t)nudges[i % 3],
+					3 * BLOCK_BYTES + end * PAGE_BYTES +
+						(uint64_t)nudges[i / 3],
 				};
 
 				assert_true(block_range_mask(3, range) == slow_mask(3, range));
@@ -150,5 +152,5 @@ int main(void)
 		cmocka_unit_test(the_last_byte_of_http_is_inside),
 	};
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return run_group(tests);
 }

@@ -156,5 +156,5 @@ int main(void)
 		cmocka_unit_test(nothing_lies_past_the_end),
 	};
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return run_group(tests);
 }

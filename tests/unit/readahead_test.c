@@ -119,7 +119,7 @@ static void the_memory_limit_bounds_the_window(void **state)
 	(void)state;
 	tight.memory_bytes = UINT64_C(1) << 20;
 	assert_true(read_on(&readahead, &page, 10000, &tight, &reports) <=
-		tight.memory_bytes / PAGE_BYTES + 1);
+		    tight.memory_bytes / PAGE_BYTES + 1);
 }
 
 static void many_streams_go_on_side_by_side(void **state)
@@ -147,8 +147,9 @@ static void random_accesses_do_not_end_a_stream(void **state)
 	(void)state;
 	read_on(&readahead, &page, 1000, &near_by, &reports);
 	for (uint64_t i = 0; i < 1000; i++)
-		assert_int_equal(plan_pages(&readahead, 1000000 + random_next(&seed) % 1000 * 100 +
-						 100000 * i), 1);
+		assert_int_equal(plan_pages(&readahead,
+					 1000000 + random_next(&seed) % 1000 * 100 + 100000 * i),
+			1);
 	assert_true(plan_pages(&readahead, readahead.streams[0].next / PAGE_BYTES) > 32);
 }
 
@@ -249,5 +250,5 @@ int main(void)
 		cmocka_unit_test(a_plan_always_holds_what_is_wanted),
 	};
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return run_group(tests);
 }
