@@ -27,11 +27,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "backoff.h"
 #include "clock.h"
 #include "loop.h"
-
-#define BACKOFF_MIN_MS 500
-#define BACKOFF_MAX_MS 20000
 
 struct transfer {
 	struct exchange exchange;
@@ -149,20 +147,6 @@ static void transfer_give_up(struct transfer *transfer, const struct failure *fa
 	object_give_up(object, left, &copy);
 }
 
-static uint64_t jitter_ms(struct core *core, unsigned attempts)
-{
-	uint64_t most = BACKOFF_MIN_MS;
-
-	for (unsigned i = 1; i < attempts && most < BACKOFF_MAX_MS; i++)
-		most *= 2;
-	if (most > BACKOFF_MAX_MS)
-		most = BACKOFF_MAX_MS;
-	core->random ^= core->random << 13;
-	core->random ^= core->random >> 7;
-	core->random ^= core->random << 17;
-	return core->random % (most + 1);
-}
-
 /* The attempt failed with err: another now (true), later (true), or none (false). */
 static bool transfer_try_again(struct transfer *transfer, int err)
 {
@@ -177,7 +161,7 @@ static bool transfer_try_again(struct transfer *transfer, int err)
 		return transfer_attempt(transfer) == 0;
 	if (++transfer->attempts >= core->attempts_max)
 		return false;
-	pause_ms = jitter_ms(core, transfer->attempts);
+	pause_ms = backoff_ms(transfer->attempts, &core->random);
 	if (pause_ms < transfer->exchange.retry_after_ms)
 		pause_ms = transfer->exchange.retry_after_ms;
 	if (now_ns + pause_ms * NS_PER_MS >= transfer_deadline_ns(transfer))

@@ -28,6 +28,7 @@ struct fallback {
 	struct exchange *exchange; /* NULL: cancelled while it was told of bytes */
 	struct http_head head;
 	size_t head_len;         /* bytes of it so far */
+	bool whole;              /* the head: its blank line has come */
 	bool checked;            /* the head was looked at; err says what came of it */
 	bool entered;            /* bytes are being delivered: not to be freed */
 	struct loop_timer timer; /* set while there are bytes to deliver: */
@@ -64,11 +65,15 @@ static size_t take_header(char *line, size_t size, size_t count, void *context)
 	while (len > 0 && (line[len - 1] == '\n' || line[len - 1] == '\r'))
 		len--;
 	if (len >= 5 && memcmp(line, "HTTP/", 5) == 0) {
-		if (!http_head_status(&fallback->head, line, len))
+		fallback->whole = false;
+		if (!http_head_status(&fallback->head, line, len)) {
 			fallback->head.bad = true;
-		fallback->head.reason = "malformed answer";
+			fallback->head.reason = "malformed answer";
+		}
 	} else if (len > 0) {
 		http_head_field(&fallback->head, line, len);
+	} else {
+		fallback->whole = true;
 	}
 	return size * count;
 }
@@ -178,7 +183,10 @@ static void fallback_done(struct client_request *curl, CURLcode result)
 
 	if (!fallback_flush(fallback))
 		return;
-	if (result == CURLE_OK)
+	/* libcurl takes a head that was cut for one without a body. */
+	if (result == CURLE_OK && !fallback->whole)
+		failure = (struct curl_errno){-EIO, true};
+	else if (result == CURLE_OK)
 		check_head(fallback);
 	if (fallback->err < 0) {
 		failure = (struct curl_errno){fallback->err, fallback->again};

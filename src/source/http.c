@@ -7,20 +7,28 @@
  * exactly what is needed: that this server serves ranges of this object. A server that answers 200
  * is stopped at the head, not read.
  */
+#include <assert.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "backoff.h"
 #include "cleanup.h"
+#include "clock.h"
 #include "fallback.h"
 #include "index.h"
 #include "loop.h"
 #include "pool.h"
 
+/* Of the first PROBE_BYTES: an inclusive end. */
+#define PROBE_RANGE "0-16383"
+static_assert(PROBE_BYTES == 16384, "PROBE_RANGE");
+
 struct http_source {
 	struct source source;
 	struct curl_slist *headers; /* of every probe and listing */
+	uint64_t random;            /* of the pauses between attempts */
 	struct client *client;
 	struct pool *pool;
 };
@@ -30,8 +38,13 @@ struct http_request {
 	struct client_request curl;
 	struct probe *probe; /* one of the two */
 	struct listing *listing;
-	struct http_head head; /* of the newest answer: redirects bring several */
+	struct http_source *http;
+	const char *url;
+	unsigned attempts;       /* that failed in a way that may pass */
+	struct loop_timer timer; /* the next one */
+	struct http_head head;   /* of the newest answer: redirects bring several */
 	bool malformed;
+	bool whole;  /* the head: its blank line has come */
 	char *bytes; /* the body so far */
 	size_t len;
 	size_t max; /* more than that ends the request */
@@ -64,6 +77,7 @@ static size_t http_take_header(char *line, size_t size, size_t count, void *cont
 
 	while (len > 0 && (line[len - 1] == '\n' || line[len - 1] == '\r'))
 		len--;
+	request->whole = len == 0;
 	if (len >= 5 && memcmp(line, "HTTP/", 5) == 0)
 		request->malformed = !http_head_status(&request->head, line, len);
 	else if (len > 0)
@@ -97,6 +111,7 @@ static void http_request_free(struct http_request *request)
 {
 	if (!request)
 		return;
+	loop_timer_cancel(request->http->source.loop, &request->timer);
 	client_finish(&request->curl);
 	free(request->bytes);
 	free(request);
@@ -122,6 +137,11 @@ static int http_answer_error(
 			request->curl.error[0] ? request->curl.error : curl_easy_strerror(result));
 		return curl_errno(result).err;
 	}
+	/* libcurl takes a head that was cut for one without a body. */
+	if (!request->whole) {
+		snprintf(reason, reason_max, "closed in the middle of the head");
+		return -EIO;
+	}
 	if (request->malformed || request->head.bad) {
 		snprintf(reason, reason_max, "%s",
 			request->head.bad ? request->head.reason : "malformed answer");
@@ -133,6 +153,8 @@ static int http_answer_error(
 	}
 	return 0;
 }
+
+static bool http_try_again(struct http_request *request, CURLcode result);
 
 /* ---- probe -------------------------------------------------------------------------------- */
 
@@ -213,6 +235,8 @@ static void probe_done(struct client_request *curl, CURLcode result)
 	struct http_request *request = container_of(curl, struct http_request, curl);
 	struct probe *probe = request->probe;
 
+	if (http_try_again(request, result))
+		return;
 	probe->state = NULL;
 	probe->done(probe, probe_answer(probe, request, result));
 	http_request_free(request);
@@ -273,6 +297,8 @@ static void listing_done(struct client_request *curl, CURLcode result)
 	struct http_request *request = container_of(curl, struct http_request, curl);
 	struct listing *listing = request->listing;
 
+	if (http_try_again(request, result))
+		return;
 	listing->state = NULL;
 	listing->done(listing, listing_answer(listing, request, result));
 	http_request_free(request);
@@ -280,72 +306,98 @@ static void listing_done(struct client_request *curl, CURLcode result)
 
 /* ---- requests ----------------------------------------------------------------------------- */
 
-static int http_request_create(struct http_source *http, const char *url, size_t max,
-	void (*done)(struct client_request *, CURLcode), struct http_request **ret)
+/* One attempt: everything of the one before is forgotten. */
+static int http_request_start(struct http_request *request)
+{
+	struct http_source *http = request->http;
+	CURL *easy;
+	int err;
+
+	client_finish(&request->curl);
+	request->head = (struct http_head){0};
+	request->malformed = request->whole = false;
+	request->len = 0;
+	err = client_easy(http->client, request->url, &request->curl);
+	if (err < 0)
+		return err;
+	easy = request->curl.easy;
+	curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 1L);
+	curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, http_take_header);
+	curl_easy_setopt(easy, CURLOPT_HEADERDATA, request);
+	curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, http_take_body);
+	curl_easy_setopt(easy, CURLOPT_WRITEDATA, request);
+	/* By hand: with CURLOPT_ACCEPT_ENCODING libcurl would also decode. */
+	curl_easy_setopt(easy, CURLOPT_HTTPHEADER, http->headers);
+	if (request->probe && request->probe->head_only)
+		curl_easy_setopt(easy, CURLOPT_NOBODY, 1L);
+	else if (request->probe)
+		curl_easy_setopt(easy, CURLOPT_RANGE, PROBE_RANGE);
+	return client_start(http->client, &request->curl);
+}
+
+static void http_timer_expired(struct loop_timer *timer)
+{
+	struct http_request *request = container_of(timer, struct http_request, timer);
+
+	if (http_request_start(request) < 0)
+		request->curl.done(&request->curl, CURLE_OUT_OF_MEMORY);
+}
+
+/*
+ * What failed in a way that may pass is repeated after a pause. Not the failure to reach a server
+ * at all: whoever opens something wants to know at once that there is none.
+ */
+static bool http_try_again(struct http_request *request, CURLcode result)
+{
+	struct loop *loop = request->http->source.loop;
+	bool passing = result == CURLE_GOT_NOTHING || result == CURLE_RECV_ERROR ||
+		       result == CURLE_SEND_ERROR || result == CURLE_PARTIAL_FILE;
+
+	if (result == CURLE_OK)
+		passing = !request->whole || http_status_errno(request->head.status, true).again;
+	if (!passing || ++request->attempts == SOURCE_ATTEMPTS)
+		return false;
+	return loop_timer_set(loop, &request->timer,
+		       clock_now_ns() + backoff_ms(request->attempts, &request->http->random) *
+						NS_PER_MS) == 0;
+}
+
+static int http_request(struct http_source *http, const char *url, size_t max,
+	void (*done)(struct client_request *, CURLcode), struct probe *probe,
+	struct listing *listing, void **ret_state)
 {
 	struct http_request *request = calloc(1, sizeof *request);
 	int err;
 
 	if (!request)
 		return -ENOMEM;
+	request->http = http;
+	request->url = url;
 	request->max = max;
 	request->curl.done = done;
-	err = client_easy(http->client, url, &request->curl);
-	if (err < 0) {
-		free(request);
-		return err;
-	}
-	curl_easy_setopt(request->curl.easy, CURLOPT_FOLLOWLOCATION, 1L);
-	curl_easy_setopt(request->curl.easy, CURLOPT_HEADERFUNCTION, http_take_header);
-	curl_easy_setopt(request->curl.easy, CURLOPT_HEADERDATA, request);
-	curl_easy_setopt(request->curl.easy, CURLOPT_WRITEFUNCTION, http_take_body);
-	curl_easy_setopt(request->curl.easy, CURLOPT_WRITEDATA, request);
-	/* By hand: with CURLOPT_ACCEPT_ENCODING libcurl would also decode. */
-	curl_easy_setopt(request->curl.easy, CURLOPT_HTTPHEADER, http->headers);
-	*ret = request;
-	return 0;
+	request->probe = probe;
+	request->listing = listing;
+	request->timer.expired = http_timer_expired;
+	err = http_request_start(request);
+	if (err < 0)
+		http_request_free(request);
+	else
+		*ret_state = request;
+	return err;
 }
 
 static int http_probe(struct source *source, struct probe *probe)
 {
-	struct http_source *http = http_of(source);
-	struct http_request *request;
-	char range[32];
-	int err = http_request_create(http, probe->url, PROBE_BYTES, probe_done, &request);
-
-	if (err < 0)
-		return err;
-	request->probe = probe;
 	probe->error[0] = '\0';
-	snprintf(range, sizeof range, "0-%d", PROBE_BYTES - 1);
-	if (probe->head_only)
-		curl_easy_setopt(request->curl.easy, CURLOPT_NOBODY, 1L);
-	else
-		curl_easy_setopt(request->curl.easy, CURLOPT_RANGE, range);
-	err = client_start(http->client, &request->curl);
-	if (err < 0)
-		http_request_free(request);
-	else
-		probe->state = request;
-	return err;
+	return http_request(
+		http_of(source), probe->url, PROBE_BYTES, probe_done, probe, NULL, &probe->state);
 }
 
 static int http_list(struct source *source, struct listing *listing)
 {
-	struct http_source *http = http_of(source);
-	struct http_request *request;
-	int err = http_request_create(http, listing->url, INDEX_PAGE_MAX, listing_done, &request);
-
-	if (err < 0)
-		return err;
-	request->listing = listing;
 	listing->error[0] = '\0';
-	err = client_start(http->client, &request->curl);
-	if (err < 0)
-		http_request_free(request);
-	else
-		listing->state = request;
-	return err;
+	return http_request(http_of(source), listing->url, INDEX_PAGE_MAX, listing_done, NULL,
+		listing, &listing->state);
 }
 
 static void http_probe_cancel(struct source *source, struct probe *probe)
@@ -502,6 +554,7 @@ int http_source_create(struct loop *loop, const struct source_options *options, 
 		options = &defaults;
 	http->source.ops = &http_ops;
 	http->source.loop = loop;
+	http->random = clock_now_ns() | 1;
 	/* Twice: TLS connections of the pool are counted there, too. */
 	err = client_create(loop, options->timeout_ms ? options->timeout_ms : SOURCE_TIMEOUT_MS,
 		2 * (options->connections_max ? options->connections_max : SOURCE_CONNECTIONS),

@@ -28,7 +28,8 @@ struct index_entry;
 	16384 /* that a probe asks for, so that the first page comes with the answer \
 	       */
 #define SOURCE_TIMEOUT_MS 30000
-#define SOURCE_CONNECTIONS 96                  /* two thirds of them for readahead: see pool.h */
+#define SOURCE_ATTEMPTS 4     /* of a probe or listing; gets are repeated by who asks for them */
+#define SOURCE_CONNECTIONS 96 /* two thirds of them for readahead: see pool.h */
 #define EXCHANGE_BYTES_MAX (UINT64_C(8) << 20) /* longest range of one get */
 
 /* Which version of an object: what must be the same in every answer. */

@@ -195,6 +195,8 @@ static void the_fallback_checks_what_the_fast_path_does(void **state)
 		{"reset", -EIO},
 		{"stall=1000", -ETIMEDOUT},
 		{"chunked truncate=1000", -EIO},
+		{"cut-head=40", -EIO},
+		{"cut-head=150", -EIO},
 	};
 	struct server server;
 	struct client client;

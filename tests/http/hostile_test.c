@@ -110,6 +110,37 @@ static void each_wrong_answer_has_its_errno(void **state)
 	server_stop(&server);
 }
 
+static void a_body_that_is_too_long_ends_its_connection(void **state)
+{
+	static const struct range range = {0, 10};
+	struct got got = {0};
+	struct server server;
+	struct client client;
+	struct local local;
+	struct remote *remote;
+	uint64_t opened;
+
+	(void)state;
+	server_start(&server);
+	local_make(&local, &server, "data", SIZE, 1);
+	client_open(&client, NULL);
+	remote = client_pin(&client, server_url(&server, "data"));
+	assert_int_equal(client_get(&client, remote, range, &local), 0);
+	opened = client.source->stats.connections_opened;
+	server_script(&server, "path=/data : body=0123456789HTTP/1.1 length=10");
+	got_start(&got, &client, remote, range);
+	assert_int_equal(got_wait(&got), 0);
+	assert_memory_equal(got.bytes, "0123456789", 10);
+	got_finish(&got);
+	server_script(&server, "");
+	assert_int_equal(client_get(&client, remote, range, &local), 0);
+	assert_true(client.source->stats.connections_opened == opened + 1);
+	client_unpin(&client, remote);
+	client_close(&client);
+	local_finish(&local);
+	server_stop(&server);
+}
+
 static void harmless_differences_are_taken(void **state)
 {
 	static const char *const rules[] = {"interim=3", "http10", "no-keepalive",
@@ -192,6 +223,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(each_wrong_answer_has_its_errno),
+		cmocka_unit_test(a_body_that_is_too_long_ends_its_connection),
 		cmocka_unit_test(harmless_differences_are_taken),
 		cmocka_unit_test(a_changed_object_is_stale_at_nginx_too),
 		cmocka_unit_test(retry_after_is_handed_on),

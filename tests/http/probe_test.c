@@ -89,6 +89,31 @@ static void a_head_probe_tells_the_version_alone(void **state)
 	server_stop(&server);
 }
 
+static void a_head_that_is_cut_tells_no_version(void **state)
+{
+	struct server server;
+	struct client client;
+	struct local local;
+
+	(void)state;
+	server_start(&server);
+	local_make(&local, &server, "data", 100000, 1);
+	client_open(&client, NULL);
+	for (unsigned cut = 20; cut < 260; cut += 7) {
+		char rule[60];
+		int err;
+
+		snprintf(rule, sizeof rule, "path=/data : cut-head=%u", cut);
+		server_script(&server, rule);
+		err = client_probe(&client, &probed, server_url(&server, "data"), true);
+		if (err != -EIO)
+			fail_msg("cut at %u: %d: \"%s\"", cut, err, probed.probe.version.etag);
+	}
+	client_close(&client);
+	local_finish(&local);
+	server_stop(&server);
+}
+
 static void a_refusal_has_its_errno(void **state)
 {
 	static const struct {
@@ -118,6 +143,8 @@ static void a_refusal_has_its_errno(void **state)
 		{"gzip-label", -EPROTO},
 		{"add-header=\"X-Folded: a\\r\\n b\"", -EPROTO},
 		{"truncate=100", -EIO},
+		{"cut-head=40", -EIO},
+		{"cut-head=150", -EIO},
 		{"close", -EIO},
 		{"reset", -EIO},
 		{"stall=10", -ETIMEDOUT},
@@ -278,6 +305,7 @@ int main(void)
 		cmocka_unit_test(a_probe_tells_size_version_and_first_bytes),
 		cmocka_unit_test(an_empty_object_is_one),
 		cmocka_unit_test(a_head_probe_tells_the_version_alone),
+		cmocka_unit_test(a_head_that_is_cut_tells_no_version),
 		cmocka_unit_test(a_refusal_has_its_errno),
 		cmocka_unit_test(a_whole_object_is_not_read_to_find_that_ranges_are_missing),
 		cmocka_unit_test(a_validator_that_is_unusable_is_as_if_there_were_none),

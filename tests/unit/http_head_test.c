@@ -136,6 +136,13 @@ static void framing_is_checked_to_the_byte(void **state)
 			-EPROTO},
 		{STATUS RANGE LENGTH TAG "Content-Type: Multipart/ByteRanges;boundary=x\r\n\r\n",
 			-EPROTO},
+		/* In chunks nothing but the range itself tells of another start. */
+		{STATUS "Content-Range: bytes 0-8191/100000\r\n" TAG
+			"Transfer-Encoding: chunked\r\n\r\n",
+			-EPROTO},
+		{STATUS "Content-Range: bytes 4096-8192/100000\r\n" TAG
+			"Transfer-Encoding: chunked\r\n\r\n",
+			-EPROTO},
 		/* Lines. */
 		{STATUS RANGE LENGTH TAG "X-Folded: a\r\n b\r\n\r\n", -EPROTO},
 		{STATUS RANGE LENGTH TAG "X-Folded: a\r\n\tb\r\n\r\n", -EPROTO},
