@@ -3,7 +3,6 @@
  *
  * The names in the JSON are an interface: other programs read them.
  */
-#include <curl/curl.h>
 #include <errno.h>
 #include <jansson.h>
 #include <stdio.h>
@@ -12,6 +11,7 @@
 #include <unistd.h>
 
 #include "bench.h"
+#include "url.h"
 
 static const double percentiles[] = {50, 90, 99, 99.9};
 
@@ -149,7 +149,7 @@ static json_t *environment_json(const struct options *options, const struct benc
 	json_object_set_new(json, "kernel", json_string(kernel.release));
 	json_object_set_new(json, "cpu", json_string(cpu));
 	json_object_set_new(json, "cpus", json_integer(sysconf(_SC_NPROCESSORS_ONLN)));
-	json_object_set_new(json, "curl", json_string(curl_version_info(CURLVERSION_NOW)->version));
+	json_object_set_new(json, "curl", json_string(url_library().version));
 	json_object_set_new(
 		json, "origin", json_string(target->embedded ? "embedded" : target->url));
 	json_object_set_new(json, "pinned", json_boolean(options->pin));

@@ -3,7 +3,6 @@
  * this process.
  */
 #include <arpa/inet.h>
-#include <curl/curl.h>
 #include <errno.h>
 #include <jansson.h>
 #include <stdio.h>
@@ -15,29 +14,22 @@
 #include "bench.h"
 #include "cleanup.h"
 #include "pagein.h"
+#include "url.h"
 
 static int parse_url(struct bench_target *target)
 {
-	CURLU *url = curl_url();
-	char *host = NULL, *port = NULL, *path = NULL;
-	int err = -EINVAL;
+	struct url url;
+	int err = url_parse(target->url, &url);
 
-	if (url && curl_url_set(url, CURLUPART_URL, target->url, CURLU_PATH_AS_IS) == CURLUE_OK &&
-		curl_url_get(url, CURLUPART_HOST, &host, 0) == CURLUE_OK &&
-		curl_url_get(url, CURLUPART_PORT, &port, CURLU_DEFAULT_PORT) == CURLUE_OK &&
-		curl_url_get(url, CURLUPART_PATH, &path, 0) == CURLUE_OK) {
-		snprintf(target->host, sizeof target->host, "%s", host);
-		snprintf(target->path, sizeof target->path, "%s", path);
-		target->port = (uint16_t)strtoul(port, NULL, 10);
-		err = 0;
-	}
-	curl_free(host);
-	curl_free(port);
-	curl_free(path);
-	curl_url_cleanup(url);
-	if (err < 0)
+	if (err < 0) {
 		fprintf(stderr, "pagein bench: %s: not an http:// or https:// URL\n", target->url);
-	return err;
+		return err;
+	}
+	snprintf(target->host, sizeof target->host, "%s", url.host);
+	snprintf(target->path, sizeof target->path, "%s", url.path);
+	target->port = url.port;
+	url_finish(&url);
+	return 0;
 }
 
 static int ask_size(struct bench_target *target)

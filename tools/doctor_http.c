@@ -1,37 +1,36 @@
 /*
  * doctor_http.c - which libcurl there is, and whom it trusts. Nothing is sent.
  */
-#include <curl/curl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "doctor.h"
+#include "url.h"
 
-#define CURL_OLDEST 0x075800 /* 7.88.0 */
-
-static void check_curl(const curl_version_info_data *curl)
+static void check_curl(const struct url_library *curl)
 {
-	bool has_tls = curl->features & CURL_VERSION_SSL;
+	bool has_tls = curl->tls != NULL;
 
-	if (curl->version_num < CURL_OLDEST) {
+	if (curl->is_old) {
 		doctor_say(VERDICT_WARN, "libcurl", "%s: older than 7.88", curl->version);
 		doctor_fix("install libcurl4 of Debian 12 or later");
 		return;
 	}
 	doctor_say(has_tls ? VERDICT_OK : VERDICT_WARN, "libcurl", "%s, %s", curl->version,
-		has_tls ? curl->ssl_version : "without TLS: no https://");
+		has_tls ? curl->tls : "without TLS: no https://");
 	if (!has_tls)
 		doctor_fix("install a libcurl with TLS (libcurl4)");
 }
 
-static void check_authorities(const curl_version_info_data *curl)
+static void check_authorities(const struct url_library *curl)
 {
 	const char *given = getenv("SSL_CERT_FILE");
-	const char *file = given && *given ? given : curl->cainfo;
+	const char *file = given && *given ? given : curl->authorities;
 
 	if (!file) {
-		doctor_say(VERDICT_OK, "CA certificates", "as %s finds them", curl->ssl_version);
+		doctor_say(VERDICT_OK, "CA certificates", "as %s finds them",
+			curl->tls ? curl->tls : "nobody");
 		return;
 	}
 	if (access(file, R_OK) == 0) {
@@ -48,8 +47,8 @@ static void check_authorities(const curl_version_info_data *curl)
 
 void doctor_check_http(void)
 {
-	const curl_version_info_data *curl = curl_version_info(CURLVERSION_NOW);
+	struct url_library curl = url_library();
 
-	check_curl(curl);
-	check_authorities(curl);
+	check_curl(&curl);
+	check_authorities(&curl);
 }

@@ -8,7 +8,6 @@
  * `mount.pagein SOURCE DIR [-sfnv] [-N NAMESPACE] [-t TYPE] [-o OPTIONS]`. Those letters mean other
  * things than ours (-f: do everything but mount), so they are taken out here.
  */
-#include <curl/curl.h>
 #include <errno.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -17,6 +16,7 @@
 
 #include "commands.h"
 #include "options.h"
+#include "url.h"
 
 #define EXIT_USAGE 2
 
@@ -34,7 +34,7 @@ static command_fn *const commands[SUBCOMMAND_COUNT] = {
 
 static int version_print(void)
 {
-	printf("pagein %s\n%s\n", PAGEIN_VERSION, curl_version());
+	printf("pagein %s\n%s\n", PAGEIN_VERSION, url_library().everything);
 	return EXIT_SUCCESS;
 }
 

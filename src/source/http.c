@@ -20,6 +20,7 @@
 #include "index.h"
 #include "loop.h"
 #include "pool.h"
+#include "url.h"
 
 /* Of the first PROBE_BYTES: an inclusive end. */
 #define PROBE_RANGE "0-16383"
@@ -54,19 +55,6 @@ static struct http_source *http_of(struct source *source)
 {
 	return container_of(source, struct http_source, source);
 }
-
-static void free_curl_url(CURLU **url)
-{
-	curl_url_cleanup(*url);
-}
-
-static void free_curl_text(char **text)
-{
-	curl_free(*text);
-}
-
-#define cleanup_curl_url cleanup(free_curl_url)
-#define cleanup_curl_text cleanup(free_curl_text)
 
 /* ---- answers ------------------------------------------------------------------------------ */
 
@@ -251,26 +239,12 @@ static int listing_entry(const struct index_entry *entry, void *context)
 	return listing->entry(listing, entry);
 }
 
-/* The path of the page's URL, on which its links rest. */
-static int listing_path(const char *url, char **ret)
-{
-	cleanup_curl_url CURLU *parts = curl_url();
-
-	if (!parts)
-		return -ENOMEM;
-	if (curl_url_set(parts, CURLUPART_URL, url, CURLU_PATH_AS_IS | CURLU_URLENCODE) !=
-			CURLUE_OK ||
-		curl_url_get(parts, CURLUPART_PATH, ret, 0) != CURLUE_OK)
-		return -EINVAL;
-	return 0;
-}
-
 static int listing_answer(struct listing *listing, struct http_request *request, CURLcode result)
 {
 	char words[CURL_ERROR_SIZE];
 	struct index_page page = {
 		.bytes = request->bytes ? request->bytes : "", .length = request->len};
-	cleanup_curl_text char *path = NULL;
+	cleanup(url_finish) struct url url = {0};
 	char *type = NULL, *effective = NULL;
 	int err;
 
@@ -282,9 +256,10 @@ static int listing_answer(struct listing *listing, struct http_request *request,
 	}
 	curl_easy_getinfo(request->curl.easy, CURLINFO_CONTENT_TYPE, &type);
 	curl_easy_getinfo(request->curl.easy, CURLINFO_EFFECTIVE_URL, &effective);
-	err = listing_path(effective ? effective : listing->url, &path);
+	/* The page's links rest on its path. */
+	err = url_parse(effective ? effective : listing->url, &url);
 	page.content_type = type;
-	page.path = path;
+	page.path = url.path;
 	if (err == 0)
 		err = index_parse(&page, listing_entry, listing, NULL);
 	if (err < 0)
@@ -440,28 +415,17 @@ static int remote_prepare(struct http_remote *remote, const char *target, const 
 
 static int remote_parse(struct http_source *http, struct http_remote *remote)
 {
-	cleanup_curl_url CURLU *url = curl_url();
-	cleanup_curl_text char *scheme = NULL, *host = NULL, *port = NULL, *path = NULL,
-			       *query = NULL;
-	cleanup_curl_text char *explicit_port = NULL;
 	cleanup_free char *base = NULL, *target = NULL, *authority = NULL;
-	int err;
+	cleanup(url_finish) struct url url = {0};
+	int err = url_parse(remote->remote.url, &url);
 
-	if (!url)
-		return -ENOMEM;
-	if (curl_url_set(url, CURLUPART_URL, remote->remote.url,
-		    CURLU_PATH_AS_IS | CURLU_URLENCODE | CURLU_NON_SUPPORT_SCHEME) != CURLUE_OK ||
-		curl_url_get(url, CURLUPART_SCHEME, &scheme, 0) != CURLUE_OK ||
-		curl_url_get(url, CURLUPART_HOST, &host, 0) != CURLUE_OK ||
-		curl_url_get(url, CURLUPART_PORT, &port, CURLU_DEFAULT_PORT) != CURLUE_OK ||
-		curl_url_get(url, CURLUPART_PATH, &path, 0) != CURLUE_OK)
-		return -EINVAL;
-	curl_url_get(url, CURLUPART_PORT, &explicit_port, CURLU_NO_DEFAULT_PORT);
-	curl_url_get(url, CURLUPART_QUERY, &query, 0);
-	if (asprintf(&base, "%s://%s:%s", scheme, host, port) < 0 ||
-		asprintf(&target, "%s%s%s", path, query ? "?" : "", query ? query : "") < 0 ||
-		asprintf(&authority, "%s%s%s", host, explicit_port ? ":" : "",
-			explicit_port ? explicit_port : "") < 0)
+	if (err < 0)
+		return err;
+	if (asprintf(&base, "%s://%s:%u", url.scheme, url.host, url.port) < 0 ||
+		asprintf(&target, "%s%s%s", url.path, url.query ? "?" : "",
+			url.query ? url.query : "") < 0 ||
+		(url.has_port ? asprintf(&authority, "%s:%u", url.host, url.port)
+			      : asprintf(&authority, "%s", url.host)) < 0)
 		return -ENOMEM;
 	err = pool_host(http->pool, base, &remote->host);
 	return err < 0 ? err : remote_prepare(remote, target, authority);
