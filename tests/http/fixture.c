@@ -67,12 +67,18 @@ static void probe_done(struct probe *probe, int err)
 		memcpy(self->bytes, probe->bytes, probe->bytes_len);
 }
 
-int client_probe(struct client *client, struct probed *probed, const char *url, bool head_only)
+void client_probe_start(
+	struct client *client, struct probed *probed, const char *url, bool head_only)
 {
 	*probed = (struct probed){.probe = {.url = url, .head_only = head_only, .done = probe_done},
 		.client = client};
 	assert_int_equal(client->source->ops->probe(client->source, &probed->probe), 0);
 	assert_false(probed->done);
+}
+
+int client_probe(struct client *client, struct probed *probed, const char *url, bool head_only)
+{
+	client_probe_start(client, probed, url, head_only);
 	client_wait(client, &probed->done);
 	if (probed->err < 0)
 		assert_string_not_equal(probed->probe.error, "");

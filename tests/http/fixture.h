@@ -34,7 +34,10 @@ struct probed {
 	uint8_t bytes[PROBE_BYTES];
 	size_t bytes_len;
 };
-/* Returns its err. */
+/* url must live until the end; wait with client_wait(client, &probed->done). */
+void client_probe_start(
+	struct client *client, struct probed *probed, const char *url, bool head_only);
+/* Waits, too; returns its err. */
 int client_probe(struct client *client, struct probed *probed, const char *url, bool head_only);
 
 /* Probes and pins; fails the test when that fails. */

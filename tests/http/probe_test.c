@@ -89,91 +89,95 @@ static void a_head_probe_tells_the_version_alone(void **state)
 	server_stop(&server);
 }
 
-static void a_head_that_is_cut_tells_no_version(void **state)
+static const struct refusal {
+	const char *rule;
+	int err;
+} refusals[] = {
+	{"ignore-range", -ENOTSUP},
+	{"status=204", -ENOTSUP},
+	{"status=304", -ELOOP},
+	{"status=400", -EINVAL},
+	{"status=401", -EACCES},
+	{"status=403", -EACCES},
+	{"status=404", -ENOENT},
+	{"status=405", -ENOTSUP},
+	{"status=410", -ENOENT},
+	{"status=416", -ESTALE},
+	{"status=429", -EIO},
+	{"status=500", -EIO},
+	{"status=503", -EIO},
+	{"content-range=\"bytes 0-16383/*\"", -EPROTO},
+	{"content-range=\"bytes 1-16384/100000\"", -EPROTO},
+	{"content-range=\"bytes 0-16382/100000\"", -EPROTO},
+	{"content-range=\"octets 0-16383/100000\"", -EPROTO},
+	{"content-range=\"bytes 0-16383/9223372036854775808\"", -EPROTO},
+	{"drop-header=Content-Range", -EPROTO},
+	{"header=\"Content-Type: multipart/byteranges; boundary=x\"", -EPROTO},
+	{"gzip-label", -EPROTO},
+	{"add-header=\"X-Folded: a\\r\\n b\"", -EPROTO},
+	{"truncate=100", -EIO},
+	{"cut-head=40", -EIO},
+	{"cut-head=150", -EIO},
+	{"close", -EIO},
+	{"reset", -EIO},
+	{"stall=10", -ETIMEDOUT},
+	{"delay=1h", -ETIMEDOUT},
+	{"header-flood=100000", -EIO},
+};
+
+/* One probe for each rule, all at once: those of passing faults are repeated after pauses. */
+static void check_refusals(const struct refusal *cases, size_t count, bool head_only)
 {
+	struct probed *several = calloc(count, sizeof *several);
+	char(*urls)[128] = calloc(count, sizeof *urls);
+	char script[8192] = "";
 	struct server server;
 	struct client client;
-	struct local local;
 
-	(void)state;
+	assert_true(several && urls);
 	server_start(&server);
-	local_make(&local, &server, "data", 100000, 1);
-	client_open(&client, NULL);
-	for (unsigned cut = 20; cut < 260; cut += 7) {
-		char rule[60];
-		int err;
+	for (size_t i = 0; i < count; i++) {
+		size_t len = strlen(script);
 
-		snprintf(rule, sizeof rule, "path=/data : cut-head=%u", cut);
-		server_script(&server, rule);
-		err = client_probe(&client, &probed, server_url(&server, "data"), true);
-		if (err != -EIO)
-			fail_msg("cut at %u: %d: \"%s\"", cut, err, probed.probe.version.etag);
+		snprintf(script + len, sizeof script - len, "path=/generated/100000-%zu : %s\n", i,
+			cases[i].rule);
+		snprintf(urls[i], sizeof urls[i], "%s%zu", server_url(&server, "generated/100000-"),
+			i);
+	}
+	server_script(&server, script);
+	client_open(&client, NULL);
+	for (size_t i = 0; i < count; i++)
+		client_probe_start(&client, &several[i], urls[i], head_only);
+	for (size_t i = 0; i < count; i++) {
+		client_wait(&client, &several[i].done);
+		if (several[i].err != cases[i].err)
+			fail_msg("%s: %d (%s)", cases[i].rule, several[i].err,
+				several[i].probe.error);
+		assert_string_not_equal(several[i].probe.error, "");
 	}
 	client_close(&client);
-	local_finish(&local);
 	server_stop(&server);
+	free(several);
+	free(urls);
 }
 
 static void a_refusal_has_its_errno(void **state)
 {
-	static const struct {
-		const char *rule;
-		int err;
-	} cases[] = {
-		{"ignore-range", -ENOTSUP},
-		{"status=204", -ENOTSUP},
-		{"status=304", -ELOOP},
-		{"status=400", -EINVAL},
-		{"status=401", -EACCES},
-		{"status=403", -EACCES},
-		{"status=404", -ENOENT},
-		{"status=405", -ENOTSUP},
-		{"status=410", -ENOENT},
-		{"status=416", -ESTALE},
-		{"status=429", -EIO},
-		{"status=500", -EIO},
-		{"status=503", -EIO},
-		{"content-range=\"bytes 0-16383/*\"", -EPROTO},
-		{"content-range=\"bytes 1-16384/100000\"", -EPROTO},
-		{"content-range=\"bytes 0-16382/100000\"", -EPROTO},
-		{"content-range=\"octets 0-16383/100000\"", -EPROTO},
-		{"content-range=\"bytes 0-16383/9223372036854775808\"", -EPROTO},
-		{"drop-header=Content-Range", -EPROTO},
-		{"header=\"Content-Type: multipart/byteranges; boundary=x\"", -EPROTO},
-		{"gzip-label", -EPROTO},
-		{"add-header=\"X-Folded: a\\r\\n b\"", -EPROTO},
-		{"truncate=100", -EIO},
-		{"cut-head=40", -EIO},
-		{"cut-head=150", -EIO},
-		{"close", -EIO},
-		{"reset", -EIO},
-		{"stall=10", -ETIMEDOUT},
-		{"delay=1h", -ETIMEDOUT},
-		{"header-flood=100000", -EIO},
-	};
-	struct server server;
-	struct client client;
-	struct local local;
+	(void)state;
+	check_refusals(refusals, array_len(refusals), false);
+}
+
+static void a_head_that_is_cut_tells_no_version(void **state)
+{
+	struct refusal cases[24];
+	char rules[array_len(cases)][20];
 
 	(void)state;
-	server_start(&server);
-	local_make(&local, &server, "data", 100000, 1);
-	client_open(&client, NULL);
 	for (size_t i = 0; i < array_len(cases); i++) {
-		char rule[160];
-		int err;
-
-		snprintf(rule, sizeof rule, "path=/data : %s", cases[i].rule);
-		server_script(&server, rule);
-		err = client_probe(&client, &probed, server_url(&server, "data"), false);
-		if (err != cases[i].err)
-			fail_msg("%s: %d (%s)", cases[i].rule, err, probed.probe.error);
+		snprintf(rules[i], sizeof rules[i], "cut-head=%zu", 20 + 10 * i);
+		cases[i] = (struct refusal){rules[i], -EIO};
 	}
-	server_script(&server, "");
-	assert_int_equal(client_probe(&client, &probed, server_url(&server, "data"), false), 0);
-	client_close(&client);
-	local_finish(&local);
-	server_stop(&server);
+	check_refusals(cases, array_len(cases), true);
 }
 
 static void a_whole_object_is_not_read_to_find_that_ranges_are_missing(void **state)
