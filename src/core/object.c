@@ -261,6 +261,7 @@ struct fetch {
 	uint64_t urgent_end;
 	uint64_t chunk;
 	bool present; /* some of its pages are */
+	bool joined;  /* some that somebody waits for are in flight already */
 };
 
 /* Transfers for a run of absent pages whose blocks exist. */
@@ -298,6 +299,8 @@ static int object_fetch_absent(struct object *object, struct fetch *fetch)
 		if (!block)
 			return -ENOMEM;
 		fetch->present |= (block->present & mask) != 0;
+		fetch->joined |= (block->inflight & mask) != 0 &&
+				 i * BLOCK_BYTES < fetch->urgent_end;
 		absent = mask & ~(block->present | block->inflight);
 		while (absent) {
 			unsigned count, first = mask_take_run(&absent, &count);
@@ -358,6 +361,14 @@ static uint64_t object_limit_ahead(
 	return urgent_end + align_down(room, PAGE_BYTES);
 }
 
+/* A want that joins readahead must not wait behind other readahead. */
+static void object_hurry(struct object *object, struct range urgent)
+{
+	list_for_each (node, &object->transfers)
+		if (range_overlaps(transfer_left(transfer_of(node)), urgent))
+			transfer_hurry(transfer_of(node));
+}
+
 /* A block that was made for transfers which an error kept from starting. */
 static void block_tidy(struct object *object, struct block *block, uint64_t mask)
 {
@@ -387,6 +398,8 @@ int object_fetch(struct object *object, struct range range, uint64_t urgent, uin
 	err = object_fetch_absent(object, &fetch);
 	if (err < 0)
 		object_each_block(object, range, block_tidy);
+	if (fetch.joined)
+		object_hurry(object, (struct range){range.start, fetch.urgent_end});
 	if (fetch.present)
 		object_tell_present(object, range);
 	return err;

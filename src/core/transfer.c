@@ -16,7 +16,7 @@
  * through memory and costs a third of the throughput.
  *
  * Time. A transfer has core->timeout_ns for each page from the one before; attempts are repeated
- * from `at`, after full jitter between 0 and BACKOFF_MIN << n, at most BACKOFF_MAX.
+ * from `at`, after a pause (backoff.h).
  *
  * Cost: no malloc (free list), no system call of its own.
  */
@@ -30,6 +30,8 @@
 #include "backoff.h"
 #include "clock.h"
 #include "loop.h"
+
+#define LAST_TRY_MS 20 /* with less time than this left, none is made */
 
 struct transfer {
 	struct exchange exchange;
@@ -104,6 +106,18 @@ void transfer_cancel(struct transfer *transfer)
 	transfer_end(transfer);
 }
 
+void transfer_hurry(struct transfer *transfer)
+{
+	struct source *source = transfer->object->core->source;
+
+	if (transfer->exchange.urgent)
+		return;
+	if (transfer->under_way)
+		source->ops->get_hurry(source, &transfer->exchange);
+	else
+		transfer->exchange.urgent = true;
+}
+
 void transfer_pool_finish(struct core *core)
 {
 	list_for_each_safe (node, &core->free_transfers)
@@ -152,7 +166,7 @@ static bool transfer_try_again(struct transfer *transfer, int err)
 {
 	struct core *core = transfer->object->core;
 	uint64_t now_ns = clock_now_ns();
-	uint64_t pause_ms;
+	uint64_t pause_ms, left_ms;
 
 	if (!transfer->exchange.again || err == -ENOMEM)
 		return false;
@@ -164,8 +178,14 @@ static bool transfer_try_again(struct transfer *transfer, int err)
 	pause_ms = backoff_ms(transfer->attempts, &core->random);
 	if (pause_ms < transfer->exchange.retry_after_ms)
 		pause_ms = transfer->exchange.retry_after_ms;
-	if (now_ns + pause_ms * NS_PER_MS >= transfer_deadline_ns(transfer))
+	left_ms = transfer_deadline_ns(transfer) > now_ns
+			  ? (transfer_deadline_ns(transfer) - now_ns) / NS_PER_MS
+			  : 0;
+	if (left_ms < LAST_TRY_MS || transfer->exchange.retry_after_ms >= left_ms)
 		return false;
+	/* Chance must not cost the tries that there is time for. */
+	if (pause_ms > left_ms / 2)
+		pause_ms = left_ms / 2;
 	return loop_timer_set(core->loop, &transfer->timer, now_ns + pause_ms * NS_PER_MS) == 0;
 }
 

@@ -17,6 +17,10 @@ int transfer_start(struct object *object, struct range range, bool urgent);
  * publication. */
 void transfer_cancel(struct transfer *transfer);
 
+/* Somebody waits for it now: if it is still in a queue, it comes before those that nobody waits
+ * for. */
+void transfer_hurry(struct transfer *transfer);
+
 /* What is still missing. */
 struct range transfer_left(const struct transfer *transfer);
 

@@ -17,7 +17,8 @@
 
 struct context {
 	struct list node;
-	unsigned uses; /* under contexts_lock */
+	unsigned uses;       /* under contexts_lock */
+	unsigned generation; /* forks that this process descends from, when it was made */
 	struct pagein_options options;
 	struct loop *loop;
 	struct core *core;
@@ -28,6 +29,7 @@ struct context {
 static pthread_mutex_t contexts_lock = PTHREAD_MUTEX_INITIALIZER;
 static struct list contexts = {&contexts, &contexts}; /* under contexts_lock */
 static struct pagein_stats retired; /* counters of contexts that are gone; under contexts_lock */
+static unsigned generation; /* changes in the child of a fork, before it has a second thread */
 static pthread_once_t contexts_once = PTHREAD_ONCE_INIT;
 
 static _Thread_local char last_error[512];
@@ -38,6 +40,7 @@ static void forget_in_child(void)
 	 * them. */
 	list_init(&contexts);
 	pthread_mutex_init(&contexts_lock, NULL);
+	generation++;
 }
 
 static void contexts_init(void)
@@ -67,6 +70,7 @@ static int context_create(const struct pagein_options *options, struct context *
 	if (!context)
 		return -ENOMEM;
 	context->options = *options;
+	context->generation = generation;
 	err = loop_create(&context->loop);
 	if (err == 0)
 		err = core_create(context->loop, &core_options, &context->core);
@@ -115,6 +119,11 @@ int context_get(const struct pagein_options *options, struct context **ret)
 		(*ret)->uses++;
 	pthread_mutex_unlock(&contexts_lock);
 	return err;
+}
+
+bool context_is_inherited(const struct context *context)
+{
+	return context->generation != generation;
 }
 
 struct loop *context_loop(const struct context *context)

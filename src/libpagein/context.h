@@ -4,6 +4,8 @@
  */
 #pragma once
 
+#include <stdbool.h>
+
 #include "core.h"
 #include "loop.h"
 #include "pagein.h"
@@ -14,6 +16,12 @@ struct context;
 int context_get(const struct pagein_options *options, struct context **ret);
 /* Ends one use; the last one waits for the thread's end. Any thread but the loop's own. */
 void context_put(struct context *context);
+
+/*
+ * Was it made before a fork(2), and are we the child? Then its loop runs in the parent only, and a
+ * call into it would wait for ever.
+ */
+bool context_is_inherited(const struct context *context);
 
 struct loop *context_loop(const struct context *context);
 struct core *context_core(const struct context *context);

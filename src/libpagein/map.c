@@ -245,6 +245,8 @@ int pagein_map(struct pagein_object *object, uint64_t offset, size_t length, uns
 	if (sysconf(_SC_PAGESIZE) != (long)PAGE_BYTES)
 		return context_fail(-ENOTSUP, "map: pages of %ld bytes; only 4096 are supported",
 			sysconf(_SC_PAGESIZE));
+	if (pagein_object_check(object) < 0)
+		return -ECHILD;
 	if (flags != 0)
 		return context_fail(-EINVAL, "map: unknown flags 0x%x", flags);
 	if (offset % PAGE_BYTES != 0)
@@ -307,7 +309,8 @@ int pagein_unmap(struct pagein_map *map)
 
 	if (!map)
 		return 0;
-	if (map->length == 0) {
+	/* A child has inherited neither the memory (MADV_DONTFORK) nor the loop. */
+	if (map->length == 0 || context_is_inherited(map->object->context)) {
 		map_free(map);
 		return 0;
 	}
@@ -374,6 +377,8 @@ int pagein_error(struct pagein_map *map, const void *address, struct pagein_erro
 	struct error_call call = {map, (uintptr_t)address, ret, 0};
 
 	*ret = (struct pagein_error){0};
+	if (pagein_object_check(map->object) < 0)
+		return -ECHILD;
 	loop_call(context_loop(map->object->context), map_tell_error, &call);
 	return call.err < 0 ? context_fail(call.err, "error: %p is not in this map", address) : 0;
 }
@@ -464,6 +469,8 @@ int pagein_retry(struct pagein_map *map, size_t offset, size_t length)
 	struct range range;
 	int err = map_range(map, offset, length, &range);
 
+	if (err == 0)
+		err = pagein_object_check(map->object);
 	while (err == 0 && map->length > 0 && !range_empty(range)) {
 		call.range = range;
 		loop_call(context_loop(map->object->context), map_find_failed, &call);
@@ -513,6 +520,8 @@ int pagein_advise(struct pagein_map *map, size_t offset, size_t length, int advi
 	struct range_call call = {.map = map, .advice = advice};
 	int err = map_range(map, offset, length, &call.range);
 
+	if (err == 0)
+		err = pagein_object_check(map->object);
 	if (err == 0 && (advice < PAGEIN_NORMAL || advice > PAGEIN_DONTNEED))
 		err = context_fail(-EINVAL, "advise: unknown advice %d", advice);
 	if (err < 0 || map->length == 0)
@@ -539,6 +548,8 @@ int pagein_stats(struct pagein_map *map, struct pagein_stats *ret)
 {
 	struct stats_call call = {map, ret};
 
+	if (map && pagein_object_check(map->object) < 0)
+		return -ECHILD;
 	if (map)
 		loop_call(context_loop(map->object->context), map_tell_stats, &call);
 	else

@@ -3,16 +3,21 @@
  *
  * On the loop. What UFFDIO_COPY says, and what is done about it:
  *
- *	EAGAIN, some copied	a page in the middle was there: go on behind the copied part
- *	EEXIST	the first page is there; nobody was woken, so wake, and go on behind it
- *	EAGAIN, none copied	the address space is changing (fork, mremap, munmap, madvise): the
- *fill is parked until the event has been read and the application's thread has gone on ENOENT the
- *range is not inside one registered area: page by page; one page that gets it is gone, and nobody
- *can wait for it ENOMEM	parked ESRCH	the process is going away
+ * - EAGAIN, some copied: a page in the middle was there. Go on behind the copied part.
+ *
+ * - EEXIST: the first page is there. Nobody was woken, so wake, and go on behind it.
+ *
+ * - EAGAIN, none copied: the address space is changing (fork, mremap, munmap, madvise). The fill is
+ *   parked until the event has been read and the application's thread has gone on.
+ *
+ * - ENOENT: the range is not inside one registered area. Page by page; one page that gets it is
+ *   gone, and nobody can wait for it.
+ *
+ * - ENOMEM: parked. ESRCH: the process is going away.
  *
  * A parked fill keeps its bytes and is tried again after PARK_NS, doubled up to PARK_NS_MAX, for
  * PARK_TRIES times; then its waiting pages are poisoned. Sources: userfaultfd(2),
- *ioctl_userfaultfd(2) and mm/userfaultfd.c of Linux 6.18.
+ * ioctl_userfaultfd(2) and mm/userfaultfd.c of Linux 6.18.
  *
  * Cost: one UFFDIO_COPY for each run of pages that came together, which also wakes their waiters.
  */

@@ -82,6 +82,9 @@ struct pagein_map {
 	void *trace_context;
 };
 
+/* 0, or -ECHILD with words: this is a child of the process that made the object. */
+int pagein_object_check(const struct pagein_object *object);
+
 /* map_fault.c: what the descriptor says. */
 void map_ready(struct loop_fd *fd, uint32_t events);
 
@@ -91,8 +94,8 @@ void map_failed(struct want *want, struct range range, const struct failure *fai
 /* These pages can't be had: poisons them and wakes who waits. */
 void map_poison(struct pagein_map *map, struct range pages);
 /* The lowest run of such pages in range; empty, at its end: there are none. (map_fill.c) */
-struct range map_run(
-	struct pagein_map *map, struct range range, uint64_t (*pages)(const struct map_block *block));
+struct range map_run(struct pagein_map *map, struct range range,
+	uint64_t (*pages)(const struct map_block *block));
 /* Wakes who waits for these pages. */
 void map_wake(struct pagein_map *map, struct range pages);
 /* Drops what is parked. */

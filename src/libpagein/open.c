@@ -169,6 +169,13 @@ int pagein_open(const char *url, const struct pagein_options *options, struct pa
 	return err;
 }
 
+int pagein_object_check(const struct pagein_object *object)
+{
+	if (!context_is_inherited(object->context))
+		return 0;
+	return context_fail(-ECHILD, "the object was opened before fork(2), by the parent");
+}
+
 static void destroy_object(void *argument)
 {
 	struct pagein_object *object = argument;
@@ -180,7 +187,7 @@ void pagein_object_put(struct pagein_object *object)
 {
 	if (!object || atomic_fetch_sub(&object->uses, 1) > 1)
 		return;
-	if (object->context) {
+	if (object->context && !context_is_inherited(object->context)) {
 		loop_call(context_loop(object->context), destroy_object, object);
 		context_put(object->context);
 	}
@@ -241,6 +248,8 @@ int pagein_populate(struct pagein_map *map, size_t offset, size_t length, int ti
 	struct loop *loop = context_loop(map->object->context);
 	int err = map_range(map, offset, length, &call.pull.range);
 
+	if (err == 0)
+		err = pagein_object_check(map->object);
 	if (err < 0 || map->length == 0)
 		return err;
 	waiter_init(&call.waiter);

@@ -28,7 +28,8 @@
  * EFAULT. pagein_error() tells why. pagein_populate() brings pages in without any signal.
  *
  * fork(2). A child does not inherit maps: touching one there raises SIGSEGV, never shows zeros.
- * The child may open objects and make maps of its own.
+ * The child may open objects and make maps of its own; calls that need one of its parent's give
+ * -ECHILD, and pagein_unmap() and pagein_close() only forget it.
  *
  * The library makes one thread with all signals blocked, while an object or a map exists. It
  * installs no signal handler and leaves locale, stdio and SIGPIPE alone.

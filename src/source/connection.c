@@ -26,6 +26,7 @@
 #include "cleanup.h"
 #include "clock.h"
 #include "pool.h"
+#include "url.h"
 
 #define INTERIM_HEADS_MAX 8                   /* 1xx answers before the real one */
 #define ROUND_BYTES_MAX (UINT64_C(256) << 10) /* then other descriptors get their turn */
@@ -92,9 +93,9 @@ static void connection_fail(struct connection *connection, int err, bool again, 
 	exchange->at_no_cost = http_remote_of(exchange)->use_fallback;
 	exchange->at_no_cost |= again && connection->reused && exchange->status == 0 &&
 				connection->head_len == 0 && err != -ETIMEDOUT;
-	snprintf(exchange->error, sizeof exchange->error, "get: %.120s: %s%s%s",
-		exchange->remote->url, reason, err == -EIO ? "" : ": ",
-		err == -EIO ? "" : strerrorname_np(-err));
+	snprintf(exchange->error, sizeof exchange->error, "get: %.*s: %s%s%s",
+		url_public_length(exchange->remote->url), exchange->remote->url, reason,
+		err == -EIO ? "" : ": ", err == -EIO ? "" : strerrorname_np(-err));
 	host_exchange_done(connection, err, false);
 }
 

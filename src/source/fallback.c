@@ -20,6 +20,7 @@
 #include "clock.h"
 #include "http_head.h"
 #include "loop.h"
+#include "url.h"
 
 struct fallback {
 	struct client_request curl;
@@ -167,8 +168,9 @@ static size_t take_body(char *bytes, size_t size, size_t count, void *context)
 static void fallback_fail(struct exchange *exchange, int err, bool again, const char *reason)
 {
 	exchange->again = again;
-	snprintf(exchange->error, sizeof exchange->error, "get: %.120s: HTTP %u: %.80s",
-		exchange->remote->url, exchange->status, reason);
+	snprintf(exchange->error, sizeof exchange->error, "get: %.*s: HTTP %u: %.80s",
+		url_public_length(exchange->remote->url), exchange->remote->url, exchange->status,
+		reason);
 	exchange->ops->done(exchange, err);
 }
 

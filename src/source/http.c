@@ -29,7 +29,8 @@ static_assert(PROBE_BYTES == 16384, "PROBE_RANGE");
 struct http_source {
 	struct source source;
 	struct curl_slist *headers; /* of every probe and listing */
-	uint64_t random;            /* of the pauses between attempts */
+	unsigned timeout_ms;
+	uint64_t random; /* of the pauses between attempts */
 	struct client *client;
 	struct pool *pool;
 };
@@ -107,7 +108,8 @@ static void http_request_free(struct http_request *request)
 
 static void say(char *error, const char *operation, const char *url, const char *reason)
 {
-	snprintf(error, SOURCE_ERROR_MAX, "%s: %.120s: %.100s", operation, url, reason);
+	snprintf(error, SOURCE_ERROR_MAX, "%s: %.*s: %.100s", operation, url_public_length(url),
+		url, reason);
 }
 
 /* What an answer that libcurl brought means; 0 for 2xx. */
@@ -307,6 +309,9 @@ static int http_request_start(struct http_request *request)
 		curl_easy_setopt(easy, CURLOPT_NOBODY, 1L);
 	else if (request->probe)
 		curl_easy_setopt(easy, CURLOPT_RANGE, PROBE_RANGE);
+	/* Some KiB: a server that dribbles them is as good as silent. */
+	if (request->probe)
+		curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)http->timeout_ms);
 	return client_start(http->client, &request->curl);
 }
 
@@ -494,6 +499,13 @@ static void http_destroy(struct source *source)
 	free(http);
 }
 
+static void http_get_hurry(struct source *source, struct exchange *exchange)
+{
+	(void)source;
+	if (!exchange->by_fallback)
+		host_hurry(http_remote_of(exchange)->host, exchange);
+}
+
 static const struct source_ops http_ops = {
 	.destroy = http_destroy,
 	.probe = http_probe,
@@ -502,6 +514,7 @@ static const struct source_ops http_ops = {
 	.probe_cancel = http_probe_cancel,
 	.list_cancel = http_list_cancel,
 	.get_cancel = http_get_cancel,
+	.get_hurry = http_get_hurry,
 	.pin = http_pin,
 	.unpin = http_unpin,
 };
@@ -520,7 +533,8 @@ int http_source_create(struct loop *loop, const struct source_options *options, 
 	http->source.loop = loop;
 	http->random = clock_now_ns() | 1;
 	/* Twice: TLS connections of the pool are counted there, too. */
-	err = client_create(loop, options->timeout_ms ? options->timeout_ms : SOURCE_TIMEOUT_MS,
+	http->timeout_ms = options->timeout_ms ? options->timeout_ms : SOURCE_TIMEOUT_MS;
+	err = client_create(loop, http->timeout_ms,
 		2 * (options->connections_max ? options->connections_max : SOURCE_CONNECTIONS),
 		&http->client);
 	if (err == 0)

@@ -244,6 +244,21 @@ void host_cancel(struct host *host, struct exchange *exchange)
 	host->waiting--;
 }
 
+void host_hurry(struct host *host, struct exchange *exchange)
+{
+	if (exchange->connection || exchange->urgent)
+		return;
+	exchange->urgent = true;
+	list_remove(&exchange->node);
+	if (!list_empty(&host->idle)) {
+		host->waiting--;
+		host_serve(host, list_first(&host->idle, struct connection, node), exchange);
+		return;
+	}
+	list_append(&host->urgent, &exchange->node);
+	host_reconnect(host);
+}
+
 void host_exchange_done(struct connection *connection, int err, bool reusable)
 {
 	struct exchange *exchange = connection->exchange;

@@ -27,6 +27,9 @@ int host_submit(struct host *host, struct exchange *exchange);
 /* Forgets a submitted exchange that has not ended; one that was sent costs its connection. */
 void host_cancel(struct host *host, struct exchange *exchange);
 
+/* One that waits in the queue waits among the urgent ones now. */
+void host_hurry(struct host *host, struct exchange *exchange);
+
 /*
  * For connection.c: the exchange on this connection has ended with err (0, or -errno with its
  * fields filled in); `reusable`: the connection may serve another. May free the connection.

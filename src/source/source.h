@@ -153,6 +153,8 @@ struct source_ops {
 	void (*probe_cancel)(struct source *source, struct probe *probe);
 	void (*list_cancel)(struct source *source, struct listing *listing);
 	void (*get_cancel)(struct source *source, struct exchange *exchange);
+	/* It has become urgent. May do nothing: one that was sent can't come sooner. */
+	void (*get_hurry)(struct source *source, struct exchange *exchange);
 	/* Copies url and version. -ENOMEM, -EINVAL. */
 	int (*pin)(struct source *source, const char *url, const struct version *version,
 		struct remote **ret);

@@ -10,6 +10,7 @@
 
 #include "cleanup.h"
 
+#define URL_TOLD_MAX 120     /* bytes of a URL in an error's words */
 #define CURL_OLDEST 0x075800 /* 7.88.0 */
 
 static void free_curl_url(CURLU **url)
@@ -65,6 +66,13 @@ int url_parse(const char *text, struct url *ret)
 	url.has_port = named_port != NULL;
 	*ret = url;
 	return 0;
+}
+
+int url_public_length(const char *text)
+{
+	size_t len = strcspn(text, "?#");
+
+	return len < URL_TOLD_MAX ? (int)len : URL_TOLD_MAX;
 }
 
 void url_finish(struct url *url)

@@ -21,6 +21,9 @@ int url_parse(const char *text, struct url *ret);
 /* A zeroed one is fine. */
 void url_finish(struct url *url);
 
+/* How much of the URL may be told to everybody: not its query, which may be a signature. */
+int url_public_length(const char *text);
+
 /* libcurl, for those who tell people about it. */
 struct url_library {
 	const char *version;     /* "7.88.1" */

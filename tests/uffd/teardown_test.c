@@ -205,6 +205,37 @@ static void a_child_makes_maps_of_its_own(void **state)
 	session_close(&session);
 }
 
+/* Each call would wait for the parent's thread for ever, if it did not know. */
+static int use_the_parents_in_child(void *context)
+{
+	const struct session *parent = context;
+	struct pagein_map *map;
+	struct pagein_stats stats;
+	struct pagein_error error;
+
+	if (pagein_populate(parent->map, 0, 0, -1) != -ECHILD ||
+		pagein_advise(parent->map, 0, 0, PAGEIN_WILLNEED) != -ECHILD ||
+		pagein_retry(parent->map, 0, 0) != -ECHILD ||
+		pagein_error(parent->map, parent->bytes, &error) != -ECHILD ||
+		pagein_stats(parent->map, &stats) != -ECHILD ||
+		pagein_map(parent->object, 0, 0, 0, &map) != -ECHILD)
+		return 2;
+	pagein_unmap(parent->map);
+	pagein_close(parent->object);
+	return 0;
+}
+
+static void a_child_can_not_use_its_parents_maps(void **state)
+{
+	struct session session;
+
+	(void)state;
+	session_open(&session, SIZE, NULL);
+	assert_int_equal(run_in_child(use_the_parents_in_child, &session), 0);
+	assert_int_equal(session_compare(&session, 0, 64), 0);
+	session_close(&session);
+}
+
 static int sleep_in_child(void *context)
 {
 	(void)context;
@@ -239,8 +270,7 @@ static void a_living_child_does_not_hold_up_the_parents_unmap(void **state)
 	session_close(&session);
 }
 
-/* ---- what the application does to the addresses
- * -------------------------------------------------- */
+/* ---- the application's own calls on the addresses ------------------------------------------ */
 
 static void madvise_dontneed_is_obeyed(void **state)
 {
@@ -452,6 +482,7 @@ int main(void)
 		cmocka_unit_test(maps_and_objects_go_in_every_order),
 		cmocka_unit_test(a_child_gets_sigsegv_and_never_zeros),
 		cmocka_unit_test(a_child_makes_maps_of_its_own),
+		cmocka_unit_test(a_child_can_not_use_its_parents_maps),
 		cmocka_unit_test(a_living_child_does_not_hold_up_the_parents_unmap),
 		cmocka_unit_test(madvise_dontneed_is_obeyed),
 		cmocka_unit_test(munmap_of_a_part_leaves_the_rest),

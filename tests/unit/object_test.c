@@ -70,6 +70,12 @@ static void fake_get_cancel(struct source *source, struct exchange *exchange)
 	fake.cancelled++;
 }
 
+static void fake_get_hurry(struct source *source, struct exchange *exchange)
+{
+	(void)source;
+	exchange->urgent = true;
+}
+
 static void fake_unpin(struct source *source, struct remote *remote)
 {
 	(void)source;
@@ -87,6 +93,7 @@ static const struct source_ops fake_ops = {
 	.destroy = fake_destroy,
 	.get = fake_get,
 	.get_cancel = fake_get_cancel,
+	.get_hurry = fake_get_hurry,
 	.unpin = fake_unpin,
 };
 
@@ -319,6 +326,29 @@ static void one_transfer_for_each_absent_run(void **state)
 	assert_int_equal(fake.count, 5);
 	deliver_everything();
 	assert_true(want.bytes == 2 * BLOCK);
+	object_remove_want(object, &want.want);
+	object_destroy(object);
+	finish_core();
+}
+
+static void a_want_that_joins_readahead_hurries_it(void **state)
+{
+	struct object *object;
+	struct test_want want;
+
+	(void)state;
+	make_core((struct core_options){0});
+	object = make_object(4 * BLOCK, false);
+	add_want(&want, object, 0, 4 * BLOCK);
+	assert_int_equal(ask(object, (struct range){0, BLOCK}, 0), 0);
+	assert_int_equal(ask(object, (struct range){2 * BLOCK, 3 * BLOCK}, 0), 0);
+	assert_false(fake.gets[0]->urgent || fake.gets[1]->urgent);
+	/* Somebody waits for a page in the middle of the second; its readahead joins the first. */
+	assert_int_equal(ask(object, (struct range){2 * BLOCK + 5 * PAGE, 3 * BLOCK}, PAGE), 0);
+	assert_int_equal(fake.count, 2);
+	assert_true(fake.gets[1]->urgent);
+	assert_false(fake.gets[0]->urgent);
+	deliver_everything();
 	object_remove_want(object, &want.want);
 	object_destroy(object);
 	finish_core();
@@ -1027,6 +1057,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(one_transfer_for_each_absent_run),
+		cmocka_unit_test(a_want_that_joins_readahead_hurries_it),
 		cmocka_unit_test(a_long_run_is_cut_into_exchanges_of_the_longest_length),
 		cmocka_unit_test(a_run_is_cut_into_chunks_when_that_is_asked_for),
 		cmocka_unit_test(the_request_never_asks_past_the_objects_end),
