@@ -4,12 +4,12 @@
  *	NONE --mount--> MOUNTED --INIT answered--> SERVING --umount, session_end()--> ENDED
  *
  * On the loop's thread; libfuse is used for the mount, the protocol and the table of operations,
- *but not for its own loops: its device is one of this loop's descriptors, not blocking. A round
- *takes at most ROUND_REQUESTS, so that bytes that have arrived meanwhile are not kept waiting by a
- *reader who asks for more and more.
+ * but not for its own loops: its device is one of this loop's descriptors, not blocking. A round
+ * takes at most ROUND_REQUESTS, so that bytes that have arrived meanwhile are not kept waiting by a
+ * reader who asks for more and more.
  *
  * Ending closes the device before it unmounts: whatever processes still hold fails with an error,
- *and nothing hangs. The unmount is lazy, as the mount of a server that is told to stop must go.
+ * and nothing hangs. The unmount is lazy, as the mount of a server that is told to stop must go.
  *
  * Cost: two system calls a request (read, writev), one more read a round to find that there are no
  * more. An idle mount does nothing at all.
