@@ -23,10 +23,12 @@
 #include "core.h"
 #include "loop.h"
 #include "options.h"
+#include "url.h"
 
 int place_complain(const char *command, const char *source, const char *reason)
 {
-	fprintf(stderr, "pagein %s: %s: %s\n", command, source, reason);
+	fprintf(stderr, "pagein %s: %.*s: %s\n", command, url_public_length(source), source,
+		reason);
 	return EXIT_FAILURE;
 }
 

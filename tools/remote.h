@@ -47,7 +47,10 @@ int place_list(struct place *place, int (*entry)(const struct index_entry *entry
 
 void place_finish(struct place *place);
 
-/* "pagein COMMAND: SOURCE: REASON" on stderr; returns the exit status of a failure. */
+/*
+ * "pagein COMMAND: SOURCE: REASON" on stderr, SOURCE without its query, which may be a secret;
+ * returns the exit status of a failure.
+ */
 int place_complain(const char *command, const char *source, const char *reason);
 
 /* The words of an error "operation: url: reason" from where the reason starts. */

@@ -4,9 +4,9 @@
  *
  *	nothing --access--> candidate --access right behind it--> stream --LRU--> nothing
  *
- * A stream is told of each access in the region that it has asked for lately. When its reader has
- * less than half a window left, the window doubles up to the largest, and is filled up again: so
- * one half is read while the other is on its way.
+ * A stream is told of each access where its reader is. When that has less than half a window left,
+ *the window doubles up to the largest, and is filled up again: so one half is read while the other
+ *is on its way.
  *
  * How large the largest window is, and in how many ranges at once it is asked for, follows the
  * measured time to the first byte. A server that answers in 50 us is on this machine or beside it:
@@ -47,14 +47,24 @@ static uint64_t window_max(const struct readahead_conditions *conditions)
 
 /* ---- who goes on --------------------------------------------------------------------------- */
 
-/* Is this access in or right behind what the stream has asked for lately? */
+/*
+ * Does this access go on where the stream's reader is: at the mark, where all that was asked for
+ * ends, or beside what it read last? Accesses elsewhere in the window are no sign of reading in
+ * order: a far window is large, and would grow by random accesses that hit it.
+ */
 static bool stream_takes(const struct readahead_stream *stream, struct range wanted)
 {
-	uint64_t reach = 2 * stream->window;
-	uint64_t low = stream->next > reach ? stream->next - reach : 0;
+	uint64_t reach = 2 * range_length(wanted);
 
-	return stream->window > 0 && wanted.start >= low &&
-	       wanted.start <= stream->next + GAP_BYTES;
+	if (stream->window == 0)
+		return false;
+	if (wanted.start == stream->mark ||
+		(wanted.start >= stream->next && wanted.start <= stream->next + GAP_BYTES))
+		return true;
+	/* Long requests come out of order by their own length. */
+	if (reach < GAP_BYTES)
+		reach = GAP_BYTES;
+	return wanted.start + reach >= stream->reader && wanted.start <= stream->reader + reach;
 }
 
 static struct readahead_stream *stream_find(struct readahead *readahead, struct range wanted)
@@ -100,7 +110,7 @@ static struct readahead_stream *stream_add(struct readahead *readahead, struct r
 	for (size_t i = 1; i < READAHEAD_STREAMS; i++)
 		if (readahead->streams[i].used < oldest->used)
 			oldest = &readahead->streams[i];
-	*oldest = (struct readahead_stream){.next = wanted.start};
+	*oldest = (struct readahead_stream){.next = wanted.start, .mark = UINT64_MAX};
 	return oldest;
 }
 
@@ -155,7 +165,7 @@ static void stream_advance(struct readahead_stream *stream, struct range wanted,
 	else
 		plan->ahead = (struct range){stream->next, end};
 	stream->next = end;
-	plan->mark = align_down(end - stream->window / 2, PAGE_BYTES);
+	stream->mark = plan->mark = align_down(end - stream->window / 2, PAGE_BYTES);
 	plan->chunk_bytes = align_up(stream->window / 2 / ways(conditions), PAGE_BYTES);
 	if (plan->chunk_bytes < READAHEAD_CHUNK)
 		plan->chunk_bytes = READAHEAD_CHUNK;
@@ -182,6 +192,8 @@ struct readahead_plan readahead_plan(struct readahead *readahead, struct range w
 		stream = stream_of(readahead, wanted);
 	if (stream) {
 		stream->used = readahead->tick;
+		if (wanted.end > stream->reader)
+			stream->reader = wanted.end;
 		stream_advance(stream, wanted, conditions, &plan);
 	}
 	plan.first = clip(plan.first, conditions->object_size);

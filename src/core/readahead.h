@@ -25,6 +25,8 @@ enum readahead_advice { READAHEAD_NORMAL, READAHEAD_SEQUENTIAL, READAHEAD_RANDOM
 
 struct readahead_stream {
 	uint64_t next;   /* one past what was asked for so far */
+	uint64_t reader; /* one past what was read in order so far, as far as we were told */
+	uint64_t mark;   /* the newest plan's */
 	uint64_t window; /* bytes that it may be ahead of its reader; 0: the slot is free */
 	uint64_t used;   /* readahead->tick when it last went on */
 };

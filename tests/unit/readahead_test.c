@@ -153,6 +153,46 @@ static void random_accesses_do_not_end_a_stream(void **state)
 	assert_true(plan_pages(&readahead, readahead.streams[0].next / PAGE_BYTES) > 32);
 }
 
+static void requests_in_disorder_stay_one_stream(void **state)
+{
+	const uint64_t request = UINT64_C(128) << 10;
+	struct readahead readahead = {0};
+	uint64_t asked = 0;
+
+	(void)state;
+	/* As FUSE sends them, neighbours changing places. */
+	for (uint64_t i = 0; i < 64; i++) {
+		uint64_t start = (i ^ 1) * request;
+		struct readahead_plan plan = readahead_plan(
+			&readahead, (struct range){start, start + request}, &near_by);
+		uint64_t end = range_empty(plan.ahead) ? plan.first.end : plan.ahead.end;
+
+		asked = end > asked ? end : asked;
+		if (i > 4)
+			assert_true(asked >= start + 2 * request);
+	}
+	assert_true(readahead.streams[0].window > 0 && readahead.streams[1].window == 0);
+}
+
+static void random_accesses_do_not_grow_a_stream_that_they_hit(void **state)
+{
+	const uint64_t pages = 1 << 18, accesses = 20000;
+	struct readahead_conditions conditions = far_away;
+	struct readahead readahead = {0};
+	uint64_t seed = 5, asked = 0;
+
+	(void)state;
+	conditions.object_size = pages * PAGE_BYTES;
+	for (uint64_t i = 0; i < accesses; i++) {
+		struct readahead_plan plan = plan_page(
+			&readahead, random_next(&seed) % pages, &conditions);
+
+		asked += range_length(plan.first);
+		asked += range_empty(plan.ahead) ? 0 : range_length(plan.ahead);
+	}
+	assert_true(asked <= accesses * PAGE_BYTES * 5 / 4);
+}
+
 static void advice_random_never_reads_ahead(void **state)
 {
 	struct readahead readahead = {.advice = READAHEAD_RANDOM};
@@ -245,6 +285,8 @@ int main(void)
 		cmocka_unit_test(the_memory_limit_bounds_the_window),
 		cmocka_unit_test(many_streams_go_on_side_by_side),
 		cmocka_unit_test(random_accesses_do_not_end_a_stream),
+		cmocka_unit_test(requests_in_disorder_stay_one_stream),
+		cmocka_unit_test(random_accesses_do_not_grow_a_stream_that_they_hit),
 		cmocka_unit_test(advice_random_never_reads_ahead),
 		cmocka_unit_test(advice_sequential_reads_ahead_at_once),
 		cmocka_unit_test(a_plan_always_holds_what_is_wanted),
