@@ -5,8 +5,8 @@
  *
  * --pin puts this process, the embedded server and the mounts onto one CPU: waking another, idle
  * CPU costs more than the whole path, so only pinned figures compare with pinned ones. Memory is
- * touched before the first run, since a virtual machine charges the first use of a page that it has
- * never used, and that is not what is measured.
+ * touched before each run, since what a virtual machine charges for the first use of a page is not
+ * what is measured.
  */
 #include <errno.h>
 #include <sched.h>
@@ -121,13 +121,38 @@ static void prepare(struct bench *bench, const struct bench_engine *const *engin
 
 /* ---- running ------------------------------------------------------------------------------ */
 
+/*
+ * As much memory as the run will fill, touched and given back: a virtual machine may have returned
+ * free memory to its host a moment ago, and gets it back at 10 us a page.
+ */
+static void warm_memory(const struct bench *bench, enum pattern pattern)
+{
+	uint64_t len = bench->target.size;
+	volatile uint8_t *memory;
+
+	if (pattern != PATTERN_SEQUENTIAL &&
+		bench->options->count * bench->options->access_bytes < len)
+		len = bench->options->count * bench->options->access_bytes;
+	len = (len < WARM_MAX_BYTES ? len : WARM_MAX_BYTES) + (UINT64_C(64) << 20);
+	memory = mmap(NULL, len, PROT_READ | PROT_WRITE,
+		MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (memory == MAP_FAILED)
+		return;
+	madvise((void *)memory, len, MADV_NOHUGEPAGE);
+	for (uint64_t i = 0; i < len; i += 4096)
+		memory[i] = 1;
+	munmap((void *)memory, len);
+}
+
 static int run_once(struct bench *bench, struct cell *cell, struct bench_result *ret)
 {
 	struct bench_session *session = cell->session;
 	uint64_t requests[2], bytes[2];
 	bool counted;
-	int err = session->engine->open(session, cell->pattern);
+	int err;
 
+	warm_memory(bench, cell->pattern);
+	err = session->engine->open(session, cell->pattern);
 	if (err < 0)
 		return err;
 	counted = bench_target_counters(&bench->target, &requests[0], &bytes[0]);
@@ -170,21 +195,6 @@ static void run_stages(struct bench *bench, struct cell *cell)
 	if (run_once(bench, cell, &result) == 0)
 		memcpy(cell->stages_us, result.stages_us, sizeof cell->stages_us);
 	cell->session->stages = NULL;
-}
-
-static void warm_memory(const struct bench *bench)
-{
-	uint64_t len = bench->target.size < WARM_MAX_BYTES ? bench->target.size : WARM_MAX_BYTES;
-	volatile uint8_t *memory;
-
-	len += UINT64_C(64) << 20;
-	memory = mmap(NULL, len, PROT_READ | PROT_WRITE,
-		MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	if (memory == MAP_FAILED)
-		return;
-	for (uint64_t i = 0; i < len; i += 4096)
-		memory[i] = 1;
-	munmap((void *)memory, len);
 }
 
 /* ---- showing ------------------------------------------------------------------------------ */
@@ -282,7 +292,6 @@ static int bench_all(struct bench *bench)
 	if (bench_target_open(bench->options, &bench->target) < 0)
 		return EXIT_FAILURE;
 	prepare(bench, engines, count);
-	warm_memory(bench);
 	for (uint64_t run = 0; run < bench->options->runs; run++)
 		for (size_t i = 0; i < bench->cell_count; i++)
 			run_cell(bench, &bench->cells[i]);
