@@ -297,12 +297,12 @@ static bool transfer_store(
 	struct transfer *transfer, const uint8_t *data, size_t len, uint64_t position)
 {
 	while (len > 0) {
-		size_t room;
+		size_t room, part;
 		uint8_t *place = transfer_place(transfer, position, &room);
-		size_t part = len < room ? len : room;
 
 		if (!place)
 			return false;
+		part = len < room ? len : room;
 		if (place == data)
 			return true;
 		memcpy(place, data, part);
