@@ -95,9 +95,10 @@ const char *pagein_version(const struct pagein_object *object);
  * page are zero; whole pages past it raise SIGBUS when touched, as with a file. An empty map has
  * the length 0 and no address. flags must be 0 in this version.
  *
- * The range may be given to read(2), write(2) and other system calls if the caller may have the
- * kernel's faults handled (see pagein doctor); else those calls fail with EFAULT on pages that are
- * not resident: pagein_populate() them first.
+ * The range may be given to write(2) and other system calls, and to read(2) where mprotect(2) has
+ * made it a writable private copy, if the caller may have the kernel's faults handled (see pagein
+ * doctor); else those calls fail with EFAULT on pages that are not resident: pagein_populate() them
+ * first.
  *
  * -EINVAL: offset not aligned or past the end, unknown flags; -ENOMEM, -EMFILE; -EPERM, -EACCES,
  * -ENOSYS: userfaultfd(2) is not allowed here.

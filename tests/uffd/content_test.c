@@ -291,6 +291,30 @@ static void a_map_can_not_be_written(void **state)
 	session_close(&session);
 }
 
+/* Whoever makes it writable has a private copy: what he writes, and the object's bytes around it.
+ */
+static void read_puts_its_bytes_into_a_map_that_was_made_writable(void **state)
+{
+	const uint8_t word[] = "some bytes of a pipe";
+	const size_t at = 5 * PAGE - 7; /* over the edge of two pages, both absent */
+	struct session session;
+	int ends[2];
+
+	(void)state;
+	session_open(&session, 100000, NULL);
+	assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
+	assert_int_equal(mprotect((void *)session.bytes, 25 * PAGE, PROT_READ | PROT_WRITE), 0);
+	assert_int_equal(write(ends[1], word, sizeof word), sizeof word);
+	assert_int_equal(read(ends[0], (void *)(session.bytes + at), sizeof word), sizeof word);
+	assert_memory_equal(session.bytes + at, word, sizeof word);
+	assert_memory_equal(session.bytes, session.local.bytes, at);
+	assert_memory_equal(session.bytes + at + sizeof word,
+		session.local.bytes + at + sizeof word, 100000 - at - sizeof word);
+	close(ends[0]);
+	close(ends[1]);
+	session_close(&session);
+}
+
 /* ---- what a call refuses --------------------------------------------------------------------- */
 
 static void map_refuses_what_it_can_not_do(void **state)
@@ -376,6 +400,7 @@ int main(void)
 		cmocka_unit_test(write_takes_its_bytes_from_a_map),
 		cmocka_unit_test(process_vm_readv_reads_a_map),
 		cmocka_unit_test(a_map_can_not_be_written),
+		cmocka_unit_test(read_puts_its_bytes_into_a_map_that_was_made_writable),
 		cmocka_unit_test(map_refuses_what_it_can_not_do),
 		cmocka_unit_test(open_says_why_it_fails),
 		cmocka_unit_test(nothing_happens_to_null),
