@@ -17,18 +17,17 @@ struct core;
 
 struct core_options {
 	struct source_options source;
-	uint64_t
-		memory_max_bytes; /* of blocks; 0: 64 MiB. Exceeded only by what readers wait for */
-	unsigned attempts_max;    /* of one request; 0: 10 */
-	unsigned timeout_ms;      /* without a whole page arriving; 0: 30,000 */
+	/* Of blocks; 0: 64 MiB. Exceeded only by what readers wait for. */
+	uint64_t memory_max_bytes;
+	unsigned attempts_max; /* of one request; 0: 10 */
+	unsigned timeout_ms;   /* without a whole page arriving; 0: 30,000 */
 };
 
 struct core_stats {
 	uint64_t retries;
-	uint64_t
-		transfers; /* gauge: under way, waiting for a connection, or for the next attempt */
-	uint64_t objects;  /* gauge */
-	uint64_t blocks;   /* gauge */
+	uint64_t transfers;    /* gauge: under way, or waiting for a connection or an attempt */
+	uint64_t objects;      /* gauge */
+	uint64_t blocks;       /* gauge */
 	uint64_t buffer_bytes; /* gauge: in blocks' buffers */
 };
 

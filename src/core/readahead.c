@@ -5,8 +5,8 @@
  *	nothing --access--> candidate --access right behind it--> stream --LRU--> nothing
  *
  * A stream is told of each access where its reader is. When that has less than half a window left,
- *the window doubles up to the largest, and is filled up again: so one half is read while the other
- *is on its way.
+ * the window doubles up to the largest, and is filled up again: so one half is read while the other
+ * is on its way.
  *
  * How large the largest window is, and in how many ranges at once it is asked for, follows the
  * measured time to the first byte. A server that answers in 50 us is on this machine or beside it:

@@ -123,13 +123,6 @@ int uffd_register(const struct uffd *uffd, void *address, size_t length)
 	return ioctl(uffd->fd, UFFDIO_REGISTER, &argument) < 0 ? -errno : 0;
 }
 
-int uffd_unregister(const struct uffd *uffd, void *address, size_t length)
-{
-	struct uffdio_range range = {.start = (uintptr_t)address, .len = length};
-
-	return ioctl(uffd->fd, UFFDIO_UNREGISTER, &range) < 0 ? -errno : 0;
-}
-
 int uffd_wake(const struct uffd *uffd, void *address, size_t length)
 {
 	struct uffdio_range range = {.start = (uintptr_t)address, .len = length};

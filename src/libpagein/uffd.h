@@ -36,7 +36,6 @@ int uffd_open(struct uffd *ret);
 void uffd_close(struct uffd *uffd);
 
 int uffd_register(const struct uffd *uffd, void *address, size_t length);
-int uffd_unregister(const struct uffd *uffd, void *address, size_t length);
 int uffd_wake(const struct uffd *uffd, void *address, size_t length);
 
 /* Whole pages; *ret_copied is right in every case. */

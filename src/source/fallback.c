@@ -29,7 +29,6 @@ struct fallback {
 	struct exchange *exchange; /* NULL: cancelled while it was told of bytes */
 	struct http_head head;
 	size_t head_len;         /* bytes of it so far */
-	bool whole;              /* the head: its blank line has come */
 	bool checked;            /* the head was looked at; err says what came of it */
 	bool entered;            /* bytes are being delivered: not to be freed */
 	struct loop_timer timer; /* set while there are bytes to deliver: */
@@ -63,19 +62,7 @@ static size_t take_header(char *line, size_t size, size_t count, void *context)
 		fallback->reason = "the answer's head is too long";
 		return 0;
 	}
-	while (len > 0 && (line[len - 1] == '\n' || line[len - 1] == '\r'))
-		len--;
-	if (len >= 5 && memcmp(line, "HTTP/", 5) == 0) {
-		fallback->whole = false;
-		if (!http_head_status(&fallback->head, line, len)) {
-			fallback->head.bad = true;
-			fallback->head.reason = "malformed answer";
-		}
-	} else if (len > 0) {
-		http_head_field(&fallback->head, line, len);
-	} else {
-		fallback->whole = true;
-	}
+	http_head_line(&fallback->head, line, len);
 	return size * count;
 }
 
@@ -186,7 +173,7 @@ static void fallback_done(struct client_request *curl, CURLcode result)
 	if (!fallback_flush(fallback))
 		return;
 	/* libcurl takes a head that was cut for one without a body. */
-	if (result == CURLE_OK && !fallback->whole)
+	if (result == CURLE_OK && !fallback->head.whole)
 		failure = (struct curl_errno){-EIO, true};
 	else if (result == CURLE_OK)
 		check_head(fallback);

@@ -7,7 +7,6 @@
  * exactly what is needed: that this server serves ranges of this object. A server that answers 200
  * is stopped at the head, not read.
  */
-#include <assert.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,10 +20,6 @@
 #include "loop.h"
 #include "pool.h"
 #include "url.h"
-
-/* Of the first PROBE_BYTES: an inclusive end. */
-#define PROBE_RANGE "0-16383"
-static_assert(PROBE_BYTES == 16384, "PROBE_RANGE");
 
 struct http_source {
 	struct source source;
@@ -45,9 +40,7 @@ struct http_request {
 	unsigned attempts;       /* that failed in a way that may pass */
 	struct loop_timer timer; /* the next one */
 	struct http_head head;   /* of the newest answer: redirects bring several */
-	bool malformed;
-	bool whole;  /* the head: its blank line has come */
-	char *bytes; /* the body so far */
+	char *bytes;             /* the body so far */
 	size_t len;
 	size_t max; /* more than that ends the request */
 };
@@ -62,15 +55,8 @@ static struct http_source *http_of(struct source *source)
 static size_t http_take_header(char *line, size_t size, size_t count, void *context)
 {
 	struct http_request *request = context;
-	size_t len = size * count;
 
-	while (len > 0 && (line[len - 1] == '\n' || line[len - 1] == '\r'))
-		len--;
-	request->whole = len == 0;
-	if (len >= 5 && memcmp(line, "HTTP/", 5) == 0)
-		request->malformed = !http_head_status(&request->head, line, len);
-	else if (len > 0)
-		http_head_field(&request->head, line, len);
+	http_head_line(&request->head, line, size * count);
 	return size * count;
 }
 
@@ -128,13 +114,12 @@ static int http_answer_error(
 		return curl_errno(result).err;
 	}
 	/* libcurl takes a head that was cut for one without a body. */
-	if (!request->whole) {
+	if (!request->head.whole) {
 		snprintf(reason, reason_max, "closed in the middle of the head");
 		return -EIO;
 	}
-	if (request->malformed || request->head.bad) {
-		snprintf(reason, reason_max, "%s",
-			request->head.bad ? request->head.reason : "malformed answer");
+	if (request->head.bad) {
+		snprintf(reason, reason_max, "%s", request->head.reason);
 		return -EPROTO;
 	}
 	if (request->head.encoded) {
@@ -287,17 +272,19 @@ static void listing_done(struct client_request *curl, CURLcode result)
 static int http_request_start(struct http_request *request)
 {
 	struct http_source *http = request->http;
+	char range[32];
 	CURL *easy;
 	int err;
 
 	client_finish(&request->curl);
 	request->head = (struct http_head){0};
-	request->malformed = request->whole = false;
 	request->len = 0;
 	err = client_easy(http->client, request->url, &request->curl);
 	if (err < 0)
 		return err;
 	easy = request->curl.easy;
+	snprintf(range, sizeof range, "0-%llu",
+		(unsigned long long)range_http_last((struct range){0, PROBE_BYTES}));
 	curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 1L);
 	curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, http_take_header);
 	curl_easy_setopt(easy, CURLOPT_HEADERDATA, request);
@@ -308,7 +295,7 @@ static int http_request_start(struct http_request *request)
 	if (request->probe && request->probe->head_only)
 		curl_easy_setopt(easy, CURLOPT_NOBODY, 1L);
 	else if (request->probe)
-		curl_easy_setopt(easy, CURLOPT_RANGE, PROBE_RANGE);
+		curl_easy_setopt(easy, CURLOPT_RANGE, range); /* libcurl keeps a copy */
 	/* Some KiB: a server that dribbles them is as good as silent. */
 	if (request->probe)
 		curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)http->timeout_ms);
@@ -334,7 +321,8 @@ static bool http_try_again(struct http_request *request, CURLcode result)
 		       result == CURLE_SEND_ERROR || result == CURLE_PARTIAL_FILE;
 
 	if (result == CURLE_OK)
-		passing = !request->whole || http_status_errno(request->head.status, true).again;
+		passing = !request->head.whole ||
+			  http_status_errno(request->head.status, true).again;
 	if (!passing || ++request->attempts == SOURCE_ATTEMPTS)
 		return false;
 	return loop_timer_set(loop, &request->timer,

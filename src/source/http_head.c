@@ -222,6 +222,18 @@ bool http_head_status(struct http_head *head, const char *line, size_t len)
 	return head->status >= 100;
 }
 
+void http_head_line(struct http_head *head, const char *line, size_t len)
+{
+	while (len > 0 && (line[len - 1] == '\n' || line[len - 1] == '\r'))
+		len--;
+	if (len == 0)
+		head->whole = true;
+	else if (len < 5 || memcmp(line, "HTTP/", 5) != 0)
+		http_head_field(head, line, len);
+	else if (!http_head_status(head, line, len))
+		head_refuse(head, "malformed answer");
+}
+
 long http_head_read(struct http_head *head, const char *bytes, size_t len)
 {
 	const char *at = bytes, *end = bytes + len;

@@ -26,6 +26,7 @@ struct http_head {
 	bool has_length;
 	bool has_range; /* a Content-Range "bytes a-b/n" or "bytes a-b / *" */
 	bool has_total; /* the n of that, or of "bytes * / n" */
+	bool whole;     /* its blank line has come; only http_head_line() says so */
 	bool bad;       /* a line that is malformed, or contradicts an earlier one */
 	uint64_t length;
 	struct range range;
@@ -41,6 +42,12 @@ bool http_head_status(struct http_head *head, const char *line, size_t len);
 
 /* Takes one field line, without its end. */
 void http_head_field(struct http_head *head, const char *line, size_t len);
+
+/*
+ * Takes one line as libcurl's header callback gives it, end and all: a status line begins a new
+ * head, a blank one ends it. A status line that is none makes the head bad.
+ */
+void http_head_line(struct http_head *head, const char *line, size_t len);
 
 /*
  * Reads a whole head from the beginning of bytes: its length with the blank line, 0 when more bytes
