@@ -247,20 +247,6 @@ struct range map_run(struct pagein_map *map, struct range range,
 	return run;
 }
 
-/* The object's last page, if it is short: a whole page with zeros behind the bytes. */
-static void map_fill_last(struct pagein_map *map, struct range bytes_range, const uint8_t *bytes)
-{
-	struct range page = {bytes_range.start, bytes_range.start + PAGE_BYTES};
-	uint8_t *scratch = context_scratch(map->object->context);
-	size_t length = (size_t)range_length(bytes_range);
-
-	if (range_empty(map_run(map, page, block_fillable)))
-		return;
-	memcpy(scratch, bytes, length);
-	memset(scratch + length, 0, PAGE_BYTES - length);
-	map_fill(map, page, scratch);
-}
-
 static void map_report(struct pagein_map *map, const struct arrival *arrival)
 {
 	struct fill_trace trace = {
@@ -297,26 +283,44 @@ static void map_hold_marked(struct pagein_map *map, struct range whole, const ui
 	}
 }
 
+/* Holds back or fills what is asked for among these whole pages. */
+static void map_take(struct pagein_map *map, struct range pages, const uint8_t *bytes)
+{
+	uint64_t start = pages.start;
+
+	map_hold_marked(map, pages, bytes);
+	while (!range_empty(pages)) {
+		struct range run = map_run(map, pages, block_fillable);
+
+		if (!range_empty(run))
+			map_fill(map, run, bytes + (run.start - start));
+		pages.start = run.end;
+	}
+}
+
+/* The object's last page, if it is short: a whole page with zeros behind the bytes. */
+static void map_take_last(struct pagein_map *map, struct range last, const uint8_t *bytes)
+{
+	uint8_t *scratch = context_scratch(map->object->context);
+	size_t length = (size_t)range_length(last);
+
+	memcpy(scratch, bytes, length);
+	memset(scratch + length, 0, PAGE_BYTES - length);
+	map_take(map, (struct range){last.start, last.start + PAGE_BYTES}, scratch);
+}
+
 void map_arrived(struct want *want, const struct arrival *arrival)
 {
 	struct pagein_map *map = container_of(want, struct pagein_map, want);
 	struct range range = range_intersect(arrival->range, want->range);
-	const uint8_t *bytes = arrival->bytes;
+	const uint8_t *bytes = arrival->bytes + (range.start - arrival->range.start);
 	struct range whole = {range.start, align_down(range.end, PAGE_BYTES)};
 
 	if (!range_empty(whole))
-		map_hold_marked(map, whole, bytes + (whole.start - arrival->range.start));
-	while (!range_empty(whole)) {
-		struct range run = map_run(map, whole, block_fillable);
-
-		if (!range_empty(run))
-			map_fill(map, run, bytes + (run.start - arrival->range.start));
-		whole.start = run.end;
-	}
-	whole.end = align_down(range.end, PAGE_BYTES);
+		map_take(map, whole, bytes);
 	if (whole.end < range.end)
-		map_fill_last(map, (struct range){whole.end, range.end},
-			bytes + (whole.end - arrival->range.start));
+		map_take_last(
+			map, (struct range){whole.end, range.end}, bytes + range_length(whole));
 	if (map->trace)
 		map_report(map, arrival);
 }

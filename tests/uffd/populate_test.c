@@ -51,6 +51,37 @@ static void a_large_object_is_populated_in_pieces(void **state)
 	session_close(&session);
 }
 
+/* Wherever readahead puts its mark, on the short last page, too: what is held back is filled. */
+static void the_page_that_readahead_marks_is_populated(void **state)
+{
+	struct session session;
+
+	(void)state;
+	session_open(&session, SIZE, NULL);
+	for (size_t pages = 20; pages < 40; pages++) {
+		struct pagein_object *object;
+		struct pagein_map *map;
+		struct local local;
+		const uint8_t *bytes;
+
+		local_make(&local, &session.server, "short", pages * PAGE + 1, pages);
+		assert_int_equal(
+			pagein_open(server_url(&session.server, "short"), &quick_options, &object),
+			0);
+		assert_int_equal(pagein_map(object, 0, 0, 0, &map), 0);
+		bytes = pagein_address(map);
+		/* Two in a row are the beginning of a stream. */
+		assert_int_equal(touch_compare(bytes + 10 * PAGE, local.bytes + 10 * PAGE, 1), 0);
+		assert_int_equal(touch_compare(bytes + 11 * PAGE, local.bytes + 11 * PAGE, 1), 0);
+		assert_int_equal(pagein_populate(map, 0, 0, 20000), 0);
+		assert_int_equal(touch_compare(bytes, local.bytes, local.size), 0);
+		pagein_unmap(map);
+		pagein_close(object);
+		local_finish(&local);
+	}
+	session_close(&session);
+}
+
 static void a_server_that_answers_in_chunks_serves(void **state)
 {
 	struct session session;
@@ -299,6 +330,7 @@ int main(void)
 		cmocka_unit_test(populated_pages_do_not_fault),
 		cmocka_unit_test(only_the_pages_of_the_range_are_populated),
 		cmocka_unit_test(a_large_object_is_populated_in_pieces),
+		cmocka_unit_test(the_page_that_readahead_marks_is_populated),
 		cmocka_unit_test(a_server_that_answers_in_chunks_serves),
 		cmocka_unit_test(populate_waits_no_longer_than_it_may),
 		cmocka_unit_test(what_is_resident_needs_no_time),
