@@ -242,7 +242,7 @@ static int session_serve(struct fs *fs)
 	flags = fcntl(session->device.fd, F_GETFL);
 	if (flags < 0 || fcntl(session->device.fd, F_SETFL, flags | O_NONBLOCK) < 0)
 		return -errno;
-	return loop_add(fs->loop, &session->device, EPOLLIN);
+	return loop_add_prompt(fs->loop, &session->device, EPOLLIN);
 }
 
 int session_mount(struct fs *fs, char error[FS_ERROR_MAX])

@@ -136,7 +136,7 @@ static void map_attach(void *argument)
 	struct map_call *call = argument;
 	struct pagein_map *map = call->map;
 
-	call->err = loop_add(context_loop(map->object->context), &map->fd, EPOLLIN);
+	call->err = loop_add_prompt(context_loop(map->object->context), &map->fd, EPOLLIN);
 	if (call->err < 0)
 		return;
 	object_add_want(map->object->object, &map->want);
@@ -188,6 +188,7 @@ static void map_free(struct pagein_map *map)
 	radix_finish(&map->blocks);
 	extents_finish(&map->extents);
 	uffd_close(&map->uffd);
+	context_count_map(map->object->context, -1);
 	pagein_object_put(map->object);
 	free(map);
 }
@@ -217,6 +218,7 @@ static int map_create(
 	if (!map)
 		return context_fail(-ENOMEM, "map: out of memory");
 	atomic_fetch_add(&object->uses, 1);
+	context_count_map(object->context, 1);
 	map->object = object;
 	map->uffd.fd = -1;
 	map->offset = offset;
