@@ -410,7 +410,7 @@ struct readahead_conditions object_conditions(const struct object *object)
 	return (struct readahead_conditions){
 		.object_size = object_size(object),
 		.first_byte_ns = object->first_byte_ns,
-		.memory_bytes = object->keep ? object->core->blocks.memory_max_bytes / 2 : 0,
+		.memory_bytes = object->keep ? object->core->blocks.budget->max_bytes / 2 : 0,
 	};
 }
 
