@@ -154,6 +154,7 @@ static int mount_add_core(struct mount *mount, const struct core_options *option
 	if (err < 0)
 		return err;
 	mount->count++;
+	loop_set_spin(mount->loops[i], mount->options->spin_ns);
 	err = core_create(mount->loops[i], options, &mount->cores[i]);
 	if (err == 0 && i > 0)
 		err = loop_start(mount->loops[i], "pagein");

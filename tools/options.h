@@ -40,6 +40,7 @@ struct options {
 	bool help;
 	bool version;
 	uint64_t connections; /* at most so many of a loop to one host */
+	uint64_t spin_ns;     /* before a loop sleeps */
 	uint64_t loops;       /* threads that serve; 0: as many as are worth it */
 	uint64_t timeout_ns;  /* deadline of a request */
 

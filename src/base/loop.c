@@ -35,6 +35,7 @@
 
 #define BATCH_MAX 64
 #define PROMPT_NS (50 * NS_PER_US)
+#define SPIN_MISSES_MAX 8
 
 struct batch {
 	struct epoll_event events[BATCH_MAX];
@@ -58,6 +59,10 @@ struct loop {
 	struct loop_timer **heap;
 	size_t heap_len;
 	size_t heap_max;
+
+	uint64_t spin_ns;
+	unsigned spin_misses; /* spins in a row that found nothing */
+	unsigned spin_skips;  /* rounds until the next one */
 
 	struct batch batch;  /* of a round */
 	struct batch prompt; /* taken in between */
@@ -134,6 +139,12 @@ unsigned loops_default(void)
 	else if (errno == EINVAL)
 		count = LOOPS_MAX;
 	return count < LOOPS_MAX ? (unsigned)count : LOOPS_MAX;
+}
+
+void loop_set_spin(struct loop *loop, uint64_t spin_ns)
+{
+	assert(!loop->started);
+	loop->spin_ns = spin_ns;
 }
 
 bool loop_is_here(const struct loop *loop)
@@ -382,14 +393,11 @@ static bool loop_timeout(const struct loop *loop, struct timespec *ret)
 	return true;
 }
 
-static int loop_wait(struct loop *loop)
+static int loop_poll(struct loop *loop, const struct timespec *timeout)
 {
-	struct timespec timeout;
-	bool bounded = loop_timeout(loop, &timeout);
-
 	if (!loop->no_pwait2) {
 		long count = syscall(SYS_epoll_pwait2, loop->epoll_fd, loop->batch.events,
-			BATCH_MAX, bounded ? &timeout : NULL, NULL, (size_t)0);
+			BATCH_MAX, timeout, NULL, (size_t)0);
 
 		if (count >= 0 || (errno != ENOSYS && errno != EPERM))
 			return (int)count;
@@ -397,7 +405,45 @@ static int loop_wait(struct loop *loop)
 	}
 	/* Whole milliseconds, rounded up: late by one rather than awake too early. */
 	return epoll_wait(loop->epoll_fd, loop->batch.events, BATCH_MAX,
-		bounded ? (int)(timeout.tv_sec * 1000 + (timeout.tv_nsec + 999999) / 1000000) : -1);
+		timeout ? (int)(timeout->tv_sec * 1000 + (timeout->tv_nsec + 999999) / 1000000)
+			: -1);
+}
+
+/* Events that come within spin_ns; 0: none has. */
+static int loop_spin(struct loop *loop)
+{
+	static const struct timespec now = {0, 0};
+	uint64_t end_ns;
+	int count;
+
+	if (loop->spin_skips > 0) {
+		loop->spin_skips--;
+		return 0;
+	}
+	end_ns = clock_now_ns() + loop->spin_ns;
+	if (loop->heap_len > 0 && loop->heap[0]->deadline_ns < end_ns)
+		end_ns = loop->heap[0]->deadline_ns;
+	while ((count = loop_poll(loop, &now)) == 0 && clock_now_ns() < end_ns)
+		sched_yield();
+	if (count != 0) {
+		loop->spin_misses = 0;
+		return count;
+	}
+	/* Twice as long a pause after each miss: 2, 4, ... 256 rounds. */
+	if (loop->spin_misses < SPIN_MISSES_MAX)
+		loop->spin_misses++;
+	loop->spin_skips = 1U << loop->spin_misses;
+	return 0;
+}
+
+static int loop_wait(struct loop *loop)
+{
+	struct timespec timeout;
+	int count = loop->spin_ns > 0 ? loop_spin(loop) : 0;
+
+	if (count != 0)
+		return count;
+	return loop_poll(loop, loop_timeout(loop, &timeout) ? &timeout : NULL);
 }
 
 static bool batch_handle_next(struct batch *batch)

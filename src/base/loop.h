@@ -89,6 +89,14 @@ void loop_remove(struct loop *loop, struct loop_fd *fd);
 int loop_timer_set(struct loop *loop, struct loop_timer *timer, uint64_t deadline_ns);
 void loop_timer_cancel(struct loop *loop, struct loop_timer *timer);
 
+/*
+ * Before it sleeps, the loop looks for events for up to spin_ns (0, the default: not at all): the
+ * wake-up of a CPU that sleeps may cost more than a near server's answer takes. It spins only as
+ * long as that is usually successful, and lets others have the CPU in between. Before the loop
+ * starts.
+ */
+void loop_set_spin(struct loop *loop, uint64_t spin_ns);
+
 /* Is the caller the thread that this loop runs on (or has the loop not started)? */
 bool loop_is_here(const struct loop *loop);
 void loop_assert_here(const struct loop *loop);

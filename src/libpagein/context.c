@@ -18,6 +18,7 @@
 #include <string.h>
 
 #include "cleanup.h"
+#include "clock.h"
 #include "list.h"
 
 struct context {
@@ -79,6 +80,8 @@ static int context_create(const struct pagein_options *options, struct context *
 	context->generation = generation;
 	err = loop_create(&context->loop);
 	if (err == 0)
+		loop_set_spin(context->loop, options->spin_us * NS_PER_US);
+	if (err == 0)
 		err = core_create(context->loop, &core_options, &context->core);
 	if (err == 0)
 		err = loop_start(context->loop, "pagein");
@@ -92,7 +95,7 @@ static int context_create(const struct pagein_options *options, struct context *
 static bool same_options(const struct pagein_options *a, const struct pagein_options *b)
 {
 	return a->timeout_ms == b->timeout_ms && a->attempts == b->attempts &&
-	       a->connections == b->connections && a->loops == b->loops;
+	       a->connections == b->connections && a->loops == b->loops && a->spin_us == b->spin_us;
 }
 
 /* Started loops keep their connections, which are worth a round trip or two: idle ones first. */

@@ -63,6 +63,8 @@ struct pagein_options {
 	unsigned attempts;    /* tries of a request that fails in a way that may pass; default 10 */
 	unsigned connections; /* most connections of a loop to one server; default 96 */
 	unsigned loops;       /* most threads that serve maps; default: CPUs, at most 4 */
+	unsigned spin_us;     /* how long such a thread looks for events before it sleeps, as long
+				 as that pays: costs power; default: not at all */
 };
 #define PAGEIN_OPTIONS_INIT                           \
 	{                                             \
