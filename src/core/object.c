@@ -400,6 +400,8 @@ int object_fetch(struct object *object, struct range range, uint64_t urgent, uin
 		object_each_block(object, range, block_tidy);
 	if (fetch.joined)
 		object_hurry(object, (struct range){range.start, fetch.urgent_end});
+	/* The requests are under way: this time costs nobody anything. */
+	radix_reserve(&object->blocks);
 	if (fetch.present)
 		object_tell_present(object, range);
 	return err;

@@ -31,13 +31,49 @@ struct range map_pages(const struct pagein_map *map)
 	return (struct range){map->offset, end < size ? end : size};
 }
 
+static struct map_block *map_take_block(struct pagein_map *map)
+{
+	struct map_slab *slab = map->slabs;
+
+	if (!slab || slab->used == MAP_SLAB_BLOCKS) {
+		slab = map->spare ? map->spare : calloc(1, sizeof *slab);
+		if (!slab)
+			return NULL;
+		map->spare = NULL;
+		slab->next = map->slabs;
+		map->slabs = slab;
+	}
+	return &slab->blocks[slab->used++];
+}
+
 struct map_block *map_block(struct pagein_map *map, uint64_t index)
 {
 	void **slot = radix_slot(&map->blocks, index);
 
 	if (slot && !*slot)
-		*slot = calloc(1, sizeof(struct map_block));
+		*slot = map_take_block(map);
 	return slot ? *slot : NULL;
+}
+
+void map_reserve(struct pagein_map *map)
+{
+	radix_reserve(&map->blocks);
+	if (!map->spare)
+		map->spare = calloc(1, sizeof *map->spare);
+}
+
+static void map_free_blocks(struct pagein_map *map)
+{
+	struct map_slab *slab;
+
+	radix_finish(&map->blocks);
+	free(map->spare);
+	while ((slab = map->slabs)) {
+		map->slabs = slab->next;
+		for (unsigned i = 0; i < slab->used; i++)
+			free(slab->blocks[i].error);
+		free(slab);
+	}
 }
 
 void map_count_resident(struct pagein_map *map, uint64_t before, uint64_t after)
@@ -177,15 +213,9 @@ static int map_memory(struct pagein_map *map)
 
 static void map_free(struct pagein_map *map)
 {
-	struct map_block *block;
-
 	if (!map)
 		return;
-	for (uint64_t i = 0; (block = radix_next(&map->blocks, &i, UINT64_MAX)); i++) {
-		free(block->error);
-		free(block);
-	}
-	radix_finish(&map->blocks);
+	map_free_blocks(map);
 	extents_finish(&map->extents);
 	uffd_close(&map->uffd);
 	context_count_map(map->object->context, -1);

@@ -158,4 +158,6 @@ void map_ready(struct loop_fd *fd, uint32_t events)
 	for (size_t i = 0; i < count; i++)
 		if (messages[i].event == UFFD_EVENT_PAGEFAULT)
 			map_fault(map, (uintptr_t)messages[i].arg.pagefault.address);
+	/* The requests are under way: this time costs nobody anything. */
+	map_reserve(map);
 }
