@@ -1,4 +1,4 @@
-"""Rows 5 to 8: what is left of the distance."""
+"""Rows 5 to 9: what is left of the distance."""
 from servers import FAR_DELAY_MS, FAR_RATE, far_origin, parallel_curls
 from tools import DOORS, Figure, median_of
 
@@ -37,4 +37,12 @@ def far_random(build, *_):
     return figures
 
 
-MEASURES = [far_sequential, far_random]
+def far_first_touch(build, _, folder):
+    """Each time another object; a connection to the server is there."""
+    with far_origin(build, folder) as origin:
+        found = build.cases("first-touch", *(origin.url("1G", seed) for seed in range(41)))
+    late_ms = found["p50_ms"] - FAR_DELAY_MS
+    return [Figure("9", "far: open, map, touch, over the first byte, ms", late_ms, at_most=1)]
+
+
+MEASURES = [far_sequential, far_random, far_first_touch]

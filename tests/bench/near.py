@@ -1,11 +1,11 @@
-"""Rows 1 to 4 and 8: what it costs when the server costs nothing."""
+"""Rows 1 to 4, 8, 10, 11 and 12: what it costs when the server costs nothing."""
 import os
 import shutil
 import statistics
 import subprocess
 import time
 
-from servers import curl_seconds
+from servers import Origin, curl_seconds
 from tools import DOORS, Figure, Mounted, call, drop_caches, median_of, warm_memory
 
 
@@ -28,6 +28,17 @@ def near_random(build, server, _):
         Figure("1", "near random, pinned: uffd p50 / floor", us["uffd"]["p50"] / p50, at_most=1.2),
         Figure("1", "near random, pinned: uffd p99 / floor", us["uffd"]["p99"] / p99, at_most=1.5),
         Figure("4", "near random, pinned: fuse-mmap p50 / floor", us["fuse-mmap"]["p50"] / p50, at_most=1.4),
+    ]
+
+
+def near_cached(build, server, _):
+    """Bytes that are here already; the floor reads and copies them, and does nothing else."""
+    us = pinned(server, build, "floor-cached,uffd-cached")
+    p50 = us["floor-cached"]["p50"]
+    return [
+        Figure("10", "near random, pinned: floor-cached p50, us", p50),
+        Figure("10", "near random, pinned: uffd-cached / floor-cached", us["uffd-cached"]["p50"] / p50,
+               at_most=1.3),
     ]
 
 
@@ -108,4 +119,42 @@ def near_amplification(build, *_):
     return figures
 
 
-MEASURES = [near_random, near_sequential, near_dd, near_peers, near_amplification]
+def near_beside(build, server, _):
+    """Random touches of one object while another is scanned, again and again."""
+    found = build.cases("scan-beside", server.url, server.other_url, 5)
+    return [
+        Figure("11", "near random beside a scan: uffd p50, ms", found["p50_ms"]),
+        Figure("11", "near random beside a scan: uffd p99, ms", found["p99_ms"], at_most=2),
+        Figure("11", "near random beside a scan: the scan, GB/s", found["scan_gb_per_s"]),
+    ]
+
+
+def near_tls(build, server, _):
+    url, env = server.tls()
+    runs = build.bench(url, "--engine", ",".join(DOORS), "--pattern", "sequential", "--runs", 3, env=env)
+    seconds = median_of(3, lambda: curl_seconds(url, "--cacert", server.ca_file))
+    opened = [build.cases("tls-connections", url, 32, env=env) for _ in range(5)]
+    cpu_ms, open_ms = (statistics.median(one[name] for one in opened) for name in ("cpu_ms", "open_cpu_ms"))
+    figures = [Figure("12", "near https sequential: curl, GB/s", server.size / seconds / 1e9)]
+    for door in DOORS:
+        ratio = seconds / runs[door, "sequential"]["seconds"]
+        figures.append(Figure("12", f"near https sequential: {door} / curl", ratio, at_least=0.9))
+    return figures + [
+        Figure("12", "near https: CPU of a new connection, ms", cpu_ms, at_most=3),
+        Figure("12", "near https: CPU of the first open, ms", open_ms),
+    ]
+
+
+def terabyte(build, _, folder):
+    with Origin(build, folder) as origin:
+        found = build.cases("terabyte", origin.url("1T"), 10000)
+    return [
+        Figure("13", "1 TiB: memory of a map, MiB", found["map_mib"], at_most=2),
+        Figure("13", "1 TiB: memory of open and map, MiB", found["open_mib"]),
+        Figure("13", "1 TiB: 10,000 touches beyond their pages, MiB", found["touched_mib"], at_most=64),
+        Figure("13", "1 TiB: their page tables, MiB", found["page_tables_mib"]),
+    ]
+
+
+MEASURES = [near_random, near_sequential, near_dd, near_peers, near_amplification, near_cached, near_beside,
+            near_tls, terabyte]

@@ -5,7 +5,7 @@ import socket
 import subprocess
 import time
 
-from tools import call
+from tools import Absent, call, need
 
 NGINX = """
 daemon off; pid {dir}/nginx.pid; error_log {dir}/error.log; worker_processes 1; {user}
@@ -17,6 +17,7 @@ http {{
     server {{ {listen} root {dir}/www; autoindex on; }}
 }}
 """
+CERTIFICATES = "/etc/ssl/certs/ca-certificates.crt"
 
 FAR_DELAY_MS = 10
 FAR_RATE = 80000000
@@ -29,29 +30,53 @@ def free_port():
 
 
 class Nginx:
-    """nginx on loopback with one file of random bytes."""
+    """nginx on loopback with one file of random bytes, by http, and by https where openssl is."""
 
     def __init__(self, folder, size_mib):
         self.folder = folder
         self.size = size_mib << 20
         self.path = os.path.join(folder, "www", "object")
-        self.port = free_port()
+        self.port, self.tls_port = free_port(), free_port()
         self.url = f"http://127.0.0.1:{self.port}/object"
+        self.other_url = f"http://127.0.0.1:{self.port}/other"  # another object with the same bytes
+        self.ca_file = os.path.join(folder, "ca.pem")
         os.makedirs(os.path.dirname(self.path))
         os.chmod(folder, 0o755)
         with open(self.path, "wb") as out:
             for _ in range(size_mib):
                 out.write(os.urandom(1 << 20))
+        os.link(self.path, os.path.join(os.path.dirname(self.path), "other"))
         self.process = subprocess.Popen(["nginx", "-c", self._configure()], stderr=subprocess.DEVNULL)
         self._wait()
 
     def _configure(self):
         config = os.path.join(self.folder, "nginx.conf")
         listen = f"listen 127.0.0.1:{self.port};"
+        if self._certify():
+            listen += (f" listen 127.0.0.1:{self.tls_port} ssl; ssl_certificate {self.folder}/tls.pem;"
+                       f" ssl_certificate_key {self.folder}/tls.key;")
         user = "user root;" if os.geteuid() == 0 else ""
         with open(config, "w", encoding="utf-8") as out:
             out.write(NGINX.format(dir=self.folder, listen=listen, user=user))
         return config
+
+    def _certify(self):
+        """A certificate of our own making, and a file of authorities as long as a system's, with it
+        at the end: reading that is what a TLS connection can spend most of its time with."""
+        certificate = os.path.join(self.folder, "tls.pem")
+        try:
+            need("openssl")
+        except Absent:
+            return False
+        call("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj",
+             "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1", "-keyout",
+             os.path.join(self.folder, "tls.key"), "-out", certificate, stderr=subprocess.DEVNULL)
+        with open(self.ca_file, "wb") as out:
+            for path in (CERTIFICATES, certificate):
+                if os.path.exists(path):
+                    with open(path, "rb") as file:
+                        out.write(file.read())
+        return True
 
     def _wait(self):
         for _ in range(200):
@@ -60,6 +85,12 @@ class Nginx:
                     return
             time.sleep(0.05)
         raise RuntimeError("nginx does not start")
+
+    def tls(self):
+        """The https:// URL, and an environment in which its certificate is believed."""
+        if not os.path.exists(self.ca_file):
+            raise Absent("there is no openssl to make a certificate")
+        return f"https://127.0.0.1:{self.tls_port}/object", {**os.environ, "SSL_CERT_FILE": self.ca_file}
 
     def pin(self, cpus):
         """Master and worker."""

@@ -44,7 +44,7 @@ def call(*command, **options):
 
 
 class Build:
-    """The programs of one commit."""
+    """The programs of one commit, and tests/bench/cases.c of this tree against its library."""
 
     def __init__(self, source, folder):
         if not os.path.exists(os.path.join(folder, "build.ninja")):
@@ -52,6 +52,24 @@ class Build:
         call("ninja", "-C", folder)
         self.pagein = os.path.join(folder, "tools", "pagein")
         self.origin = os.path.join(folder, "tools", "origin", "pagein-origin")
+        self.cases_program = os.path.join(folder, "bench-cases")
+        self.cases_trouble = None
+        self._build_cases(source, os.path.join(folder, "src", "libpagein"))
+
+    def _build_cases(self, source, library):
+        header = os.path.join(source, "src", "libpagein")
+        command = ["cc", "-O2", "-std=gnu17", "-D_GNU_SOURCE", "-I", header, os.path.join(HERE, "cases.c"),
+                   "-o", self.cases_program, "-L", library, "-lpagein", f"-Wl,-rpath,{library}", "-pthread"]
+        built = subprocess.run(command, check=False, text=True, stderr=subprocess.PIPE)
+        if built.returncode != 0:
+            self.cases_trouble = built.stderr.strip().splitlines()[-1]
+
+    def cases(self, *arguments, env=None):
+        """The figures that one of the cases prints, by name."""
+        if self.cases_trouble:
+            raise Absent(f"cases.c does not compile here: {self.cases_trouble}")
+        lines = call(self.cases_program, *map(str, arguments), env=env).splitlines()
+        return {name: float(value) for name, value in map(str.split, lines)}
 
     def bench(self, *arguments, env=None):
         """The runs of one `pagein bench`, by engine and pattern; on its own server, unless a URL is
