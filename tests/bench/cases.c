@@ -533,9 +533,13 @@ static void tls_connections(const char *url, size_t count)
 	for (size_t i = 0; i < count; i++)
 		pthread_join(all[i].thread, NULL);
 	opened = connections_opened() - opened;
+	if (opened == 0) {
+		fprintf(stderr, "cases: %s: no connection was opened\n", url);
+		exit(EXIT_FAILURE);
+	}
 	printf("open_cpu_ms %.6f\n", 1e3 * open_s);
 	printf("connections %zu\n", (size_t)opened);
-	printf("cpu_ms %.6f\n", 1e3 * (cpu_s() - before_s) / (double)(opened ? opened : 1));
+	printf("cpu_ms %.6f\n", 1e3 * (cpu_s() - before_s) / (double)opened);
 	pthread_barrier_destroy(&start);
 	free(all);
 	pagein_unmap(map);

@@ -9,6 +9,7 @@ import tempfile
 from typing import Optional
 
 HERE = os.path.dirname(os.path.abspath(__file__))
+CASE_TIMEOUT_S = 300  # the slowest takes 20; a hang is a failure of the measure, not of the run
 DOORS = ("uffd", "fuse-read", "fuse-mmap")
 
 
@@ -68,7 +69,7 @@ class Build:
         """The figures that one of the cases prints, by name."""
         if self.cases_trouble:
             raise Absent(f"cases.c does not compile here: {self.cases_trouble}")
-        lines = call(self.cases_program, *map(str, arguments), env=env).splitlines()
+        lines = call(self.cases_program, *map(str, arguments), env=env, timeout=CASE_TIMEOUT_S).splitlines()
         return {name: float(value) for name, value in map(str.split, lines)}
 
     def bench(self, *arguments, env=None):
