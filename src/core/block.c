@@ -7,9 +7,15 @@
  * kept up to the memory limit: a window's worth comes and goes all the time, and mapping and
  * faulting in new ones would cost as much as filling them. block_pool_trim() gives them back.
  *
- * Eviction takes the block whose buffer is oldest, has nothing in flight, and that no want overlaps
- * (object_is_wanted). When there is no such block the limit is exceeded: by what readers wait for,
- * and by that only, since readahead asks block_pool_room() first.
+ * Eviction takes the block whose buffer is oldest, has nothing in flight, and that no want reads in
+ * place (object_is_read_in_place). One that was touched since is passed over once and becomes the
+ * newest, so that a scan does not drive out what is used again and again; that costs the touch a
+ * store, and no list. When there is no such block the limit is exceeded: by what readers wait for,
+ * and by that only, since readahead asks block_pool_room() first; and only until it has arrived.
+ *
+ * Bytes are received from the loop's own rounds only, never inside a call that asks for some. So
+ * nothing is evicted while a want is told of it, nor between a fetch that finds it present and the
+ * want's call; `telling` holds this against mistakes.
  */
 #include "block.h"
 
@@ -21,6 +27,8 @@
 
 #include "object_private.h"
 
+#define PASSED_OVER_MAX 32 /* of one eviction, so that a fault never waits for a lap of all */
+
 void block_pool_init(struct block_pool *pool, uint64_t memory_max_bytes)
 {
 	*pool = (struct block_pool){.memory_max_bytes = memory_max_bytes};
@@ -30,7 +38,7 @@ void block_pool_init(struct block_pool *pool, uint64_t memory_max_bytes)
 
 void block_pool_finish(struct block_pool *pool)
 {
-	assert(pool->blocks == 0 && pool->buffer_bytes == 0);
+	assert(pool->blocks == 0 && pool->buffer_bytes == 0 && pool->claimed_bytes == 0);
 	list_for_each_safe (node, &pool->free_blocks)
 		free(list_entry(node, struct block, node));
 	block_pool_trim(pool);
@@ -73,19 +81,64 @@ void block_destroy(struct block_pool *pool, struct block *block)
 	pool->blocks--;
 }
 
-/* The oldest block that nobody needs; true if there was one. */
-static bool block_evict_one(struct block_pool *pool)
+static struct range block_range(const struct block *block)
+{
+	return (struct range){block->index * BLOCK_BYTES, (block->index + 1) * BLOCK_BYTES};
+}
+
+/* The oldest block that nobody needs; NULL: none. */
+static struct block *block_evictable(struct block_pool *pool)
 {
 	list_for_each (node, &pool->with_data) {
 		struct block *block = list_entry(node, struct block, node);
-		struct range range = {block->index * BLOCK_BYTES, (block->index + 1) * BLOCK_BYTES};
 
-		if (block->inflight != 0 || object_is_wanted(block->object, range))
-			continue;
-		object_drop(block->object, range);
-		return true;
+		if (block->inflight == 0 &&
+			!object_is_read_in_place(block->object, block_range(block)))
+			return block;
 	}
-	return false;
+	return NULL;
+}
+
+/* true if there was one. */
+static bool block_evict_one(struct block_pool *pool)
+{
+	struct block *block = block_evictable(pool);
+
+	for (int i = 0; i < PASSED_OVER_MAX && block && block->touched; i++) {
+		block->touched = false;
+		list_remove(&block->node);
+		list_append(&pool->with_data, &block->node);
+		block = block_evictable(pool);
+	}
+	if (!block)
+		return false;
+	assert(pool->telling == 0);
+	object_drop(block->object, block_range(block));
+	return true;
+}
+
+void block_pool_shrink(struct block_pool *pool)
+{
+	while (pool->telling == 0 && pool->buffer_bytes > pool->memory_max_bytes &&
+		block_evict_one(pool))
+		;
+}
+
+static bool block_is_claimed(const struct block *block)
+{
+	if (block->object->keep == OBJECT_CACHES)
+		return block->inflight != 0;
+	return block->data != NULL;
+}
+
+void block_claim(struct block_pool *pool, struct block *block)
+{
+	bool claimed = block_is_claimed(block);
+
+	if (claimed == block->claimed)
+		return;
+	block->claimed = claimed;
+	pool->claimed_bytes += claimed ? BLOCK_BYTES : -BLOCK_BYTES;
 }
 
 int block_need_data(struct block_pool *pool, struct block *block)
@@ -109,6 +162,7 @@ int block_need_data(struct block_pool *pool, struct block *block)
 	block->data = buffer;
 	pool->buffer_bytes += BLOCK_BYTES;
 	list_append(&pool->with_data, &block->node);
+	block_claim(pool, block);
 	return 0;
 }
 
@@ -127,11 +181,12 @@ void block_drop_data(struct block_pool *pool, struct block *block)
 		pool->free_buffer_count++;
 	}
 	block->data = NULL;
+	block_claim(pool, block);
 }
 
 uint64_t block_pool_room(const struct block_pool *pool)
 {
-	return pool->buffer_bytes < pool->memory_max_bytes
-		       ? pool->memory_max_bytes - pool->buffer_bytes
+	return pool->claimed_bytes < pool->memory_max_bytes
+		       ? pool->memory_max_bytes - pool->claimed_bytes
 		       : 0;
 }

@@ -24,6 +24,8 @@ struct block {
 	uint64_t present;
 	uint64_t inflight;
 	uint8_t *data;
+	bool touched; /* somebody came back to it since it was last passed over */
+	bool claimed; /* counted in claimed_bytes */
 };
 
 /* What blocks are made of; one in each core. */
@@ -32,9 +34,11 @@ struct block_pool {
 	struct list with_data; /* the oldest first */
 	void *free_buffers;    /* linked through their first word */
 	uint64_t free_buffer_count;
-	uint64_t buffer_bytes; /* gauge: in blocks */
-	uint64_t blocks;       /* gauge */
+	uint64_t buffer_bytes;  /* gauge: in blocks */
+	uint64_t claimed_bytes; /* gauge: what readahead has to leave alone; see block_claim() */
+	uint64_t blocks;        /* gauge */
 	uint64_t memory_max_bytes;
+	unsigned telling; /* calls of wants under way, of which one may be reading its block */
 };
 
 void block_pool_init(struct block_pool *pool, uint64_t memory_max_bytes);
@@ -54,5 +58,16 @@ int block_need_data(struct block_pool *pool, struct block *block);
 /* Takes the buffer back; nothing may be present or need it. */
 void block_drop_data(struct block_pool *pool, struct block *block);
 
-/* Bytes of buffers that may still be filled before the limit is reached. */
+/*
+ * Counts the block in or out of what is claimed; to be called when its bits or its buffer have
+ * changed. Its buffer is claimed while it has one; but that of an object which caches is spare, to
+ * be evicted for others' sake, unless something is in flight to it: then it is claimed from before
+ * the first byte.
+ */
+void block_claim(struct block_pool *pool, struct block *block);
+
+/* Evicts what exceeds the limit, if that may be done now. */
+void block_pool_shrink(struct block_pool *pool);
+
+/* Bytes of buffers that may still be filled before the limit is reached by what is claimed. */
 uint64_t block_pool_room(const struct block_pool *pool);

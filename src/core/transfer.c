@@ -241,7 +241,7 @@ static void *transfer_buffer(struct exchange *exchange, size_t *len)
 	struct core *core = transfer->object->core;
 	void *place = NULL;
 
-	if (transfer->object->keep)
+	if (transfer->object->keep != OBJECT_PASSES)
 		place = transfer_place(transfer, transfer_position(transfer), len);
 	if (place)
 		return place;
@@ -340,7 +340,7 @@ static void transfer_received(struct exchange *exchange, const void *data, size_
 	struct core *core = transfer->object->core;
 
 	transfer->entered = true;
-	if (transfer->object->keep)
+	if (transfer->object->keep != OBJECT_PASSES)
 		transfer_receive_kept(transfer, data, len);
 	else
 		transfer_receive_passing(transfer, data, len);

@@ -103,7 +103,7 @@ static int file_make_live(struct fs *fs, struct inode *inode, const struct probe
 		return -ENOMEM;
 	err = fs->source->ops->pin(fs->source, probe->effective_url, &probe->version, &remote);
 	if (err == 0)
-		err = object_create(fs->core, remote, true, &file->object);
+		err = object_create(fs->core, remote, OBJECT_KEEPS, &file->object);
 	if (err < 0)
 		return err;
 	list_append(&fs->live, &file->live);
