@@ -13,6 +13,7 @@
 #include "map_private.h"
 
 #define MESSAGES_MAX 64
+#define CACHED_AHEAD_BYTES (UINT64_C(256) << 10) /* some 50 us of copying */
 
 /* Parts of the object that leave the map for good are not waited for any more. */
 static void map_cut(struct pagein_map *map, uintptr_t start, uintptr_t end)
@@ -80,6 +81,29 @@ static void map_fault_past_end(struct pagein_map *map, struct range page)
 	map_poison(map, page);
 }
 
+/*
+ * What the object has cached is filled as soon as it is asked for. While it is, others' faults
+ * wait, so of that only little is asked for at once; and it can't be held back: the mark goes to
+ * the next page that must be fetched.
+ */
+static void map_amend_plan(struct pagein_map *map, struct range page, struct readahead_plan *plan)
+{
+	struct object *object = map->object->object;
+	struct range ahead = range_empty(plan->ahead) ? (struct range){page.end, plan->first.end}
+						      : plan->ahead;
+	uint64_t mark = plan->mark, end;
+
+	if (context_cache_bytes(map->object->context) == 0 || range_empty(ahead))
+		return;
+	end = object_limit_present(object, ahead, CACHED_AHEAD_BYTES).end;
+	if (mark < ahead.start || mark >= end)
+		mark = ahead.start;
+	while (mark < end && object_present(object, (struct range){mark, mark + PAGE_BYTES}))
+		mark += PAGE_BYTES;
+	if (mark != plan->mark || end < ahead.end)
+		readahead_amend(&map->readahead, plan, end, mark < end ? mark : UINT64_MAX);
+}
+
 /* Asks for the page, and for what is worth having ahead of it. */
 static void map_fetch(struct pagein_map *map, struct range page)
 {
@@ -89,6 +113,7 @@ static void map_fetch(struct pagein_map *map, struct range page)
 
 	conditions.object_size = map_pages(map).end;
 	plan = readahead_plan(&map->readahead, page, &conditions);
+	map_amend_plan(map, page, &plan);
 	if (map_ask(map, plan.first, PAGE_BYTES, plan.chunk_bytes) < 0)
 		return;
 	if (!range_empty(plan.ahead) && map_ask(map, plan.ahead, 0, plan.chunk_bytes) < 0)
@@ -113,6 +138,8 @@ static void map_fault_page(struct pagein_map *map, struct map_block *block, stru
 	}
 	block->failed &= ~bit;
 	block->waiting |= bit;
+	/* Before all that is planned from here. */
+	map_fill_cached(map, block, page);
 	map_fetch(map, page);
 }
 
