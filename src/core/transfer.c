@@ -329,6 +329,7 @@ static void transfer_receive_kept(struct transfer *transfer, const uint8_t *data
 		size_t room;
 		uint8_t *place = transfer_place(transfer, transfer->at, &room);
 
+		assert(place); /* the bytes are in it */
 		if (!transfer_publish(transfer, place, whole < room ? whole : room))
 			return;
 	}
