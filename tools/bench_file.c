@@ -171,6 +171,7 @@ static void file_unmap(struct bench_session *session)
 
 const struct bench_engine bench_fuse_read = {
 	.name = "fuse-read",
+	.floor = &bench_floor,
 	.prepare = fuse_prepare,
 	.finish = fuse_finish,
 	.open = file_open,
@@ -179,6 +180,7 @@ const struct bench_engine bench_fuse_read = {
 
 const struct bench_engine bench_fuse_mmap = {
 	.name = "fuse-mmap",
+	.floor = &bench_floor,
 	.prepare = fuse_prepare,
 	.finish = fuse_finish,
 	.open = file_map,
@@ -187,6 +189,7 @@ const struct bench_engine bench_fuse_mmap = {
 
 const struct bench_engine bench_path_read = {
 	.name = "path-read",
+	.floor = &bench_floor,
 	.needs_path = true,
 	.prepare = path_prepare,
 	.finish = path_finish,
@@ -196,6 +199,7 @@ const struct bench_engine bench_path_read = {
 
 const struct bench_engine bench_path_mmap = {
 	.name = "path-mmap",
+	.floor = &bench_floor,
 	.needs_path = true,
 	.prepare = path_prepare,
 	.finish = path_finish,
