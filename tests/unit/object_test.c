@@ -14,6 +14,7 @@
 #include "loop.h"
 #include "object.h"
 
+#define KEEPS 3 /* values of enum object_keep */
 #define GETS_MAX 512
 #define BLOCK BLOCK_BYTES
 #define PAGE PAGE_BYTES
@@ -403,7 +404,7 @@ static void the_request_never_asks_past_the_objects_end(void **state)
 	(void)state;
 	make_core((struct core_options){0});
 	for (size_t i = 0; i < array_len(sizes); i++)
-		for (int keep = 0; keep < 2; keep++) {
+		for (enum object_keep keep = 0; keep < KEEPS; keep++) {
 			struct object *object = make_object(sizes[i], keep);
 			struct test_want want;
 
@@ -413,7 +414,8 @@ static void the_request_never_asks_past_the_objects_end(void **state)
 			assert_true(fake.gets[0]->range.end == sizes[i]);
 			deliver_everything();
 			assert_true(want.bytes == sizes[i]);
-			assert_int_equal(object_present(object, (struct range){0, sizes[i]}), keep);
+			assert_int_equal(object_present(object, (struct range){0, sizes[i]}),
+				keep != OBJECT_PASSES);
 			object_remove_want(object, &want.want);
 			object_destroy(object);
 		}
@@ -422,7 +424,7 @@ static void the_request_never_asks_past_the_objects_end(void **state)
 
 static void pages_are_published_as_they_arrive(void **state)
 {
-	for (int keep = 0; keep < 2; keep++) {
+	for (enum object_keep keep = 0; keep < KEEPS; keep++) {
 		struct object *object;
 		struct test_want want;
 
@@ -458,7 +460,7 @@ static void bytes_are_right_however_they_are_cut(void **state)
 		struct test_want want;
 
 		make_core((struct core_options){0});
-		object = make_object(size, (enum object_keep)(round % 3));
+		object = make_object(size, (enum object_keep)(round % KEEPS));
 		add_want(&want, object, 0, size);
 		ask(object, (struct range){0, size}, PAGE);
 		/* The first piece comes with the head, later ones by the exchange's buffer. */
@@ -546,7 +548,7 @@ static void an_object_that_keeps_its_bytes_lets_its_transfers_finish(void **stat
 
 static void an_object_may_be_destroyed_from_inside_an_arrival(void **state)
 {
-	for (int keep = 0; keep < 2; keep++)
+	for (enum object_keep keep = 0; keep < KEEPS; keep++)
 		for (int elsewhere = 0; elsewhere < 2; elsewhere++) {
 			struct object *object;
 			struct test_want want;
@@ -667,7 +669,7 @@ static void a_final_error_is_told_to_those_who_wait(void **state)
 
 static void a_passing_fault_goes_on_where_it_stopped(void **state)
 {
-	for (int keep = 0; keep < 2; keep++) {
+	for (enum object_keep keep = 0; keep < KEEPS; keep++) {
 		struct object *object;
 		struct test_want want;
 		unsigned before;
@@ -1127,7 +1129,7 @@ static void bytes_of_the_probe_save_the_first_request(void **state)
 	(void)state;
 	for (size_t i = 0; i < sizeof bytes; i++)
 		bytes[i] = pattern(i);
-	for (int keep = 0; keep < 2; keep++) {
+	for (enum object_keep keep = 0; keep < KEEPS; keep++) {
 		struct object *object;
 		struct test_want want;
 
@@ -1160,7 +1162,7 @@ static void random_fetches_drops_and_faults_leave_nothing_behind(void **state)
 		struct test_want want;
 
 		make_core((struct core_options){.memory_max_bytes = 3 * BLOCK});
-		object = make_object(size, (enum object_keep)(round % 3));
+		object = make_object(size, (enum object_keep)(round % KEEPS));
 		add_want(&want, object, 0, size);
 		for (int step = 0; step < 300; step++) {
 			uint64_t a = random_next(&seed) % size,
@@ -1178,7 +1180,7 @@ static void random_fetches_drops_and_faults_leave_nothing_behind(void **state)
 					ask(object, range, random_next(&seed) % (len + 1) + 1);
 				break;
 			case 2:
-				if (round % 3 != OBJECT_PASSES)
+				if (round % KEEPS != OBJECT_PASSES)
 					object_drop(object, range);
 				break;
 			case 3:
