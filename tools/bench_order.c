@@ -36,7 +36,7 @@ static uint64_t *shuffled(uint64_t places, uint64_t count, uint64_t seed)
 
 	for (uint64_t i = 0; order && i < places; i++)
 		order[i] = i;
-	for (uint64_t i = 0; order && i < count; i++) {
+	for (uint64_t i = 0; order && i < count && i < places; i++) {
 		uint64_t j = i + random_next(&state) % (places - i);
 		uint64_t swap = order[i];
 
