@@ -124,23 +124,6 @@ void block_pool_shrink(struct block_pool *pool)
 		;
 }
 
-static bool block_is_claimed(const struct block *block)
-{
-	if (block->object->keep == OBJECT_CACHES)
-		return block->inflight != 0;
-	return block->data != NULL;
-}
-
-void block_claim(struct block_pool *pool, struct block *block)
-{
-	bool claimed = block_is_claimed(block);
-
-	if (claimed == block->claimed)
-		return;
-	block->claimed = claimed;
-	pool->claimed_bytes += claimed ? BLOCK_BYTES : -BLOCK_BYTES;
-}
-
 int block_need_data(struct block_pool *pool, struct block *block)
 {
 	void *buffer;
@@ -162,7 +145,8 @@ int block_need_data(struct block_pool *pool, struct block *block)
 	block->data = buffer;
 	pool->buffer_bytes += BLOCK_BYTES;
 	list_append(&pool->with_data, &block->node);
-	block_claim(pool, block);
+	if (block->object->keep != OBJECT_CACHES)
+		pool->claimed_bytes += BLOCK_BYTES;
 	return 0;
 }
 
@@ -181,7 +165,8 @@ void block_drop_data(struct block_pool *pool, struct block *block)
 		pool->free_buffer_count++;
 	}
 	block->data = NULL;
-	block_claim(pool, block);
+	if (block->object->keep != OBJECT_CACHES)
+		pool->claimed_bytes -= BLOCK_BYTES;
 }
 
 uint64_t block_pool_room(const struct block_pool *pool)

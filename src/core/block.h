@@ -25,7 +25,6 @@ struct block {
 	uint64_t inflight;
 	uint8_t *data;
 	bool touched; /* somebody came back to it since it was last passed over */
-	bool claimed; /* counted in claimed_bytes */
 };
 
 /* What blocks are made of; one in each core. */
@@ -35,7 +34,7 @@ struct block_pool {
 	void *free_buffers;    /* linked through their first word */
 	uint64_t free_buffer_count;
 	uint64_t buffer_bytes;  /* gauge: in blocks */
-	uint64_t claimed_bytes; /* gauge: what readahead has to leave alone; see block_claim() */
+	uint64_t claimed_bytes; /* gauge: of what can't be evicted, now or soon; see below */
 	uint64_t blocks;        /* gauge */
 	uint64_t memory_max_bytes;
 	unsigned telling; /* calls of wants under way, of which one may be reading its block */
@@ -58,16 +57,15 @@ int block_need_data(struct block_pool *pool, struct block *block);
 /* Takes the buffer back; nothing may be present or need it. */
 void block_drop_data(struct block_pool *pool, struct block *block);
 
-/*
- * Counts the block in or out of what is claimed; to be called when its bits or its buffer have
- * changed. Its buffer is claimed while it has one; but that of an object which caches is spare, to
- * be evicted for others' sake, unless something is in flight to it: then it is claimed from before
- * the first byte.
- */
-void block_claim(struct block_pool *pool, struct block *block);
-
 /* Evicts what exceeds the limit, if that may be done now. */
 void block_pool_shrink(struct block_pool *pool);
 
-/* Bytes of buffers that may still be filled before the limit is reached by what is claimed. */
+/*
+ * Every buffer is claimed, but not those of objects that cache: they are spare unless bytes are on
+ * their way to them. So there each transfer claims two from its beginning: the one that it is
+ * filling, and one that it shares with its neighbour.
+ */
+#define TRANSFER_CLAIM_BYTES (2 * BLOCK_BYTES)
+
+/* Bytes of buffers that may be filled before what is claimed reaches the limit. */
 uint64_t block_pool_room(const struct block_pool *pool);

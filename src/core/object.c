@@ -222,7 +222,6 @@ static void block_land(struct object *object, struct block *block, uint64_t mask
 {
 	assert((block->inflight & mask) == mask && (block->present & mask) == 0);
 	block->inflight &= ~mask;
-	block_claim(&object->core->blocks, block);
 	if (object->keep != OBJECT_PASSES)
 		block->present |= mask;
 	else
@@ -245,7 +244,6 @@ bool object_publish(struct object *object, const struct arrival *arrival)
 static void block_forget(struct object *object, struct block *block, uint64_t mask)
 {
 	block->inflight &= ~mask;
-	block_claim(&object->core->blocks, block);
 	object_put_block(object, block);
 }
 
@@ -269,9 +267,9 @@ bool object_give_up(struct object *object, struct range range, const struct fail
 
 static void block_start(struct object *object, struct block *block, uint64_t mask)
 {
+	(void)object;
 	assert((block->inflight & mask) == 0 && (block->present & mask) == 0);
 	block->inflight |= mask;
-	block_claim(&object->core->blocks, block);
 }
 
 /* A call of object_fetch(). */
@@ -369,16 +367,31 @@ static bool object_tell_present(struct object *object, struct range range)
 	return true;
 }
 
-/* Readahead may fill what the memory limit leaves; what readers wait for is always fetched. */
+/*
+ * Readahead may fill what the memory limit leaves; what readers wait for is always fetched. Not for
+ * maps: they have marked what they ask for, and see object_limit_requests() before.
+ */
 static uint64_t object_limit_ahead(
 	const struct object *object, struct range range, uint64_t urgent_end)
 {
 	uint64_t room = block_pool_room(&object->core->blocks);
 
-	if (object->keep == OBJECT_PASSES || range.end <= urgent_end ||
+	if (object->keep != OBJECT_KEEPS || range.end <= urgent_end ||
 		range.end - urgent_end <= room)
 		return range.end;
 	return urgent_end + align_down(room, PAGE_BYTES);
+}
+
+struct range object_limit_requests(
+	const struct object *object, struct range range, uint64_t chunk_bytes)
+{
+	uint64_t count = block_pool_room(&object->core->blocks) / TRANSFER_CLAIM_BYTES;
+
+	if (chunk_bytes > EXCHANGE_BYTES_MAX)
+		chunk_bytes = EXCHANGE_BYTES_MAX;
+	if (object->keep == OBJECT_CACHES && range_length(range) / chunk_bytes >= count)
+		range.end = range.start + count * chunk_bytes;
+	return range;
 }
 
 /* A want that joins readahead must not wait behind other readahead. */
@@ -431,9 +444,9 @@ struct readahead_conditions object_conditions(const struct object *object)
 	return (struct readahead_conditions){
 		.object_size = object_size(object),
 		.first_byte_ns = object->first_byte_ns,
-		.memory_bytes = object->keep == OBJECT_PASSES
-					? 0
-					: object->core->blocks.memory_max_bytes / 2,
+		.memory_bytes = object->keep == OBJECT_KEEPS
+					? object->core->blocks.memory_max_bytes / 2
+					: 0,
 	};
 }
 

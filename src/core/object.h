@@ -137,6 +137,14 @@ const uint8_t *object_touch(struct object *object, uint64_t offset);
 struct range object_limit_present(struct object *object, struct range range, uint64_t bytes_max);
 
 /*
+ * As much of range, which nobody waits for, as may be asked for in ranges of chunk_bytes (page-
+ * aligned, or UINT64_MAX) without the requests taking more memory than there is for a cache. May
+ * be empty.
+ */
+struct range object_limit_requests(
+	const struct object *object, struct range range, uint64_t chunk_bytes);
+
+/*
  * The bytes of a present range, as iov entries into the blocks: valid until the loop goes on.
  * Returns their number; iov must have room for object_iov_max(range).
  */

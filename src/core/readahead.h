@@ -64,8 +64,8 @@ struct readahead_plan {
 };
 
 /*
- * The newest plan, which it changes, ends at `end` already (a page's start, behind what is wanted),
- * and has its mark elsewhere; its stream goes on from there.
+ * The newest plan, which it changes, ends at `end` already (a page's start, not before the end of
+ * what is wanted), and has its mark elsewhere; its stream goes on from there.
  */
 void readahead_amend(
 	struct readahead *readahead, struct readahead_plan *plan, uint64_t end, uint64_t mark);

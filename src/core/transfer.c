@@ -77,11 +77,17 @@ static void transfer_release(struct core *core, struct transfer *transfer)
 	list_prepend(&core->free_transfers, &transfer->node);
 }
 
+static uint64_t transfer_claim_bytes(const struct transfer *transfer)
+{
+	return transfer->object->keep == OBJECT_CACHES ? TRANSFER_CLAIM_BYTES : 0;
+}
+
 /* Takes it from its object. */
 static void transfer_end(struct transfer *transfer)
 {
 	struct core *core = transfer->object->core;
 
+	core->blocks.claimed_bytes -= transfer_claim_bytes(transfer);
 	loop_timer_cancel(core->loop, &transfer->timer);
 	list_remove(&transfer->node);
 	core->stats.transfers--;
@@ -395,6 +401,7 @@ int transfer_start(struct object *object, struct range range, bool urgent)
 	if (err == 0) {
 		list_append(&object->transfers, &transfer->node);
 		core->stats.transfers++;
+		core->blocks.claimed_bytes += transfer_claim_bytes(transfer);
 		err = loop_timer_set(core->loop, &transfer->timer, transfer_deadline_ns(transfer));
 		if (err < 0) {
 			transfer_stop_exchange(transfer);

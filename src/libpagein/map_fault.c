@@ -84,7 +84,8 @@ static void map_fault_past_end(struct pagein_map *map, struct range page)
 /*
  * What the object has cached is filled as soon as it is asked for. While it is, others' faults
  * wait, so of that only little is asked for at once; and it can't be held back: the mark goes to
- * the next page that must be fetched.
+ * the next page that must be fetched. The requests must fit into the cache. M2: what can't be asked
+ * for is not to be planned.
  */
 static void map_amend_plan(struct pagein_map *map, struct range page, struct readahead_plan *plan)
 {
@@ -95,7 +96,9 @@ static void map_amend_plan(struct pagein_map *map, struct range page, struct rea
 
 	if (context_cache_bytes(map->object->context) == 0 || range_empty(ahead))
 		return;
-	end = object_limit_present(object, ahead, CACHED_AHEAD_BYTES).end;
+	end = object_limit_requests(object, ahead, plan->chunk_bytes).end;
+	end = object_limit_present(object, (struct range){ahead.start, end}, CACHED_AHEAD_BYTES)
+		      .end;
 	if (mark < ahead.start || mark >= end)
 		mark = ahead.start;
 	while (mark < end && object_present(object, (struct range){mark, mark + PAGE_BYTES}))

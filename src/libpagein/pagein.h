@@ -71,8 +71,8 @@ struct pagein_options {
 	 *
 	 * The limit is of all objects that are open with equal options together. It counts
 	 * blocks of 256 KiB, however few of their pages were fetched, and is exceeded only by what
-	 * threads wait for, as long as they do. What is resident in maps does not count. A stream
-	 * is read ahead of by half of the limit at most, so a distant server wants 64 MiB or more.
+	 * threads wait for, as long as they do. What is resident in maps does not count. Each
+	 * request takes two blocks, so a cache below 8 MiB slows reading ahead of distant servers.
 	 *
 	 * Worth it for maps that come and go, for several of one object, and for DONTNEED as a way
 	 * to give memory back; a map that keeps its pages is filled some percent faster without.

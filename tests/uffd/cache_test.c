@@ -191,6 +191,23 @@ static void a_scan_larger_than_the_cache_stays_within_its_limit(void **state)
 	session_close(&session);
 }
 
+/* Windows grow with the distance; what of them does not fit must not be waited for. */
+static void a_small_cache_of_a_distant_server_is_read_and_populated_to_the_end(void **state)
+{
+	const struct pagein_options tiny = {.size = sizeof tiny, .cache_bytes = 1};
+	struct session session;
+
+	(void)state;
+	session_open(&session, 16 * MIB, &tiny);
+	server_script(&session.server, "path=/data : delay=5ms");
+	assert_int_equal(session_compare(&session, 0, 8 * MIB / PAGE), 0);
+	assert_int_equal(pagein_advise(session.map, 4 * MIB, 2 * MIB, PAGEIN_DONTNEED), 0);
+	assert_int_equal(pagein_populate(session.map, 0, 0, 20000), 0);
+	assert_int_equal(session_compare(&session, 0, 16 * MIB / PAGE), 0);
+	assert_true(process_stats().cached_bytes <= MIB);
+	session_close(&session);
+}
+
 static void populating_more_than_the_cache_ends_within_its_limit(void **state)
 {
 	struct session session;
@@ -338,6 +355,8 @@ int main(void)
 		cmocka_unit_test(what_is_missing_in_between_is_fetched_and_nothing_else),
 		cmocka_unit_test(a_large_populate_from_the_cache_goes_in_steps),
 		cmocka_unit_test(a_scan_larger_than_the_cache_stays_within_its_limit),
+		cmocka_unit_test(
+			a_small_cache_of_a_distant_server_is_read_and_populated_to_the_end),
 		cmocka_unit_test(populating_more_than_the_cache_ends_within_its_limit),
 		cmocka_unit_test(a_tiny_limit_is_a_mebibyte),
 		cmocka_unit_test(objects_with_equal_options_share_the_limit),

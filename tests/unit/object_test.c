@@ -945,6 +945,7 @@ static void a_cache_stays_within_its_limit_though_all_of_it_is_wanted(void **sta
 
 static void a_full_cache_leaves_readahead_its_room(void **state)
 {
+	struct range ahead = {10 * BLOCK, 30 * BLOCK};
 	struct object *object;
 
 	(void)state;
@@ -953,15 +954,18 @@ static void a_full_cache_leaves_readahead_its_room(void **state)
 	ask(object, (struct range){0, 4 * BLOCK}, 4 * BLOCK);
 	deliver_everything();
 	assert_true(core_stats(core)->buffer_bytes == 4 * BLOCK);
-	/* What has been told is spare; what is on its way is not, before its first byte. */
-	ask(object, (struct range){10 * BLOCK, 13 * BLOCK}, PAGE);
-	assert_true(range_length(fake.gets[0]->range) == 3 * BLOCK);
-	ask(object, (struct range){20 * BLOCK, 30 * BLOCK}, 0);
-	assert_true(range_length(fake.gets[1]->range) == BLOCK);
-	ask(object, (struct range){40 * BLOCK, 50 * BLOCK}, 0);
-	assert_int_equal(fake.count, 2);
+	/* What has been told is spare; each request takes two blocks, before its first byte. */
+	assert_true(object_limit_requests(object, ahead, BLOCK).end == 12 * BLOCK);
+	assert_true(object_limit_requests(object, ahead, UINT64_MAX).end == 30 * BLOCK);
+	ask(object, (struct range){5 * BLOCK, 9 * BLOCK}, PAGE);
+	assert_true(object_limit_requests(object, ahead, BLOCK).end == 11 * BLOCK);
+	ask(object, (struct range){40 * BLOCK, 40 * BLOCK + PAGE}, PAGE);
+	assert_true(range_empty(object_limit_requests(object, ahead, BLOCK)));
+	ask(object, (struct range){50 * BLOCK, 50 * BLOCK + PAGE}, PAGE);
+	assert_true(range_empty(object_limit_requests(object, ahead, BLOCK)));
 	deliver_everything();
 	assert_true(core_stats(core)->buffer_bytes == 4 * BLOCK);
+	assert_true(object_limit_requests(object, ahead, BLOCK).end == 12 * BLOCK);
 	object_destroy(object);
 	finish_core();
 }
