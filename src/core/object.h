@@ -109,9 +109,10 @@ struct readahead_conditions object_conditions(const struct object *object);
 /*
  * Asks for all pages of range that are neither present nor in flight, in ranges of chunk_bytes at
  * the most (at least a page; UINT64_MAX: as long as may be); `urgent` counts the bytes at
- * its start that somebody waits for (the rest is readahead, asked for only as far as the memory
- * limit allows). Pages that are present are reported to the wants before this returns; so wants
- * must be ready to be called, and may be gone afterwards. Others are reported later.
+ * its start that somebody waits for (the rest is readahead, and an object that keeps
+ * asks for it only as far as the memory limit allows). Pages that are present are reported to the
+ * wants before this returns; so wants must be ready to be called, and may be gone afterwards.
+ * Others are reported later.
  *
  * -ESTALE: the object has changed; -ENOMEM.
  */
