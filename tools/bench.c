@@ -24,6 +24,8 @@
 static const struct bench_engine *const all_engines[] = {
 	&bench_floor,
 	&bench_uffd,
+	&bench_floor_cached,
+	&bench_uffd_cached,
 	&bench_fuse_read,
 	&bench_fuse_mmap,
 	&bench_path_read,
@@ -157,6 +159,8 @@ static int run_once(struct bench *bench, struct cell *cell, struct bench_result 
 		return err;
 	counted = bench_target_counters(&bench->target, &requests[0], &bytes[0]);
 	err = bench_run(session, bench->options, cell->pattern, ret);
+	if (err == 0 && session->engine->check)
+		err = session->engine->check(session);
 	counted = counted && bench_target_counters(&bench->target, &requests[1], &bytes[1]);
 	session->engine->close(session);
 	ret->requests = counted && !session->engine->needs_path ? requests[1] - requests[0]
@@ -205,7 +209,7 @@ static int compare_runs(const void *a, const void *b)
 	const struct bench_result *y = *(const struct bench_result *const *)b;
 	double left = x->seconds, right = y->seconds;
 
-	if (x->pattern != PATTERN_SEQUENTIAL) {
+	if (bench_by_access(x->pattern)) {
 		left = (double)histogram_percentile(&x->latency, 50);
 		right = (double)histogram_percentile(&y->latency, 50);
 	}
@@ -234,10 +238,22 @@ static struct bench_result *median_run(struct cell *cell)
 	return median;
 }
 
+/* The floor of a result among those before it, NULL: none. */
+static const struct bench_result *find_floor(
+	const struct bench_result *const *results, size_t count, const struct bench_result *result)
+{
+	const struct bench_engine *floor = result->engine->floor ? result->engine->floor
+								 : result->engine;
+
+	for (size_t i = 0; i < count; i++)
+		if (results[i]->engine == floor && results[i]->pattern == result->pattern)
+			return results[i];
+	return NULL;
+}
+
 static int report(struct bench *bench)
 {
 	const struct bench_result *results[CELLS_MAX];
-	const struct bench_result *floors[PATTERN_COUNT] = {NULL};
 	size_t count = 0;
 	bool wrong = false;
 
@@ -247,11 +263,9 @@ static int report(struct bench *bench)
 
 		if (!result)
 			continue;
-		if (result->engine == &bench_floor)
-			floors[result->pattern] = result;
-		bench_table_row(result, floors[result->pattern]);
 		wrong |= result->wrong > 0;
 		results[count++] = result;
+		bench_table_row(result, find_floor(results, count, result));
 	}
 	if (bench->options->json &&
 		bench_write_json(bench->options, &bench->target, results, count) < 0)

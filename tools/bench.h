@@ -3,6 +3,7 @@
  *
  *	bench.c	the command: which engines, which patterns, how often, the table
  *	bench_workload.c	the accesses of one run, and their times
+ *	bench_order.c	which accesses, in what order
  *	bench_target.c	what is measured: a URL on some server, or one of our own
  *	bench_report.c	the table and the JSON
  *	bench_floor.c, bench_uffd.c, bench_file.c	the engines
@@ -71,6 +72,7 @@ struct bench_session {
 struct bench_engine {
 	const char *name;
 	bool needs_path;
+	const struct bench_engine *floor; /* what its figures are beside; NULL: it is a floor */
 	/* Once for all runs, for what is slow: a mount. May be NULL. -errno, with session->error.
 	 */
 	int (*prepare)(struct bench_session *session, const struct options *options);
@@ -78,10 +80,13 @@ struct bench_engine {
 	/* For each run: cold, and ready for `pattern`. -errno, with session->error. */
 	int (*open)(struct bench_session *session, enum pattern pattern);
 	void (*close)(struct bench_session *session);
+	/* After the accesses: -errno, with session->error, if the run was not what it is called.
+	 * May be NULL. */
+	int (*check)(struct bench_session *session);
 };
 
-extern const struct bench_engine bench_floor, bench_uffd, bench_fuse_read, bench_fuse_mmap,
-	bench_path_read, bench_path_mmap;
+extern const struct bench_engine bench_floor, bench_floor_cached, bench_uffd, bench_uffd_cached,
+	bench_fuse_read, bench_fuse_mmap, bench_path_read, bench_path_mmap;
 
 /* Of one run of one engine and pattern. */
 struct bench_result {
@@ -98,6 +103,15 @@ struct bench_result {
 };
 
 const char *bench_pattern_name(enum pattern pattern);
+
+/*
+ * Is a run of the pattern judged by its median access, or else by its time as a whole? Only random
+ * accesses are all of one kind; others find many of their pages, fetched ahead or before.
+ */
+static inline bool bench_by_access(enum pattern pattern)
+{
+	return pattern == PATTERN_RANDOM;
+}
 
 /* bench_target.c. -errno after one line on stderr. */
 int bench_target_open(const struct options *options, struct bench_target *ret);

@@ -173,6 +173,7 @@ static void file_unmap(struct bench_session *session)
 
 const struct bench_engine bench_fuse_read = {
 	.name = "fuse-read",
+	.floor = &bench_floor,
 	.prepare = fuse_prepare,
 	.finish = fuse_finish,
 	.open = file_open,
@@ -181,6 +182,7 @@ const struct bench_engine bench_fuse_read = {
 
 const struct bench_engine bench_fuse_mmap = {
 	.name = "fuse-mmap",
+	.floor = &bench_floor,
 	.prepare = fuse_prepare,
 	.finish = fuse_finish,
 	.open = file_map,
@@ -189,6 +191,7 @@ const struct bench_engine bench_fuse_mmap = {
 
 const struct bench_engine bench_path_read = {
 	.name = "path-read",
+	.floor = &bench_floor,
 	.needs_path = true,
 	.prepare = path_prepare,
 	.finish = path_finish,
@@ -198,6 +201,7 @@ const struct bench_engine bench_path_read = {
 
 const struct bench_engine bench_path_mmap = {
 	.name = "path-mmap",
+	.floor = &bench_floor,
 	.needs_path = true,
 	.prepare = path_prepare,
 	.finish = path_finish,

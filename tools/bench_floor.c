@@ -7,6 +7,9 @@
  * for everything, and copies pages as they come, since that is what streaming costs. It checks the
  * status line and nothing else: it is a measure, not a client. Plain HTTP to a numeric address.
  *
+ * The engine "floor-cached" has received all of the object into its own memory before: what is left
+ * is the read of the fault and the copy.
+ *
  * The stages are written down before the fill's wake-up can be seen, but for `fill`, which the
  * kernel's own return from UFFDIO_COPY stamps.
  */
@@ -42,6 +45,7 @@ struct floor {
 	uint64_t mapped;
 	uint8_t *memory;
 	uint8_t *staging;
+	uint8_t *warm; /* floor-cached: the object's bytes and zeros to the last page's end */
 };
 
 static int floor_connect(const struct bench_target *target)
@@ -95,12 +99,12 @@ static ssize_t floor_receive_head(struct floor *floor, uint64_t *ret_first_ns)
 	}
 }
 
-static int floor_copy(struct floor *floor, uint64_t offset, size_t len)
+static int floor_copy(struct floor *floor, uint64_t offset, const uint8_t *from, size_t len)
 {
 	while (len > 0) {
 		struct uffdio_copy copy = {
 			.dst = (uintptr_t)floor->memory + offset,
-			.src = (uintptr_t)floor->staging,
+			.src = (uintptr_t)from,
 			.len = len,
 		};
 
@@ -109,8 +113,7 @@ static int floor_copy(struct floor *floor, uint64_t offset, size_t len)
 		if (errno != EAGAIN)
 			return -errno;
 		if (copy.copy > 0) {
-			memmove(floor->staging, floor->staging + copy.copy,
-				len - (size_t)copy.copy);
+			from += copy.copy;
 			offset += (uint64_t)copy.copy;
 			len -= (size_t)copy.copy;
 		}
@@ -133,7 +136,7 @@ static int floor_fill(struct floor *floor, uint64_t at, uint64_t end, size_t hav
 		if (last && floor->session->stages)
 			floor->session->stages->last_byte_ns = clock_now_ns();
 		if (whole > 0) {
-			err = floor_copy(floor, at, whole);
+			err = floor_copy(floor, at, floor->staging, whole);
 			if (err < 0 || last)
 				return err;
 			have -= whole;
@@ -177,6 +180,23 @@ static int floor_serve(struct floor *floor, uint64_t address, uint64_t event_ns)
 	return err;
 }
 
+static int floor_serve_cached(struct floor *floor, uint64_t address, uint64_t event_ns)
+{
+	struct bench_stages *stages = floor->session->stages;
+	uint64_t start = (address - (uintptr_t)floor->memory) & ~(PAGE - 1);
+	uint64_t found_ns = stages ? clock_now_ns() : 0;
+	int err = floor_copy(floor, start, floor->warm + start,
+		floor->streaming ? (size_t)(floor->mapped - start) : PAGE);
+
+	if (stages) {
+		stages->event_ns = event_ns;
+		stages->submit_ns = stages->first_byte_ns = stages->last_byte_ns = found_ns;
+		stages->fill_ns = clock_now_ns();
+		atomic_fetch_add(&stages->count, 1);
+	}
+	return err;
+}
+
 static void *floor_thread(void *argument)
 {
 	struct floor *floor = argument;
@@ -186,7 +206,9 @@ static void *floor_thread(void *argument)
 	 * it. */
 	while (read(floor->uffd, &message, sizeof message) == (ssize_t)sizeof message) {
 		uint64_t event_ns = floor->session->stages ? clock_now_ns() : 0;
-		int err = floor_serve(floor, message.arg.pagefault.address, event_ns);
+		uint64_t address = message.arg.pagefault.address;
+		int err = floor->warm ? floor_serve_cached(floor, address, event_ns)
+				      : floor_serve(floor, address, event_ns);
 
 		if (err < 0) {
 			fprintf(stderr, "pagein bench: floor: %s\n", strerrordesc_np(-err));
@@ -228,8 +250,32 @@ static void floor_close(struct bench_session *session)
 	close_fd(&floor->uffd);
 	close_fd(&floor->socket);
 	free(floor->staging);
+	free(floor->warm);
 	free(floor);
 	session->state = NULL;
+}
+
+/* All of the object, in one request. */
+static int floor_warm(struct floor *floor)
+{
+	uint64_t size = floor->session->size, have, first_ns;
+	ssize_t n;
+
+	floor->warm = calloc(1, floor->mapped);
+	if (!floor->warm)
+		return -ENOMEM;
+	if (floor_send(floor, 0, size) < 0)
+		return -EIO;
+	n = floor_receive_head(floor, &first_ns);
+	if (n < 0 || (uint64_t)n > size)
+		return -EIO;
+	memcpy(floor->warm, floor->staging, (size_t)n);
+	for (have = (uint64_t)n; have < size; have += (uint64_t)n) {
+		n = recv(floor->socket, floor->warm + have, size - have, 0);
+		if (n <= 0)
+			return -EIO;
+	}
+	return 0;
 }
 
 static int floor_start(struct floor *floor)
@@ -239,6 +285,9 @@ static int floor_start(struct floor *floor)
 	floor->socket = floor_connect(floor->session->target);
 	if (floor->socket < 0)
 		return floor->socket;
+	err = floor->session->engine == &bench_floor_cached ? floor_warm(floor) : 0;
+	if (err < 0)
+		return err;
 	floor->memory = mmap(NULL, floor->mapped, PROT_READ | PROT_WRITE,
 		MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	if (floor->memory == MAP_FAILED)
@@ -277,6 +326,12 @@ static int floor_open(struct bench_session *session, enum pattern pattern)
 
 const struct bench_engine bench_floor = {
 	.name = "floor",
+	.open = floor_open,
+	.close = floor_close,
+};
+
+const struct bench_engine bench_floor_cached = {
+	.name = "floor-cached",
 	.open = floor_open,
 	.close = floor_close,
 };

@@ -27,22 +27,22 @@ static double mb_per_s(const struct bench_result *result)
 
 void bench_table_head(void)
 {
-	printf("%-10s %-10s %8s %9s %9s %9s %9s %9s %7s %7s %9s\n", "engine", "pattern", "accesses",
+	printf("%-12s %-10s %8s %9s %9s %9s %9s %9s %7s %7s %9s\n", "engine", "pattern", "accesses",
 		"p50 us", "p90 us", "p99 us", "max us", "MB/s", "floor", "fetched", "requests");
 }
 
-/* floor: the same pattern's result of the engine "floor" in these runs, or NULL. */
+/* floor: the same pattern's result of the engine's floor in these runs, or NULL. */
 void bench_table_row(const struct bench_result *result, const struct bench_result *floor)
 {
 	const struct histogram *latency = &result->latency;
 	double ratio = 0;
 
-	if (floor && result->pattern == PATTERN_SEQUENTIAL)
+	if (floor && !bench_by_access(result->pattern))
 		ratio = result->seconds / floor->seconds;
 	else if (floor)
 		ratio = (double)histogram_percentile(latency, 50) /
 			(double)histogram_percentile(&floor->latency, 50);
-	printf("%-10s %-10s %8llu %9.1f %9.1f %9.1f %9.1f %9.1f", result->engine->name,
+	printf("%-12s %-10s %8llu %9.1f %9.1f %9.1f %9.1f %9.1f", result->engine->name,
 		bench_pattern_name(result->pattern), (unsigned long long)result->accesses,
 		us(histogram_percentile(latency, 50)), us(histogram_percentile(latency, 90)),
 		us(histogram_percentile(latency, 99)), us(histogram_max(latency)),
@@ -58,7 +58,7 @@ void bench_table_row(const struct bench_result *result, const struct bench_resul
 	else
 		printf(" %7s %9s\n", "-", "-");
 	if (result->wrong > 0)
-		printf("%-10s %-10s WRONG BYTES in %llu accesses\n", result->engine->name,
+		printf("%-12s %-10s WRONG BYTES in %llu accesses\n", result->engine->name,
 			bench_pattern_name(result->pattern), (unsigned long long)result->wrong);
 	fflush(stdout);
 }

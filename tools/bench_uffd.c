@@ -2,6 +2,9 @@
  * bench_uffd.c - libpagein's maps, through its public calls; the stages come from the map's trace.
  *
  * The object is opened once, so that connections are warm, as the floor's is; each run maps anew.
+ * Of uffd-cached all of the object has been fetched into the object's cache before, and a run that
+ * sends a request all the same is an error: every fault is one on a page that is in memory, but not
+ * in the map.
  */
 #include <errno.h>
 #include <stdatomic.h>
@@ -11,12 +14,23 @@
 #include "bench.h"
 #include "map_private.h"
 
+#define CACHE_MARGIN_BYTES (UINT64_C(64) << 20) /* for blocks that are on their way */
+
 struct uffd_state {
 	struct pagein_object *object;
 	struct pagein_map *map;
+	uint64_t requests; /* before the run */
 };
 
-static int uffd_prepare(struct bench_session *session, const struct options *options)
+static int uffd_fail(struct bench_session *session, int err)
+{
+	snprintf(session->error, sizeof session->error, "%s", pagein_last_error());
+	return err;
+}
+
+/* cache_bytes as in pagein_options. */
+static int uffd_open_object(
+	struct bench_session *session, const struct options *options, uint64_t cache_bytes)
 {
 	struct pagein_options use = PAGEIN_OPTIONS_INIT;
 	struct uffd_state *state = calloc(1, sizeof *state);
@@ -29,10 +43,49 @@ static int uffd_prepare(struct bench_session *session, const struct options *opt
 	use.spin_us = (unsigned)(options->spin_ns / 1000);
 	use.loops = (unsigned)options->loops;
 	use.timeout_ms = (unsigned)(options->timeout_ns / 1000000);
+	use.cache_bytes = cache_bytes;
 	err = pagein_open(session->target->url, &use, &state->object);
+	return err < 0 ? uffd_fail(session, err) : 0;
+}
+
+static int uffd_prepare(struct bench_session *session, const struct options *options)
+{
+	return uffd_open_object(session, options, 0);
+}
+
+static int uffd_prepare_cached(struct bench_session *session, const struct options *options)
+{
+	int err = uffd_open_object(session, options, session->target->size + CACHE_MARGIN_BYTES);
+	struct uffd_state *state = session->state;
+	struct pagein_map *map;
+
+	if (err == 0)
+		err = pagein_map(state->object, 0, 0, 0, &map);
 	if (err < 0)
-		snprintf(session->error, sizeof session->error, "%s", pagein_last_error());
-	return err;
+		return uffd_fail(session, err);
+	err = pagein_populate(map, 0, 0, -1);
+	pagein_unmap(map);
+	return err < 0 ? uffd_fail(session, err) : 0;
+}
+
+static uint64_t uffd_requests(void)
+{
+	struct pagein_stats stats;
+
+	pagein_stats(NULL, &stats);
+	return stats.requests;
+}
+
+static int uffd_check_cached(struct bench_session *session)
+{
+	const struct uffd_state *state = session->state;
+	uint64_t requests = uffd_requests() - state->requests;
+
+	if (requests == 0)
+		return 0;
+	snprintf(session->error, sizeof session->error,
+		"%llu requests for what had been fetched before", (unsigned long long)requests);
+	return -EIO;
 }
 
 static void uffd_finish(struct bench_session *session)
@@ -61,14 +114,13 @@ static int uffd_session_open(struct bench_session *session, enum pattern pattern
 	int err = pagein_map(state->object, 0, 0, 0, &state->map);
 
 	(void)pattern; /* the library finds out by itself */
-	if (err < 0) {
-		snprintf(session->error, sizeof session->error, "%s", pagein_last_error());
-		return err;
-	}
+	if (err < 0)
+		return uffd_fail(session, err);
 	if (session->stages)
 		map_set_trace(state->map, uffd_trace, session->stages);
 	session->memory = pagein_address(state->map);
 	session->size = pagein_length(state->map);
+	state->requests = uffd_requests();
 	return 0;
 }
 
@@ -82,8 +134,19 @@ static void uffd_session_close(struct bench_session *session)
 
 const struct bench_engine bench_uffd = {
 	.name = "uffd",
+	.floor = &bench_floor,
 	.prepare = uffd_prepare,
 	.finish = uffd_finish,
 	.open = uffd_session_open,
 	.close = uffd_session_close,
+};
+
+const struct bench_engine bench_uffd_cached = {
+	.name = "uffd-cached",
+	.floor = &bench_floor_cached,
+	.prepare = uffd_prepare_cached,
+	.finish = uffd_finish,
+	.open = uffd_session_open,
+	.close = uffd_session_close,
+	.check = uffd_check_cached,
 };

@@ -1,11 +1,9 @@
 /*
- * bench_workload.c - which bytes are accessed in what order, by how many threads, and how long each
- * access takes.
+ * bench_workload.c - the accesses of a run, by how many threads, and how long each takes.
  *
- * The order is made before the clock starts. Random accesses are distinct pages in the order of a
- * seeded shuffle; sequential ones are the whole object. An access of memory reads one byte of each
- * page it overlaps; one through a file is a pread(2). After the time is taken, the bytes seen are
- * compared with the generated ones, where the server is ours: a fast wrong answer is none.
+ * The order is made before the clock starts (bench_order.c). An access of memory reads one byte of
+ * each page it overlaps; one through a file is a pread(2). After the time is taken, the bytes seen
+ * are compared with the generated ones, where the server is ours: a fast wrong answer is none.
  *
  * What measuring costs: two reads of the clock an access, some 50 ns.
  */
@@ -18,6 +16,7 @@
 #include <unistd.h>
 
 #include "bench.h"
+#include "bench_order.h"
 #include "cleanup.h"
 #include "clock.h"
 #include "pattern.h"
@@ -35,52 +34,6 @@ const char *bench_pattern_name(enum pattern pattern)
 	};
 
 	return names[pattern];
-}
-
-/* xorshift64*: enough for an order. */
-static uint64_t random_next(uint64_t *state)
-{
-	*state ^= *state >> 12;
-	*state ^= *state << 25;
-	*state ^= *state >> 27;
-	return *state * UINT64_C(0x2545f4914f6cdd1d);
-}
-
-/* `count` distinct slots out of `slots`, by Floyd's way over a shuffled array when they are few. */
-static uint64_t *random_order(uint64_t slots, uint64_t *count, uint64_t seed)
-{
-	uint64_t state = seed * UINT64_C(0x9e3779b97f4a7c15) + 1;
-	uint64_t *order = calloc(slots, sizeof *order);
-
-	if (!order)
-		return NULL;
-	for (uint64_t i = 0; i < slots; i++)
-		order[i] = i;
-	if (*count > slots)
-		*count = slots;
-	for (uint64_t i = 0; i < *count; i++) {
-		uint64_t j = i + random_next(&state) % (slots - i);
-		uint64_t swap = order[i];
-
-		order[i] = order[j];
-		order[j] = swap;
-	}
-	return order;
-}
-
-static uint64_t *make_order(
-	const struct options *options, enum pattern pattern, uint64_t size, uint64_t *ret_count)
-{
-	uint64_t slots = (size + options->access_bytes - 1) / options->access_bytes;
-	uint64_t *order;
-
-	*ret_count = pattern == PATTERN_SEQUENTIAL ? slots : options->count;
-	if (pattern == PATTERN_RANDOM)
-		return random_order(slots, ret_count, options->seed);
-	order = calloc(slots, sizeof *order);
-	for (uint64_t i = 0; order && i < slots; i++)
-		order[i] = i;
-	return order;
 }
 
 /* ---- one thread ---------------------------------------------------------------------------- */
@@ -157,7 +110,7 @@ static void *worker_run(void *argument)
 	uint64_t size = worker->session->size;
 
 	for (uint64_t i = worker->first; i < worker->count; i += worker->step) {
-		uint64_t offset = worker->order[i] * worker->access_bytes;
+		uint64_t offset = worker->order[i];
 		uint64_t len = size - offset < worker->access_bytes ? size - offset
 								    : worker->access_bytes;
 		uint64_t start_ns = clock_now_ns();
@@ -258,7 +211,7 @@ int bench_run(struct bench_session *session, const struct options *options, enum
 	uint64_t count = 0, start_ns;
 	int err = workers ? 0 : -ENOMEM;
 
-	order = make_order(options, pattern, session->size, &count);
+	order = bench_order(options, pattern, session->size, &count);
 	if (!order)
 		err = -ENOMEM;
 	for (uint64_t i = 0; i < options->threads && err == 0; i++) {

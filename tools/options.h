@@ -63,6 +63,7 @@ struct options {
 	const char *engines;   /* names joined by commas, unchecked */
 	unsigned patterns;     /* 1 << enum pattern, several */
 	uint64_t access_bytes; /* of one access */
+	uint64_t stride_bytes; /* from access to access of pattern stride */
 	uint64_t count;        /* accesses of a run */
 	uint64_t size_bytes;   /* of the generated object */
 	uint64_t threads;

@@ -24,6 +24,7 @@ struct block {
 	uint64_t present;
 	uint64_t inflight;
 	uint8_t *data;
+	bool touched; /* somebody came back to it since it was last passed over */
 };
 
 /* What blocks are made of; one in each core. */
@@ -32,9 +33,13 @@ struct block_pool {
 	struct list with_data; /* the oldest first */
 	void *free_buffers;    /* linked through their first word */
 	uint64_t free_buffer_count;
-	uint64_t buffer_bytes; /* gauge: in blocks */
-	uint64_t blocks;       /* gauge */
-	struct budget *budget; /* of these and the free buffers; shared by cores */
+	uint64_t buffer_bytes;  /* gauge: in blocks */
+	uint64_t awaited;       /* blocks that will need a buffer when their bytes come */
+	uint64_t claimed_bytes; /* gauge: by transfers of objects that cache; see below */
+	uint64_t blocks;        /* gauge */
+	uint64_t held;          /* bytes that the budget knows of */
+	struct budget *budget;  /* shared by cores */
+	unsigned telling; /* calls of wants under way, of which one may be reading its block */
 };
 
 void block_pool_init(struct block_pool *pool, struct budget *budget);
@@ -51,8 +56,20 @@ void block_destroy(struct block_pool *pool, struct block *block);
 
 /* Gives it a buffer if it has none, evicting others where the limit asks for it. -ENOMEM */
 int block_need_data(struct block_pool *pool, struct block *block);
-/* Takes the buffer back; nothing may be present or need it. */
-void block_drop_data(struct block_pool *pool, struct block *block);
 
-/* Bytes of buffers that may still be filled before the limit is reached. */
+/* Evicts what exceeds the limit, if that may be done now. */
+void block_pool_shrink(struct block_pool *pool);
+
+/* For `bytes` of readahead: evicts the oldest, as long as there is less room than is in use. */
+void block_pool_make_room(struct block_pool *pool, uint64_t bytes);
+/* Bytes of buffers that may still be asked for before the limit is reached. */
 uint64_t block_pool_room(const struct block_pool *pool);
+
+/*
+ * The buffers of an object that caches are spare unless bytes are on their way to them, so that its
+ * readahead is not limited by what they hold. Each of its transfers claims two, as long as it
+ * lives: the one that it is filling, and one that it shares with its neighbour.
+ */
+#define TRANSFER_CLAIM_BYTES (2 * BLOCK_BYTES)
+/* Bytes that transfers may still claim before the limit is reached. */
+uint64_t block_pool_unclaimed(const struct block_pool *pool);

@@ -26,7 +26,8 @@ struct object_walk {
 	struct object_walk *outer;
 };
 
-int object_create(struct core *core, struct remote *remote, bool keep, struct object **ret)
+int object_create(
+	struct core *core, struct remote *remote, enum object_keep keep, struct object **ret)
 {
 	struct object *object = calloc(1, sizeof *object);
 	uint64_t size = remote->version.size;
@@ -131,20 +132,7 @@ void object_add_want(struct object *object, struct want *want)
 	list_append(&object->wants, &want->node);
 }
 
-void object_remove_want(struct object *object, struct want *want)
-{
-	for (struct object_walk *walk = object->walks; walk; walk = walk->outer)
-		if (walk->next == &want->node)
-			walk->next = want->node.next;
-	list_remove(&want->node);
-	if (object->keep)
-		return;
-	list_for_each_safe (node, &object->transfers)
-		if (!object_is_wanted(object, transfer_left(transfer_of(node))))
-			transfer_cancel(transfer_of(node));
-}
-
-bool object_is_wanted(struct object *object, struct range range)
+static bool object_is_wanted(struct object *object, struct range range)
 {
 	list_for_each (node, &object->wants)
 		if (range_overlaps(list_entry(node, struct want, node)->range, range))
@@ -152,11 +140,32 @@ bool object_is_wanted(struct object *object, struct range range)
 	return false;
 }
 
+bool object_is_read_in_place(struct object *object, struct range range)
+{
+	return object->keep == OBJECT_KEEPS && object_is_wanted(object, range);
+}
+
+void object_remove_want(struct object *object, struct want *want)
+{
+	for (struct object_walk *walk = object->walks; walk; walk = walk->outer)
+		if (walk->next == &want->node)
+			walk->next = want->node.next;
+	list_remove(&want->node);
+	/* Readahead outlives the read that began it, but not the map. */
+	if (object->keep == OBJECT_KEEPS)
+		return;
+	list_for_each_safe (node, &object->transfers)
+		if (!object_is_wanted(object, transfer_left(transfer_of(node))))
+			transfer_cancel(transfer_of(node));
+	block_pool_shrink(&object->core->blocks);
+}
+
 static void walk_begin(struct object *object, struct object_walk *walk)
 {
 	walk->next = object->wants.next;
 	walk->outer = object->walks;
 	object->walks = walk;
+	object->core->blocks.telling++;
 }
 
 /* The next want that range overlaps; NULL at the end. */
@@ -177,6 +186,7 @@ static bool walk_end(struct object *object, struct object_walk *walk)
 {
 	bool alive = !object->doomed;
 
+	object->core->blocks.telling--;
 	object->walks = walk->outer;
 	if (!alive && !object->walks)
 		object_free(object);
@@ -212,7 +222,7 @@ static void block_land(struct object *object, struct block *block, uint64_t mask
 {
 	assert((block->inflight & mask) == mask && (block->present & mask) == 0);
 	block->inflight &= ~mask;
-	if (object->keep)
+	if (object->keep != OBJECT_PASSES)
 		block->present |= mask;
 	else
 		object_put_block(object, block);
@@ -220,8 +230,15 @@ static void block_land(struct object *object, struct block *block, uint64_t mask
 
 bool object_publish(struct object *object, const struct arrival *arrival)
 {
+	struct block_pool *pool = &object->core->blocks;
+	bool caches = object->keep == OBJECT_CACHES;
+	bool alive;
+
 	object_each_block(object, arrival->range, block_land);
-	return object_tell_arrived(object, arrival);
+	alive = object_tell_arrived(object, arrival);
+	if (caches)
+		block_pool_shrink(pool);
+	return alive;
 }
 
 static void block_forget(struct object *object, struct block *block, uint64_t mask)
@@ -344,21 +361,37 @@ static bool object_tell_present(struct object *object, struct range range)
 			    }))
 			return false;
 		/* Bytes that came with the probe have been passed on. */
-		if (!object->keep)
+		if (object->keep == OBJECT_PASSES)
 			object_drop(object, (struct range){start, at});
 	}
 	return true;
 }
 
-/* Readahead may fill what the memory limit leaves; what readers wait for is always fetched. */
+/*
+ * Readahead may fill what the memory limit leaves; what readers wait for is always fetched. Not for
+ * maps: they have marked what they ask for, and see object_limit_requests() before.
+ */
 static uint64_t object_limit_ahead(
 	const struct object *object, struct range range, uint64_t urgent_end)
 {
 	uint64_t room = block_pool_room(&object->core->blocks);
 
-	if (!object->keep || range.end <= urgent_end || range.end - urgent_end <= room)
+	if (object->keep != OBJECT_KEEPS || range.end <= urgent_end ||
+		range.end - urgent_end <= room)
 		return range.end;
 	return urgent_end + align_down(room, PAGE_BYTES);
+}
+
+struct range object_limit_requests(
+	const struct object *object, struct range range, uint64_t chunk_bytes)
+{
+	uint64_t count = block_pool_unclaimed(&object->core->blocks) / TRANSFER_CLAIM_BYTES;
+
+	if (chunk_bytes > EXCHANGE_BYTES_MAX)
+		chunk_bytes = EXCHANGE_BYTES_MAX;
+	if (object->keep == OBJECT_CACHES && range_length(range) / chunk_bytes >= count)
+		range.end = range.start + count * chunk_bytes;
+	return range;
 }
 
 /* A want that joins readahead must not wait behind other readahead. */
@@ -389,7 +422,8 @@ int object_fetch(struct object *object, struct range range, uint64_t urgent, uin
 	range = range_intersect(range, object_pages(object));
 	if (range_empty(range))
 		return 0;
-	if (object->stale.err < 0)
+	/* What is here is still the version that it was. */
+	if (object->stale.err < 0 && !object_present(object, range))
 		return object->stale.err;
 	range.end = object_limit_ahead(object, range, fetch.urgent_end);
 	if (range_empty(range))
@@ -412,7 +446,9 @@ struct readahead_conditions object_conditions(const struct object *object)
 	return (struct readahead_conditions){
 		.object_size = object_size(object),
 		.first_byte_ns = object->first_byte_ns,
-		.memory_bytes = object->keep ? object->core->blocks.budget->max_bytes / 2 : 0,
+		.memory_bytes = object->keep == OBJECT_KEEPS
+					? object->core->blocks.budget->max_bytes / 2
+					: 0,
 	};
 }
 
@@ -467,6 +503,45 @@ bool object_present(struct object *object, struct range range)
 			return false;
 	}
 	return true;
+}
+
+const uint8_t *object_touch(struct object *object, uint64_t offset)
+{
+	uint64_t page = offset % BLOCK_BYTES / PAGE_BYTES;
+	struct block *block;
+
+	if (object->keep != OBJECT_CACHES)
+		return NULL;
+	block = object_find_block(object, offset / BLOCK_BYTES);
+	if (!block || !(block->present >> page & 1))
+		return NULL;
+	block->touched = true;
+	return block->data + page * PAGE_BYTES;
+}
+
+struct range object_limit_present(struct object *object, struct range range, uint64_t bytes_max)
+{
+	uint64_t end = (range.end + BLOCK_BYTES - 1) / BLOCK_BYTES;
+	uint64_t left = bytes_max / PAGE_BYTES;
+	struct block *block;
+
+	if (object->keep != OBJECT_CACHES)
+		return range;
+	for (uint64_t i = range.start / BLOCK_BYTES; (block = radix_next(&object->blocks, &i, end));
+		i++) {
+		uint64_t present = block->present & block_range_mask(i, range);
+		uint64_t count = (uint64_t)__builtin_popcountll(present);
+
+		if (count <= left) {
+			left -= count;
+			continue;
+		}
+		while (left-- > 0)
+			present &= present - 1;
+		range.end = i * BLOCK_BYTES + (uint64_t)__builtin_ctzll(present) * PAGE_BYTES;
+		break;
+	}
+	return range;
 }
 
 size_t object_iov(struct object *object, struct range range, struct iovec *iov)

@@ -7,14 +7,15 @@
  * pages at a time (the last page of the object may be short). Nothing here knows FUSE or
  * userfaultfd.
  *
- *  page:   absent --fetch--> inflight --bytes--> present --drop--> absent       (keep)
- *                                     \--bytes--> given to the wants --> absent (no keep)
+ *  page:   absent --fetch--> inflight --bytes--> present --drop, evict--> absent  (keep, cache)
+ *                                     \--bytes--> given to the wants --> absent   (pass)
  *                                      \--give up--> absent, wants told
  *
  * O1 a page is in at most one of present and inflight.
  * O2 an inflight page belongs to exactly one transfer.
  * O3 present pages have their bytes in the block's buffer.
  * O4 a block without any bit set is freed.
+ * O5 a page that is evicted is neither in flight nor one that a want will read in its block.
  *
  * All on the core's loop.
  */
@@ -65,12 +66,23 @@ struct want {
 	void (*failed)(struct want *self, struct range range, const struct failure *failure);
 };
 
+/* What becomes of bytes that have arrived. */
+enum object_keep {
+	/* The wants are told of them, and they are gone: who wants them copies them (maps). */
+	OBJECT_PASSES,
+	/* They stay until object_drop(). The wants read them in their blocks: what a want overlaps
+	 * is not evicted (FUSE). */
+	OBJECT_KEEPS,
+	/* The wants are told of them and copy them; what stays is spare, and evicted when its room
+	 * is needed (maps with a cache). */
+	OBJECT_CACHES,
+};
+
 /*
  * Makes an object of a remote that the caller pinned; takes the remote over (also on an error).
- * keep: bytes stay in blocks until object_drop() or the memory limit (FUSE); without, they pass
- * through to the wants (maps).
  */
-int object_create(struct core *core, struct remote *remote, bool keep, struct object **ret);
+int object_create(
+	struct core *core, struct remote *remote, enum object_keep keep, struct object **ret);
 
 /* No want may be left. Transfers are cancelled. NULL is fine. */
 void object_destroy(struct object *object);
@@ -87,7 +99,8 @@ int object_seed(struct object *object, const void *bytes, size_t len);
 
 /* Registers a want: nothing is fetched by that alone. */
 void object_add_want(struct object *object, struct want *want);
-/* Transfers that serve nobody any more are cancelled, unless the object keeps its bytes. */
+/* Transfers that serve nobody any more are cancelled, unless the object keeps what they bring for
+ * wants to come. */
 void object_remove_want(struct object *object, struct want *want);
 
 /* What readahead_plan() wants to know, as it is now. Its object_size may be lowered. */
@@ -96,9 +109,10 @@ struct readahead_conditions object_conditions(const struct object *object);
 /*
  * Asks for all pages of range that are neither present nor in flight, in ranges of chunk_bytes at
  * the most (at least a page; UINT64_MAX: as long as may be); `urgent` counts the bytes at
- * its start that somebody waits for (the rest is readahead, asked for only as far as the memory
- * limit allows). Pages that are present are reported to the wants before this returns; so wants
- * must be ready to be called, and may be gone afterwards. Others are reported later.
+ * its start that somebody waits for (the rest is readahead, and an object that keeps
+ * asks for it only as far as the memory limit allows). Pages that are present are reported to the
+ * wants before this returns; so wants must be ready to be called, and may be gone afterwards.
+ * Others are reported later.
  *
  * -ESTALE: the object has changed; -ENOMEM.
  */
@@ -109,6 +123,27 @@ const struct failure *object_stale(const struct object *object);
 
 /* Are all pages of range present (kept)? */
 bool object_present(struct object *object, struct range range);
+
+/*
+ * The cached bytes of the page at offset (a page's start, whole inside the object), for somebody
+ * who reads this very page: it will be evicted later than what nobody has come back to. Valid until
+ * the loop goes on; NULL: not present, or the object does not cache.
+ */
+const uint8_t *object_touch(struct object *object, uint64_t offset);
+
+/*
+ * As much of range, from its start on, as holds at most bytes_max of cached pages: what may be
+ * asked for without being told of more at once.
+ */
+struct range object_limit_present(struct object *object, struct range range, uint64_t bytes_max);
+
+/*
+ * As much of range, which nobody waits for, as may be asked for in ranges of chunk_bytes (page-
+ * aligned, or UINT64_MAX) without the requests taking more memory than there is for a cache. May
+ * be empty.
+ */
+struct range object_limit_requests(
+	const struct object *object, struct range range, uint64_t chunk_bytes);
 
 /*
  * The bytes of a present range, as iov entries into the blocks: valid until the loop goes on.

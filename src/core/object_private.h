@@ -8,7 +8,7 @@
 struct object {
 	struct core *core;
 	struct remote *remote;
-	bool keep;
+	enum object_keep keep;
 	struct radix blocks; /* of struct block, by index */
 	struct list wants;
 	struct list transfers;
@@ -23,8 +23,8 @@ struct object {
 /* A transfer's answer began so long after its request. */
 void object_note_first_byte(struct object *object, uint64_t first_byte_ns);
 
-/* Does any want overlap range? */
-bool object_is_wanted(struct object *object, struct range range);
+/* Will a want that overlaps range read it in its blocks? */
+bool object_is_read_in_place(struct object *object, struct range range);
 
 /* The block at index, made if need be; NULL: out of memory. */
 struct block *object_block(struct object *object, uint64_t index);

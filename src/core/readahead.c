@@ -202,3 +202,20 @@ struct readahead_plan readahead_plan(struct readahead *readahead, struct range w
 		plan.mark = UINT64_MAX;
 	return plan;
 }
+
+void readahead_amend(
+	struct readahead *readahead, struct readahead_plan *plan, uint64_t end, uint64_t mark)
+{
+	plan->first = clip(plan->first, end);
+	plan->ahead = clip(plan->ahead, end);
+	plan->mark = mark;
+	for (size_t i = 0; i < READAHEAD_STREAMS; i++) {
+		struct readahead_stream *stream = &readahead->streams[i];
+
+		if (stream->window == 0 || stream->used != readahead->tick)
+			continue;
+		stream->mark = mark;
+		if (stream->next > end)
+			stream->next = end;
+	}
+}

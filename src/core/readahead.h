@@ -63,6 +63,13 @@ struct readahead_plan {
 	uint64_t mark;
 };
 
+/*
+ * The newest plan, which it changes, ends at `end` already (a page's start, not before the end of
+ * what is wanted), and has its mark elsewhere; its stream goes on from there.
+ */
+void readahead_amend(
+	struct readahead *readahead, struct readahead_plan *plan, uint64_t end, uint64_t mark);
+
 /* `wanted` (not empty, page-aligned start) is needed. Records the access. */
 struct readahead_plan readahead_plan(struct readahead *readahead, struct range wanted,
 	const struct readahead_conditions *conditions);

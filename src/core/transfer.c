@@ -77,11 +77,17 @@ static void transfer_release(struct core *core, struct transfer *transfer)
 	list_prepend(&core->free_transfers, &transfer->node);
 }
 
+static uint64_t transfer_claim_bytes(const struct transfer *transfer)
+{
+	return transfer->object->keep == OBJECT_CACHES ? TRANSFER_CLAIM_BYTES : 0;
+}
+
 /* Takes it from its object. */
 static void transfer_end(struct transfer *transfer)
 {
 	struct core *core = transfer->object->core;
 
+	core->blocks.claimed_bytes -= transfer_claim_bytes(transfer);
 	loop_timer_cancel(core->loop, &transfer->timer);
 	list_remove(&transfer->node);
 	core->stats.transfers--;
@@ -241,7 +247,7 @@ static void *transfer_buffer(struct exchange *exchange, size_t *len)
 	struct core *core = transfer->object->core;
 	void *place = NULL;
 
-	if (transfer->object->keep)
+	if (transfer->object->keep != OBJECT_PASSES)
 		place = transfer_place(transfer, transfer_position(transfer), len);
 	if (place)
 		return place;
@@ -329,6 +335,7 @@ static void transfer_receive_kept(struct transfer *transfer, const uint8_t *data
 		size_t room = 0;
 		uint8_t *place = transfer_place(transfer, transfer->at, &room);
 
+		assert(place); /* the bytes are in it */
 		if (!transfer_publish(transfer, place, whole < room ? whole : room))
 			return;
 	}
@@ -340,7 +347,7 @@ static void transfer_received(struct exchange *exchange, const void *data, size_
 	struct core *core = transfer->object->core;
 
 	transfer->entered = true;
-	if (transfer->object->keep)
+	if (transfer->object->keep != OBJECT_PASSES)
 		transfer_receive_kept(transfer, data, len);
 	else
 		transfer_receive_passing(transfer, data, len);
@@ -394,6 +401,7 @@ int transfer_start(struct object *object, struct range range, bool urgent)
 	if (err == 0) {
 		list_append(&object->transfers, &transfer->node);
 		core->stats.transfers++;
+		core->blocks.claimed_bytes += transfer_claim_bytes(transfer);
 		err = loop_timer_set(core->loop, &transfer->timer, transfer_deadline_ns(transfer));
 		if (err < 0) {
 			transfer_stop_exchange(transfer);

@@ -64,7 +64,7 @@ static int file_make_object(struct file *file)
 	int err = source->ops->pin(source, opened->effective_url, &opened->version, &remote);
 
 	if (err == 0)
-		err = object_create(core, remote, true, &file->object);
+		err = object_create(core, remote, OBJECT_KEEPS, &file->object);
 	/* Without these bytes the first read asks for them again, which is no harm. */
 	if (err == 0)
 		(void)object_seed(file->object, opened->bytes, opened->bytes_len);

@@ -21,6 +21,8 @@
 #include "clock.h"
 #include "list.h"
 
+#define CACHE_MIN_BYTES (UINT64_C(1) << 20)
+
 struct context {
 	struct list node;
 	unsigned uses;       /* under contexts_lock */
@@ -64,10 +66,19 @@ static void context_free(struct context *context)
 	free(context);
 }
 
+/* What is on its way takes a block for each request, so that less would hold nothing else. */
+static uint64_t cache_bytes(const struct pagein_options *options)
+{
+	if (options->cache_bytes == 0 || options->cache_bytes > CACHE_MIN_BYTES)
+		return options->cache_bytes;
+	return CACHE_MIN_BYTES;
+}
+
 static int context_create(const struct pagein_options *options, struct context **ret)
 {
 	struct core_options core_options = {
 		.source.connections_max = options->connections,
+		.memory_max_bytes = cache_bytes(options),
 		.attempts_max = options->attempts,
 		.timeout_ms = options->timeout_ms,
 	};
@@ -95,7 +106,8 @@ static int context_create(const struct pagein_options *options, struct context *
 static bool same_options(const struct pagein_options *a, const struct pagein_options *b)
 {
 	return a->timeout_ms == b->timeout_ms && a->attempts == b->attempts &&
-	       a->connections == b->connections && a->loops == b->loops && a->spin_us == b->spin_us;
+	       a->connections == b->connections && a->loops == b->loops &&
+	       a->spin_us == b->spin_us && a->cache_bytes == b->cache_bytes;
 }
 
 /* Started loops keep their connections, which are worth a round trip or two: idle ones first. */
@@ -105,9 +117,17 @@ static bool is_better(const struct context *one, const struct context *other)
 	       (one->maps == other->maps && one->uses < other->uses);
 }
 
+/* Objects that share a cache share the loop that owns it. */
+static unsigned loops_max(const struct pagein_options *options)
+{
+	if (options->cache_bytes > 0)
+		return 1;
+	return options->loops ? options->loops : loops_default();
+}
+
 static int context_find(const struct pagein_options *options, struct context **ret)
 {
-	unsigned count = 0, max = options->loops ? options->loops : loops_default();
+	unsigned count = 0, max = loops_max(options);
 	struct context *best = NULL;
 	int err;
 
@@ -164,6 +184,11 @@ struct core *context_core(const struct context *context)
 	return context->core;
 }
 
+uint64_t context_cache_bytes(const struct context *context)
+{
+	return cache_bytes(&context->options);
+}
+
 struct pagein_stats *context_map_stats(struct context *context)
 {
 	return &context->map_stats;
@@ -202,6 +227,7 @@ static void context_add_stats(void *argument)
 	sum->retries += core->retries;
 	sum->objects += core->objects;
 	sum->transfers += core->transfers;
+	sum->cached_bytes += core->buffer_bytes;
 }
 
 /* Its counters outlive it; its gauges are zero by now, but for idle connections. */
@@ -212,7 +238,7 @@ static void context_retire(struct context *context)
 	pthread_mutex_lock(&contexts_lock);
 	context_add_stats(&call);
 	retired.objects = retired.maps = retired.resident_bytes = 0;
-	retired.transfers = retired.connections = 0;
+	retired.transfers = retired.connections = retired.cached_bytes = 0;
 	pthread_mutex_unlock(&contexts_lock);
 }
 

@@ -29,6 +29,8 @@ void context_count_map(struct context *context, int change);
 
 struct loop *context_loop(const struct context *context);
 struct core *context_core(const struct context *context);
+/* The limit of what is kept of fetched pages; 0: nothing is. */
+uint64_t context_cache_bytes(const struct context *context);
 /* Adds what all contexts have counted. */
 void context_stats(struct pagein_stats *ret);
 /* The counters of all maps, the living and the gone; on the loop. */

@@ -17,6 +17,7 @@
 #include "map_private.h"
 
 #define MESSAGES_MAX 64
+#define CACHED_AHEAD_BYTES (UINT64_C(256) << 10) /* some 50 us of copying */
 
 /* Parts of the object that leave the map for good are not waited for any more. */
 static void map_cut(struct pagein_map *map, uintptr_t start, uintptr_t end)
@@ -84,6 +85,32 @@ static void map_fault_past_end(struct pagein_map *map, struct range page)
 	map_poison(map, page);
 }
 
+/*
+ * What the object has cached is filled as soon as it is asked for. While it is, others' faults
+ * wait, so of that only little is asked for at once; and it can't be held back: the mark goes to
+ * the next page that must be fetched. The requests must fit into the cache. M2: what can't be asked
+ * for is not to be planned.
+ */
+static void map_amend_plan(struct pagein_map *map, struct range pages, struct readahead_plan *plan)
+{
+	struct object *object = map->object->object;
+	struct range ahead = range_empty(plan->ahead) ? (struct range){pages.end, plan->first.end}
+						      : plan->ahead;
+	uint64_t mark = plan->mark, end;
+
+	if (context_cache_bytes(map->object->context) == 0 || range_empty(ahead))
+		return;
+	end = object_limit_requests(object, ahead, plan->chunk_bytes).end;
+	end = object_limit_present(object, (struct range){ahead.start, end}, CACHED_AHEAD_BYTES)
+		      .end;
+	if (mark < ahead.start || mark >= end)
+		mark = ahead.start;
+	while (mark < end && object_present(object, (struct range){mark, mark + PAGE_BYTES}))
+		mark += PAGE_BYTES;
+	if (mark != plan->mark || end < ahead.end)
+		readahead_amend(&map->readahead, plan, end, mark < end ? mark : UINT64_MAX);
+}
+
 /* Asks for the pages, and for what is worth having ahead of them. */
 static void map_fetch(struct pagein_map *map, struct range pages)
 {
@@ -93,6 +120,7 @@ static void map_fetch(struct pagein_map *map, struct range pages)
 
 	conditions.object_size = map_pages(map).end;
 	plan = readahead_plan(&map->readahead, pages, &conditions);
+	map_amend_plan(map, pages, &plan);
 	if (map_ask(map, plan.first, range_length(pages), plan.chunk_bytes) < 0)
 		return;
 	if (!range_empty(plan.ahead) && map_ask(map, plan.ahead, 0, plan.chunk_bytes) < 0)
@@ -118,6 +146,8 @@ static bool map_fault_page(struct pagein_map *map, struct map_block *block, stru
 	}
 	block->failed &= ~bit;
 	block->waiting |= bit;
+	/* Before all that is planned from here. */
+	map_fill_cached(map, block, page);
 	return true;
 }
 

@@ -325,6 +325,28 @@ void map_arrived(struct want *want, const struct arrival *arrival)
 		map_report(map, arrival);
 }
 
+void map_fill_cached(struct pagein_map *map, struct map_block *block, struct range page)
+{
+	uint64_t bit = block_range_mask(page.start / BLOCK_BYTES, page);
+	uint64_t found_ns = map->trace ? clock_now_ns() : 0;
+	const uint8_t *bytes = NULL;
+
+	/* A held page is filled by map_ask(), and the object's short last one needs zeros. */
+	if (page.end <= map->object->size && !(block->held & bit))
+		bytes = object_touch(map->object->object, page.start);
+	if (!bytes)
+		return;
+	block->asked |= bit; /* M2, if it must be parked */
+	map_fill(map, page, bytes);
+	if (map->trace)
+		map_report(map, &(struct arrival){
+					.range = page,
+					.submit_ns = found_ns,
+					.first_byte_ns = found_ns,
+					.arrived_ns = found_ns,
+				});
+}
+
 /* ---- failures ----------------------------------------------------------------------------- */
 
 void map_wake(struct pagein_map *map, struct range pages)

@@ -79,6 +79,7 @@ struct pagein_map {
 	struct list held; /* the oldest first */
 	unsigned held_count;
 	struct loop_timer park_timer;
+	struct loop_timer pull_timer;
 	struct readahead readahead;
 	void *address;
 	size_t length; /* as asked for */
@@ -101,6 +102,8 @@ void map_ready(struct loop_fd *fd, uint32_t events);
 /* map_fill.c: the want's two calls. */
 void map_arrived(struct want *want, const struct arrival *arrival);
 void map_failed(struct want *want, struct range range, const struct failure *failure);
+/* Fills a page that a thread waits for, if the object has its bytes. */
+void map_fill_cached(struct pagein_map *map, struct map_block *block, struct range page);
 /* These pages can't be had: poisons them and wakes who waits. */
 void map_poison(struct pagein_map *map, struct range pages);
 /* The lowest run of such pages in range; empty, at its end: there are none. (map_fill.c) */
@@ -154,6 +157,7 @@ struct pull {
 	int err;       /* why it ended */
 	bool entered;  /* asking: what arrives meanwhile is looked at afterwards */
 	bool dirty;    /* something has happened in its range */
+	bool paused;   /* until pull_timer: the loop has others to serve */
 	void (*done)(struct pull *pull); /* called once, off the list */
 };
 /* done may be called before this returns. */
@@ -162,7 +166,7 @@ void pull_start(struct pagein_map *map, struct pull *pull);
 void pull_progress(struct pagein_map *map, struct range range, int err);
 /* Takes it off the list without a word; one that is done is fine. */
 void pull_cancel(struct pull *pull);
-/* Ends all with -ECANCELED. */
+/* Ends all with -ECANCELED, and the timer. */
 void pull_cancel_all(struct pagein_map *map);
 
 /* For the bench: fn is called on the loop after each fill that a thread waited for; NULL: never. */

@@ -86,7 +86,9 @@ static int open_object(struct pagein_object *object, const struct probe *probe)
 
 	if (err < 0)
 		return err;
-	err = object_create(core, remote, false, &object->object);
+	err = object_create(core, remote,
+		context_cache_bytes(object->context) > 0 ? OBJECT_CACHES : OBJECT_PASSES,
+		&object->object);
 	if (err < 0)
 		return err;
 	object->size = probe->version.size;

@@ -62,9 +62,26 @@ struct pagein_options {
 	unsigned timeout_ms;  /* longest time without a whole page arriving; default 30,000 */
 	unsigned attempts;    /* tries of a request that fails in a way that may pass; default 10 */
 	unsigned connections; /* most connections of a loop to one server; default 96 */
-	unsigned loops;       /* most threads that serve maps; default: CPUs, at most 4 */
+	unsigned loops;       /* most threads that serve maps; default: CPUs, at most 4; with
+				 cache_bytes always 1 */
 	unsigned spin_us;     /* how long such a thread looks for events before it sleeps, as long
 				 as that pays: costs power; default: not at all */
+	/*
+	 * Memory in which fetched pages are kept beside the maps, in bytes; default none. A page
+	 * that has left a map (PAGEIN_DONTNEED, pagein_unmap()), or that another map of the same
+	 * object has fetched, is filled from there without a request, as long as it is still there
+	 * and the object is open. Beyond the limit the oldest are dropped first, those that maps
+	 * have come back for later. Less than 1 MiB counts as 1 MiB.
+	 *
+	 * The limit is of all objects that are open with equal options together. It counts
+	 * blocks of 256 KiB, however few of their pages were fetched, and is exceeded only by what
+	 * threads wait for, as long as they do. What is resident in maps does not count. Each
+	 * request takes two blocks, so a cache below 8 MiB slows reading ahead of distant servers.
+	 *
+	 * Worth it for maps that come and go, for several of one object, and for DONTNEED as a way
+	 * to give memory back; a map that keeps its pages is filled some percent faster without.
+	 */
+	uint64_t cache_bytes;
 };
 #define PAGEIN_OPTIONS_INIT                           \
 	{                                             \
@@ -126,7 +143,8 @@ enum pagein_advice {
 	PAGEIN_SEQUENTIAL, /* read ahead at once, and far */
 	PAGEIN_RANDOM,     /* fetch what is touched and nothing else */
 	PAGEIN_WILLNEED,   /* start fetching this range; returns at once */
-	PAGEIN_DONTNEED,   /* drop this range's pages; the next touch fetches them again */
+	PAGEIN_DONTNEED,   /* drop this range's pages; the next touch fetches them again, unless
+			      options.cache_bytes has kept them */
 };
 
 /*
@@ -173,6 +191,7 @@ struct pagein_stats {
 	uint64_t resident_bytes; /* gauge: filled and not dropped since */
 	uint64_t transfers;      /* gauge: ranged requests under way or waiting for a connection */
 	uint64_t connections;    /* gauge */
+	uint64_t cached_bytes;   /* gauge: of the blocks in which fetched pages are kept */
 };
 
 /* Of one map (faults to poisoned, and resident_bytes), or of the process when map is NULL. */

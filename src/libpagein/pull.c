@@ -6,13 +6,20 @@
  * MADV_DONTNEED since) are asked for. So whatever happens to the pages meanwhile, it ends: at the
  * range's end, or at the first failure. It asks for at most PULL_BYTES ahead of its cursor, so that
  * a range of any size costs the same memory.
+ *
+ * What the object has in its cache is filled at once, which could go on for as long as the range
+ * is. So a pull asks for at most PULL_PRESENT_BYTES of that at a time, and after PULL_STEPS such
+ * times it pauses, until the loop has served whoever else is there.
  */
 #include <errno.h>
 
+#include "clock.h"
 #include "map_private.h"
 
 #define PULL_BYTES (UINT64_C(32) << 20)
 #define PULL_CHUNK_BYTES (UINT64_C(2) << 20) /* of one request; several are under way at once */
+#define PULL_PRESENT_BYTES (UINT64_C(1) << 20)
+#define PULL_STEPS 4 /* a millisecond of copying */
 
 static void pull_end(struct pull *pull, int err)
 {
@@ -73,20 +80,49 @@ static bool pull_ask(struct pagein_map *map, struct pull *pull)
 		part.end = pull->next + PULL_BYTES / 2;
 		if (part.end > pull->range.end)
 			part.end = pull->range.end;
-		pull->next = part.end;
 	}
+	part = object_limit_present(map->object->object, part, PULL_PRESENT_BYTES);
+	pull->next = part.end;
 	pull_clear_failed(map, part);
 	pull->err = map_ask(map, part, range_length(part), PULL_CHUNK_BYTES);
 	return true;
 }
 
+static void pull_run_dirty(struct pagein_map *map);
+
+static void pull_timer_expired(struct loop_timer *timer)
+{
+	struct pagein_map *map = container_of(timer, struct pagein_map, pull_timer);
+
+	list_for_each (node, &map->pulls) {
+		struct pull *pull = list_entry(node, struct pull, node);
+
+		pull->dirty |= pull->paused;
+		pull->paused = false;
+	}
+	pull_run_dirty(map);
+}
+
+/* false: it can't, for want of memory. */
+static bool pull_pause(struct pagein_map *map, struct pull *pull)
+{
+	struct loop *loop = context_loop(map->object->context);
+
+	map->pull_timer.expired = pull_timer_expired;
+	pull->paused = loop_timer_set(loop, &map->pull_timer, clock_now_ns()) == 0;
+	return pull->paused;
+}
+
 static void pull_run(struct pagein_map *map, struct pull *pull)
 {
+	int steps = 0;
+
 	pull->entered = true;
 	pull->dirty = false;
 	do
 		pull_pass_resident(map, pull);
-	while (pull->err == 0 && pull->at < pull->range.end && pull_ask(map, pull));
+	while (pull->err == 0 && pull->at < pull->range.end &&
+		!(++steps > PULL_STEPS && pull_pause(map, pull)) && pull_ask(map, pull));
 	pull->entered = false;
 	if (pull->err < 0 || pull->at == pull->range.end)
 		pull_end(pull, pull->err);
@@ -97,7 +133,7 @@ void pull_start(struct pagein_map *map, struct pull *pull)
 	pull->range = range_intersect(pull->range, map_pages(map));
 	pull->at = pull->next = pull->range.start;
 	pull->err = 0;
-	pull->entered = pull->dirty = false;
+	pull->entered = pull->dirty = pull->paused = false;
 	list_init(&pull->node);
 	if (range_empty(pull->range) || map->closing) {
 		pull_end(pull, map->closing ? -ECANCELED : 0);
@@ -112,10 +148,19 @@ static struct pull *pull_next_dirty(struct pagein_map *map)
 	list_for_each (node, &map->pulls) {
 		struct pull *pull = list_entry(node, struct pull, node);
 
-		if (pull->dirty && !pull->entered)
+		if (pull->dirty && !pull->entered && !pull->paused)
 			return pull;
 	}
 	return NULL;
+}
+
+/* Running one may end others, and its owner may free it: begin anew after each. */
+static void pull_run_dirty(struct pagein_map *map)
+{
+	struct pull *pull;
+
+	while ((pull = pull_next_dirty(map)))
+		pull_run(map, pull);
 }
 
 void pull_progress(struct pagein_map *map, struct range range, int err)
@@ -130,9 +175,7 @@ void pull_progress(struct pagein_map *map, struct range range, int err)
 		if (pull->err == 0)
 			pull->err = err;
 	}
-	/* Running one may end others, and its owner may free it: begin anew after each. */
-	while ((pull = pull_next_dirty(map)))
-		pull_run(map, pull);
+	pull_run_dirty(map);
 }
 
 void pull_cancel(struct pull *pull)
@@ -144,4 +187,5 @@ void pull_cancel_all(struct pagein_map *map)
 {
 	while (!list_empty(&map->pulls))
 		pull_end(list_first(&map->pulls, struct pull, node), -ECANCELED);
+	loop_timer_cancel(context_loop(map->object->context), &map->pull_timer);
 }

@@ -195,7 +195,8 @@ static bool map_own(struct worker *worker)
 {
 	const struct pagein_options options = {.size = sizeof options,
 		.timeout_ms = 1000,
-		.connections = (unsigned)pick(worker, 3) * 5};
+		.connections = (unsigned)pick(worker, 3) * 5,
+		.cache_bytes = pick(worker, 2) * 2 * 1024 * 1024};
 
 	/* A probe is not repeated; the weather will change. */
 	if (pagein_open(run.url, &options, &worker->object) < 0)
@@ -264,7 +265,9 @@ static void every_byte_that_is_seen_is_right(void **state)
 {
 	uint64_t seed = from_environment("PAGEIN_TEST_SEED", clock_now_ns() % 1000000000);
 	uint64_t seconds = from_environment("PAGEIN_TEST_SECONDS", 5);
-	const struct pagein_options options = {.size = sizeof options, .timeout_ms = 3000};
+	const struct pagein_options options = {.size = sizeof options,
+		.timeout_ms = 3000,
+		.cache_bytes = seed % 2 * 3 * 1024 * 1024};
 	struct worker workers[THREADS];
 	uint64_t operations = 0, failures = 0;
 

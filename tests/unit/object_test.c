@@ -14,6 +14,7 @@
 #include "loop.h"
 #include "object.h"
 
+#define KEEPS 3 /* values of enum object_keep */
 #define GETS_MAX 512
 #define BLOCK BLOCK_BYTES
 #define PAGE PAGE_BYTES
@@ -259,7 +260,7 @@ static void finish_core(void)
 	loop_destroy(loop);
 }
 
-static struct object *make_object(uint64_t size, bool keep)
+static struct object *make_object(uint64_t size, enum object_keep keep)
 {
 	struct remote *remote = calloc(1, sizeof *remote);
 	struct object *object;
@@ -403,7 +404,7 @@ static void the_request_never_asks_past_the_objects_end(void **state)
 	(void)state;
 	make_core((struct core_options){0});
 	for (size_t i = 0; i < array_len(sizes); i++)
-		for (int keep = 0; keep < 2; keep++) {
+		for (enum object_keep keep = 0; keep < KEEPS; keep++) {
 			struct object *object = make_object(sizes[i], keep);
 			struct test_want want;
 
@@ -413,7 +414,8 @@ static void the_request_never_asks_past_the_objects_end(void **state)
 			assert_true(fake.gets[0]->range.end == sizes[i]);
 			deliver_everything();
 			assert_true(want.bytes == sizes[i]);
-			assert_int_equal(object_present(object, (struct range){0, sizes[i]}), keep);
+			assert_int_equal(object_present(object, (struct range){0, sizes[i]}),
+				keep != OBJECT_PASSES);
 			object_remove_want(object, &want.want);
 			object_destroy(object);
 		}
@@ -422,7 +424,7 @@ static void the_request_never_asks_past_the_objects_end(void **state)
 
 static void pages_are_published_as_they_arrive(void **state)
 {
-	for (int keep = 0; keep < 2; keep++) {
+	for (enum object_keep keep = 0; keep < KEEPS; keep++) {
 		struct object *object;
 		struct test_want want;
 
@@ -458,7 +460,7 @@ static void bytes_are_right_however_they_are_cut(void **state)
 		struct test_want want;
 
 		make_core((struct core_options){0});
-		object = make_object(size, round % 2);
+		object = make_object(size, (enum object_keep)(round % KEEPS));
 		add_want(&want, object, 0, size);
 		ask(object, (struct range){0, size}, PAGE);
 		/* The first piece comes with the head, later ones by the exchange's buffer. */
@@ -546,7 +548,7 @@ static void an_object_that_keeps_its_bytes_lets_its_transfers_finish(void **stat
 
 static void an_object_may_be_destroyed_from_inside_an_arrival(void **state)
 {
-	for (int keep = 0; keep < 2; keep++)
+	for (enum object_keep keep = 0; keep < KEEPS; keep++)
 		for (int elsewhere = 0; elsewhere < 2; elsewhere++) {
 			struct object *object;
 			struct test_want want;
@@ -667,7 +669,7 @@ static void a_final_error_is_told_to_those_who_wait(void **state)
 
 static void a_passing_fault_goes_on_where_it_stopped(void **state)
 {
-	for (int keep = 0; keep < 2; keep++) {
+	for (enum object_keep keep = 0; keep < KEEPS; keep++) {
 		struct object *object;
 		struct test_want want;
 		unsigned before;
@@ -916,6 +918,158 @@ static void memory_stays_within_its_limit(void **state)
 	finish_core();
 }
 
+/* A map is one want over all of its life. */
+static void a_cache_stays_within_its_limit_though_all_of_it_is_wanted(void **state)
+{
+	struct object *object;
+	struct test_want want;
+
+	(void)state;
+	make_core((struct core_options){.memory_max_bytes = 4 * BLOCK});
+	object = make_object(64 * BLOCK, OBJECT_CACHES);
+	add_want(&want, object, 0, 64 * BLOCK);
+	for (uint64_t i = 0; i < 64; i++) {
+		ask(object, (struct range){i * BLOCK, (i + 1) * BLOCK}, BLOCK);
+		deliver_everything();
+		assert_true(core_stats(core)->buffer_bytes <= 4 * BLOCK);
+	}
+	assert_true(want.bytes == 64 * BLOCK);
+	assert_true(object_present(object, (struct range){60 * BLOCK, 64 * BLOCK}));
+	assert_false(object_present(object, (struct range){59 * BLOCK, 60 * BLOCK}));
+	object_remove_want(object, &want.want);
+	/* It outlives its want. */
+	assert_true(object_present(object, (struct range){60 * BLOCK, 64 * BLOCK}));
+	object_destroy(object);
+	finish_core();
+}
+
+static void a_full_cache_leaves_readahead_its_room(void **state)
+{
+	struct range ahead = {10 * BLOCK, 30 * BLOCK};
+	struct object *object;
+
+	(void)state;
+	make_core((struct core_options){.memory_max_bytes = 4 * BLOCK});
+	object = make_object(64 * BLOCK, OBJECT_CACHES);
+	ask(object, (struct range){0, 4 * BLOCK}, 4 * BLOCK);
+	deliver_everything();
+	assert_true(core_stats(core)->buffer_bytes == 4 * BLOCK);
+	/* What has been told is spare; each request takes two blocks, before its first byte. */
+	assert_true(object_limit_requests(object, ahead, BLOCK).end == 12 * BLOCK);
+	assert_true(object_limit_requests(object, ahead, UINT64_MAX).end == 30 * BLOCK);
+	ask(object, (struct range){5 * BLOCK, 9 * BLOCK}, PAGE);
+	assert_true(object_limit_requests(object, ahead, BLOCK).end == 11 * BLOCK);
+	ask(object, (struct range){40 * BLOCK, 40 * BLOCK + PAGE}, PAGE);
+	assert_true(range_empty(object_limit_requests(object, ahead, BLOCK)));
+	ask(object, (struct range){50 * BLOCK, 50 * BLOCK + PAGE}, PAGE);
+	assert_true(range_empty(object_limit_requests(object, ahead, BLOCK)));
+	deliver_everything();
+	assert_true(core_stats(core)->buffer_bytes == 4 * BLOCK);
+	assert_true(object_limit_requests(object, ahead, BLOCK).end == 12 * BLOCK);
+	object_destroy(object);
+	finish_core();
+}
+
+static void what_readers_wait_for_exceeds_a_cache_only_while_they_wait(void **state)
+{
+	struct object *object;
+
+	(void)state;
+	make_core((struct core_options){.memory_max_bytes = 2 * BLOCK});
+	object = make_object(64 * BLOCK, OBJECT_CACHES);
+	for (uint64_t i = 0; i < 8; i++)
+		ask(object, (struct range){i * BLOCK, i * BLOCK + 2 * PAGE}, 2 * PAGE);
+	for (uint64_t i = 0; i < 8; i++)
+		deliver(fake.gets[i], PAGE);
+	assert_true(core_stats(core)->buffer_bytes == 8 * BLOCK);
+	deliver_everything();
+	assert_true(core_stats(core)->buffer_bytes == 2 * BLOCK);
+	object_destroy(object);
+	finish_core();
+}
+
+static void cancelled_transfers_leave_a_cache_within_its_limit(void **state)
+{
+	struct object *object;
+	struct test_want want;
+
+	(void)state;
+	make_core((struct core_options){.memory_max_bytes = 2 * BLOCK});
+	object = make_object(64 * BLOCK, OBJECT_CACHES);
+	add_want(&want, object, 0, 64 * BLOCK);
+	for (uint64_t i = 0; i < 8; i++)
+		ask(object, (struct range){i * BLOCK, i * BLOCK + 2 * PAGE}, 2 * PAGE);
+	for (uint64_t i = 0; i < 8; i++)
+		deliver(fake.gets[i], PAGE);
+	object_remove_want(object, &want.want);
+	assert_int_equal(fake.cancelled, 8);
+	assert_true(core_stats(core)->buffer_bytes == 2 * BLOCK);
+	assert_true(object_present(object, (struct range){7 * BLOCK, 7 * BLOCK + PAGE}));
+	object_destroy(object);
+	finish_core();
+}
+
+static void what_is_touched_again_outlives_a_scan(void **state)
+{
+	struct object *object;
+
+	(void)state;
+	make_core((struct core_options){.memory_max_bytes = 4 * BLOCK});
+	object = make_object(64 * BLOCK, OBJECT_CACHES);
+	assert_null(object_touch(object, 3 * PAGE));
+	for (uint64_t i = 0; i < 64; i++) {
+		ask(object, (struct range){i * BLOCK, (i + 1) * BLOCK}, BLOCK);
+		deliver_everything();
+		assert_int_equal(*object_touch(object, 3 * PAGE), pattern(3 * PAGE));
+	}
+	/* And goes when it is not. */
+	for (uint64_t i = 1; i < 9; i++) {
+		ask(object, (struct range){i * BLOCK, (i + 1) * BLOCK}, BLOCK);
+		deliver_everything();
+	}
+	assert_null(object_touch(object, 3 * PAGE));
+	object_destroy(object);
+	finish_core();
+}
+
+static void what_is_touched_goes_when_nothing_else_is_left(void **state)
+{
+	struct object *object;
+
+	(void)state;
+	make_core((struct core_options){.memory_max_bytes = 40 * BLOCK});
+	object = make_object(64 * BLOCK, OBJECT_CACHES);
+	for (uint64_t i = 0; i < 64; i++) {
+		ask(object, (struct range){i * BLOCK, (i + 1) * BLOCK}, BLOCK);
+		deliver_everything();
+		assert_non_null(object_touch(object, i * BLOCK));
+	}
+	assert_true(core_stats(core)->buffer_bytes == 40 * BLOCK);
+	object_destroy(object);
+	finish_core();
+}
+
+static void how_much_of_a_range_may_be_told_at_once(void **state)
+{
+	struct range whole = {PAGE, 8 * BLOCK};
+	struct object *object;
+
+	(void)state;
+	make_core((struct core_options){0});
+	object = make_object(8 * BLOCK, OBJECT_CACHES);
+	assert_true(object_limit_present(object, whole, PAGE).end == 8 * BLOCK);
+	ask(object, (struct range){0, 4 * PAGE}, PAGE);
+	ask(object, (struct range){BLOCK, BLOCK + 4 * PAGE}, PAGE);
+	deliver_everything();
+	/* Three in the first block, without the page that the range leaves out. */
+	assert_true(object_limit_present(object, whole, 7 * PAGE).end == 8 * BLOCK);
+	assert_true(object_limit_present(object, whole, 6 * PAGE).end == BLOCK + 3 * PAGE);
+	assert_true(object_limit_present(object, whole, 3 * PAGE).end == BLOCK);
+	assert_true(object_limit_present(object, whole, 2 * PAGE).end == 3 * PAGE);
+	object_destroy(object);
+	finish_core();
+}
+
 static void what_is_wanted_is_not_evicted(void **state)
 {
 	struct object *object;
@@ -979,7 +1133,7 @@ static void bytes_of_the_probe_save_the_first_request(void **state)
 	(void)state;
 	for (size_t i = 0; i < sizeof bytes; i++)
 		bytes[i] = pattern(i);
-	for (int keep = 0; keep < 2; keep++) {
+	for (enum object_keep keep = 0; keep < KEEPS; keep++) {
 		struct object *object;
 		struct test_want want;
 
@@ -1012,7 +1166,7 @@ static void random_fetches_drops_and_faults_leave_nothing_behind(void **state)
 		struct test_want want;
 
 		make_core((struct core_options){.memory_max_bytes = 3 * BLOCK});
-		object = make_object(size, round % 2);
+		object = make_object(size, (enum object_keep)(round % KEEPS));
 		add_want(&want, object, 0, size);
 		for (int step = 0; step < 300; step++) {
 			uint64_t a = random_next(&seed) % size,
@@ -1030,7 +1184,7 @@ static void random_fetches_drops_and_faults_leave_nothing_behind(void **state)
 					ask(object, range, random_next(&seed) % (len + 1) + 1);
 				break;
 			case 2:
-				if (round % 2)
+				if (round % KEEPS != OBJECT_PASSES)
 					object_drop(object, range);
 				break;
 			case 3:
@@ -1083,6 +1237,13 @@ int main(void)
 		cmocka_unit_test(dropping_takes_whole_pages_only),
 		cmocka_unit_test(memory_stays_within_its_limit),
 		cmocka_unit_test(what_is_wanted_is_not_evicted),
+		cmocka_unit_test(a_cache_stays_within_its_limit_though_all_of_it_is_wanted),
+		cmocka_unit_test(a_full_cache_leaves_readahead_its_room),
+		cmocka_unit_test(what_readers_wait_for_exceeds_a_cache_only_while_they_wait),
+		cmocka_unit_test(cancelled_transfers_leave_a_cache_within_its_limit),
+		cmocka_unit_test(what_is_touched_again_outlives_a_scan),
+		cmocka_unit_test(what_is_touched_goes_when_nothing_else_is_left),
+		cmocka_unit_test(how_much_of_a_range_may_be_told_at_once),
 		cmocka_unit_test(readahead_takes_only_the_room_that_is_left),
 		cmocka_unit_test(readahead_alone_asks_for_nothing_when_memory_is_full),
 		cmocka_unit_test(bytes_of_the_probe_save_the_first_request),

@@ -88,6 +88,7 @@ static void defaults(void **state)
 	assert_string_equal(options->engines, "floor,uffd,fuse-read,fuse-mmap");
 	assert_int_equal(options->patterns, 1 << PATTERN_RANDOM | 1 << PATTERN_SEQUENTIAL);
 	assert_int_equal(options->access_bytes, 4096);
+	assert_int_equal(options->stride_bytes, 65536);
 	assert_int_equal(options->count, 2000);
 	assert_int_equal(options->size_bytes, 268435456);
 	assert_int_equal(options->threads, 1);
@@ -187,13 +188,15 @@ static void others(void **state)
 	assert_true(parse_good("ls -l s", &parsed)->long_format);
 	assert_true(parse_good("ls s --long", &parsed)->long_format);
 
-	options = parse_good("bench s --engine=floor --pattern zipf,random,zipf --access-bytes 4K "
-			     "--count 1 --size=1T --threads 2 --pin --json f --runs 3 --path p "
-			     "--seed 18446744073709551615 --delay 100us --rate 80M --rate 90m",
+	options = parse_good(
+		"bench s --engine=floor --pattern zipf,random,zipf --access-bytes 4K "
+		"--count 1 --stride 2M --size=1T --threads 2 --pin --json f --runs 3 --path p "
+		"--seed 18446744073709551615 --delay 100us --rate 80M --rate 90m",
 		&parsed);
 	assert_string_equal(options->engines, "floor");
 	assert_int_equal(options->patterns, 1 << PATTERN_RANDOM | 1 << PATTERN_ZIPF);
 	assert_int_equal(options->access_bytes, 4096);
+	assert_int_equal(options->stride_bytes, 2097152);
 	assert_int_equal(options->count, 1);
 	assert_int_equal(options->size_bytes, 1099511627776);
 	assert_int_equal(options->threads, 2);

@@ -99,6 +99,34 @@ static void a_sequential_reader_is_seldom_waited_for(void **state)
 	assert_true(reports <= 100000 / (READAHEAD_NEAR / PAGE_BYTES / 2) + 20);
 }
 
+/* As for pages that are cached: little is asked for at once, and nothing is held back. */
+static void a_stream_goes_on_behind_a_plan_that_was_cut(void **state)
+{
+	struct readahead readahead = {0};
+	uint64_t asked_to = 0, reports = 0;
+	struct readahead_plan plan;
+
+	(void)state;
+	for (uint64_t page = 0; page < 10000; page++) {
+		if (page < asked_to)
+			continue;
+		reports++;
+		plan = plan_page(&readahead, page, &far_away);
+		asked_to = page + 1;
+		if (range_length(plan.first) + range_length(plan.ahead) == PAGE_BYTES)
+			continue;
+		asked_to += 32;
+		readahead_amend(&readahead, &plan, asked_to * PAGE_BYTES, UINT64_MAX);
+		assert_true(plan.first.start == page * PAGE_BYTES);
+		assert_true(plan.first.end <= asked_to * PAGE_BYTES);
+		assert_true(plan.ahead.end <= asked_to * PAGE_BYTES);
+	}
+	assert_true(reports <= 10000 / 32 + 10);
+	/* Where it has to be fetched, the window is as large as ever. */
+	plan = plan_page(&readahead, asked_to, &far_away);
+	assert_true(range_length(plan.first) + range_length(plan.ahead) > READAHEAD_NEAR);
+}
+
 static void a_distant_server_gets_a_larger_window_in_more_ranges(void **state)
 {
 	struct readahead readahead = {0};
@@ -281,6 +309,7 @@ int main(void)
 		cmocka_unit_test(random_access_asks_for_what_is_wanted_only),
 		cmocka_unit_test(reading_backwards_asks_for_what_is_wanted_only),
 		cmocka_unit_test(a_sequential_reader_is_seldom_waited_for),
+		cmocka_unit_test(a_stream_goes_on_behind_a_plan_that_was_cut),
 		cmocka_unit_test(a_distant_server_gets_a_larger_window_in_more_ranges),
 		cmocka_unit_test(the_memory_limit_bounds_the_window),
 		cmocka_unit_test(many_streams_go_on_side_by_side),
