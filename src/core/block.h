@@ -33,8 +33,10 @@ struct block_pool {
 	void *free_buffers;    /* linked through their first word */
 	uint64_t free_buffer_count;
 	uint64_t buffer_bytes; /* gauge: in blocks */
+	uint64_t awaited;      /* blocks that will need a buffer when their bytes come */
 	uint64_t blocks;       /* gauge */
-	struct budget *budget; /* of these and the free buffers; shared by cores */
+	uint64_t held;         /* bytes that the budget knows of */
+	struct budget *budget; /* shared by cores */
 };
 
 void block_pool_init(struct block_pool *pool, struct budget *budget);
@@ -51,8 +53,6 @@ void block_destroy(struct block_pool *pool, struct block *block);
 
 /* Gives it a buffer if it has none, evicting others where the limit asks for it. -ENOMEM */
 int block_need_data(struct block_pool *pool, struct block *block);
-/* Takes the buffer back; nothing may be present or need it. */
-void block_drop_data(struct block_pool *pool, struct block *block);
 
-/* Bytes of buffers that may still be filled before the limit is reached. */
+/* Bytes of buffers that may still be asked for before the limit is reached. */
 uint64_t block_pool_room(const struct block_pool *pool);

@@ -44,13 +44,24 @@ static inline void budget_move(struct budget *budget, uint64_t before, uint64_t 
 		atomic_fetch_add_explicit(&budget->shared_used, change, memory_order_relaxed);
 }
 
-/* Bytes that a core that holds so many may still take. */
+/*
+ * Bytes that a core that holds so many may still take. Nothing is reserved by asking: cores that
+ * ask in the same microsecond may take the shared part's rest twice.
+ */
 static inline uint64_t budget_room(const struct budget *budget, uint64_t held)
 {
 	uint64_t own = held < budget->own_bytes ? budget->own_bytes - held : 0;
 	uint64_t used = atomic_load_explicit(&budget->shared_used, memory_order_relaxed);
 
 	return own + (used < budget->shared_bytes ? budget->shared_bytes - used : 0);
+}
+
+/* Does a core that holds so many take part in holding more than the limit? */
+static inline bool budget_is_exceeded(const struct budget *budget, uint64_t held)
+{
+	uint64_t used = atomic_load_explicit(&budget->shared_used, memory_order_relaxed);
+
+	return held > budget->own_bytes && used > budget->shared_bytes;
 }
 
 /* Should a core that holds so many give back what it does not need? */

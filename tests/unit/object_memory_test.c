@@ -6,6 +6,8 @@
 
 #include <errno.h>
 
+#include "budget.h"
+
 /* ---- kept bytes ---------------------------------------------------------------------------- */
 
 static void kept_bytes_are_told_at_once(void **state)
@@ -233,6 +235,247 @@ static void random_fetches_drops_and_faults_leave_nothing_behind(void **state)
 	}
 }
 
+/* ---- one limit, several who fill it -------------------------------------------------------- */
+
+static uint64_t buffers_of(struct core *of)
+{
+	return core_stats(of)->buffer_bytes;
+}
+
+/* All that is under way arrives at once: a page of each, and again. */
+static uint64_t deliver_in_turns(struct core *one, struct core *other)
+{
+	uint64_t most = 0;
+
+	while (fake.count > 0) {
+		for (size_t i = fake.count; i-- > 0;) {
+			struct exchange *get = fake.gets[i];
+			uint64_t left = range_length(get->range) - get->received_bytes;
+			uint64_t now;
+
+			if (left <= PAGE)
+				deliver_all(get);
+			else
+				deliver(get, PAGE);
+			now = buffers_of(one) + (other ? buffers_of(other) : 0);
+			most = now > most ? now : most;
+		}
+	}
+	return most;
+}
+
+static void what_is_under_way_takes_its_room_from_the_beginning(void **state)
+{
+	struct object *objects[3];
+
+	(void)state;
+	make_core((struct core_options){.memory_max_bytes = 8 * BLOCK});
+	for (size_t i = 0; i < array_len(objects); i++) {
+		objects[i] = make_object(64 * BLOCK, true);
+		ask(objects[i], (struct range){0, 64 * BLOCK}, 0);
+	}
+	/* The first has taken all of it, though nothing has come yet. */
+	assert_int_equal(fake.count, 1);
+	assert_true(range_length(fake.gets[0]->range) == 8 * BLOCK);
+	assert_true(deliver_in_turns(core, NULL) == 8 * BLOCK);
+	for (size_t i = 0; i < array_len(objects); i++)
+		object_destroy(objects[i]);
+	finish_core();
+}
+
+static void room_that_is_no_whole_block_is_none(void **state)
+{
+	struct object *object;
+
+	(void)state;
+	make_core((struct core_options){.memory_max_bytes = 3 * BLOCK + 5 * PAGE});
+	object = make_object(64 * BLOCK, true);
+	ask(object, (struct range){3 * PAGE, 64 * BLOCK}, 0);
+	assert_int_equal(fake.count, 1);
+	assert_true(fake.gets[0]->range.end == 3 * BLOCK);
+	deliver_everything();
+	assert_true(buffers_of(core) == 3 * BLOCK);
+	object_destroy(object);
+	finish_core();
+}
+
+/* A block that is there for what was asked before costs nothing more. */
+static void the_rest_of_a_block_is_free(void **state)
+{
+	struct object *object;
+
+	(void)state;
+	make_core((struct core_options){.memory_max_bytes = BLOCK});
+	object = make_object(64 * BLOCK, true);
+	ask(object, (struct range){0, PAGE}, PAGE);
+	ask(object, (struct range){PAGE, 5 * BLOCK}, 0);
+	assert_int_equal(fake.count, 2);
+	assert_true(fake.gets[1]->range.end == BLOCK);
+	deliver_everything();
+	assert_true(buffers_of(core) == BLOCK);
+	object_destroy(object);
+	finish_core();
+}
+
+static void cores_that_share_a_limit_keep_it_together(void **state)
+{
+	struct budget budget;
+
+	(void)state;
+	for (uint64_t blocks = 4; blocks < 40; blocks += 5) {
+		struct core_options options = {.budget = &budget};
+		struct object *object, *other_object;
+		struct range range, other_range;
+		struct core *other;
+
+		budget_init(&budget, blocks * BLOCK, 2);
+		make_core(options);
+		other = make_other_core(options);
+		object = make_object(64 * BLOCK, true);
+		other_object = make_object_of(other, 64 * BLOCK, true);
+		ask(object, (struct range){0, 64 * BLOCK}, PAGE);
+		ask(other_object, (struct range){0, 64 * BLOCK}, PAGE);
+		assert_int_equal(fake.count, 2);
+		range = fake.gets[0]->range;
+		other_range = fake.gets[1]->range;
+		/* Who came second has its own part at least. */
+		assert_true(range_length(other_range) >= align_down(budget.own_bytes, BLOCK));
+		assert_true(deliver_in_turns(core, other) <= blocks * BLOCK);
+		/* Nothing that was asked for had to go again. */
+		assert_true(object_present(object, range));
+		assert_true(object_present(other_object, other_range));
+		object_destroy(object);
+		object_destroy(other_object);
+		finish_other_core(other);
+		finish_core();
+		assert_true(atomic_load(&budget.shared_used) == 0);
+	}
+}
+
+/* However the other one is, and whatever it has left lying about. */
+static void a_core_fills_its_own_part_beside_a_greedy_one(void **state)
+{
+	struct budget budget;
+	struct core_options options = {.budget = &budget};
+	struct object *object, *greedy_object;
+	struct core *greedy;
+
+	(void)state;
+	budget_init(&budget, 16 * BLOCK, 2);
+	make_core(options);
+	greedy = make_other_core(options);
+	object = make_object(64 * BLOCK, true);
+	greedy_object = make_object_of(greedy, 64 * BLOCK, true);
+	/* More than the limit, as only those who wait may. */
+	ask(greedy_object, (struct range){0, 40 * BLOCK}, 40 * BLOCK);
+	deliver_everything();
+	for (uint64_t i = 0; i < 20; i++) {
+		ask(object, (struct range){i * BLOCK, (i + 1) * BLOCK}, PAGE);
+		deliver_everything();
+		assert_true(buffers_of(core) <= 4 * BLOCK);
+		if (i == 3)
+			assert_true(object_present(object, (struct range){0, 4 * BLOCK}));
+	}
+	object_destroy(greedy_object);
+	object_destroy(object);
+	finish_other_core(greedy);
+	finish_core();
+	assert_true(atomic_load(&budget.shared_used) == 0);
+}
+
+/* Spare buffers of one core are no reason to throw away what another, or it itself, has. */
+static void spare_buffers_go_before_bytes_do(void **state)
+{
+	struct budget budget;
+	struct core_options options = {.budget = &budget};
+	struct object *object, *greedy_object;
+	struct test_want want;
+	struct core *greedy;
+
+	(void)state;
+	budget_init(&budget, 32 * BLOCK, 2);
+	make_core(options);
+	greedy = make_other_core(options);
+	object = make_object(64 * BLOCK, true);
+	greedy_object = make_object_of(greedy, 64 * BLOCK, true);
+	ask(object, (struct range){0, 24 * BLOCK}, 24 * BLOCK);
+	deliver_everything();
+	object_drop(object, (struct range){2 * BLOCK, 24 * BLOCK});
+	assert_true(buffers_of(core) == 2 * BLOCK);
+	/* What may stay for the next window, and not more. */
+	assert_true(atomic_load(&budget.shared_used) > 0);
+	assert_true(atomic_load(&budget.shared_used) <= budget.shared_bytes / 4 * 3);
+	add_want(&want, greedy_object, 0, 40 * BLOCK);
+	ask(greedy_object, (struct range){0, 40 * BLOCK}, 40 * BLOCK);
+	deliver_everything();
+	/* The limit is exceeded by what is waited for, and this core has spare ones beyond its own
+	 * part. */
+	ask(object, (struct range){30 * BLOCK, 31 * BLOCK}, BLOCK);
+	deliver_everything();
+	assert_true(object_present(object, (struct range){0, 2 * BLOCK}));
+	assert_true(object_present(object, (struct range){30 * BLOCK, 31 * BLOCK}));
+	object_remove_want(greedy_object, &want.want);
+	object_destroy(greedy_object);
+	object_destroy(object);
+	finish_other_core(greedy);
+	finish_core();
+	assert_true(atomic_load(&budget.shared_used) == 0);
+}
+
+/* Streams come and go on both; at the end nobody holds anything. */
+static void random_use_by_two_cores_ends_at_zero(void **state)
+{
+	uint64_t seed = 23;
+
+	(void)state;
+	for (int round = 0; round < 20; round++) {
+		struct budget budget;
+		struct core_options options = {.budget = &budget};
+		struct object *objects[4];
+		struct core *other;
+
+		budget_init(&budget, (4 + random_next(&seed) % 12) * BLOCK, 2);
+		make_core(options);
+		other = make_other_core(options);
+		for (size_t i = 0; i < array_len(objects); i++)
+			objects[i] = make_object_of(i % 2 ? core : other, 32 * BLOCK, true);
+		for (int step = 0; step < 300; step++) {
+			struct object *object = objects[random_next(&seed) % array_len(objects)];
+			uint64_t start = random_next(&seed) % (32 * BLOCK / PAGE) * PAGE;
+			struct range range = {start, start + random_next(&seed) % (6 * BLOCK) + 1};
+			struct exchange *get = fake.count
+						       ? fake.gets[random_next(&seed) % fake.count]
+						       : NULL;
+
+			switch (random_next(&seed) % 5) {
+			case 0:
+			case 1:
+				/* Nobody waits: all of it is readahead. */
+				if (fake.count < GETS_MAX / 4)
+					ask(object, range, 0);
+				break;
+			case 2:
+				object_drop(object, range);
+				break;
+			case 3:
+				if (get && range_length(get->range) - get->received_bytes > PAGE)
+					deliver(get, PAGE);
+				break;
+			case 4:
+				if (get)
+					deliver_all(get);
+				break;
+			}
+			assert_true(buffers_of(core) + buffers_of(other) <= budget.max_bytes);
+		}
+		for (size_t i = 0; i < array_len(objects); i++)
+			object_destroy(objects[i]);
+		finish_other_core(other);
+		finish_core();
+		assert_true(atomic_load(&budget.shared_used) == 0);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -245,6 +488,13 @@ int main(void)
 		cmocka_unit_test(readahead_alone_asks_for_nothing_when_memory_is_full),
 		cmocka_unit_test(bytes_of_the_probe_save_the_first_request),
 		cmocka_unit_test(random_fetches_drops_and_faults_leave_nothing_behind),
+		cmocka_unit_test(what_is_under_way_takes_its_room_from_the_beginning),
+		cmocka_unit_test(room_that_is_no_whole_block_is_none),
+		cmocka_unit_test(the_rest_of_a_block_is_free),
+		cmocka_unit_test(cores_that_share_a_limit_keep_it_together),
+		cmocka_unit_test(a_core_fills_its_own_part_beside_a_greedy_one),
+		cmocka_unit_test(spare_buffers_go_before_bytes_do),
+		cmocka_unit_test(random_use_by_two_cores_ends_at_zero),
 	};
 
 	return run_group(tests);
