@@ -195,7 +195,8 @@ static bool map_own(struct worker *worker)
 {
 	const struct pagein_options options = {.size = sizeof options,
 		.timeout_ms = 1000,
-		.connections = (unsigned)pick(worker, 3) * 5};
+		.connections = (unsigned)pick(worker, 3) * 5,
+		.loops = (unsigned)pick(worker, 4)};
 
 	/* A probe is not repeated; the weather will change. */
 	if (pagein_open(run.url, &options, &worker->object) < 0)
