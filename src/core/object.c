@@ -367,19 +367,35 @@ static bool object_tell_present(struct object *object, struct range range)
 	return true;
 }
 
-/*
- * Readahead may fill what the memory limit leaves; what readers wait for is always fetched. Not for
- * maps: they have marked what they ask for, and see object_limit_requests() before.
- */
-static uint64_t object_limit_ahead(
-	const struct object *object, struct range range, uint64_t urgent_end)
+/* Blocks that a fetch of [start, end) would make. */
+static uint64_t object_count_new_blocks(struct object *object, uint64_t start, uint64_t end)
 {
-	uint64_t room = block_pool_room(&object->core->blocks);
+	uint64_t count = 0;
 
-	if (object->keep != OBJECT_KEEPS || range.end <= urgent_end ||
-		range.end - urgent_end <= room)
+	for (uint64_t i = start / BLOCK_BYTES; i * BLOCK_BYTES < end; i++)
+		count += !object_find_block(object, i);
+	return count;
+}
+
+/*
+ * Readahead may fill what the memory limit leaves, in whole blocks, since a part of one takes a
+ * whole buffer; what readers wait for is always fetched. Not for maps: they have marked what they
+ * ask for, and see object_limit_requests() before.
+ */
+static uint64_t object_limit_ahead(struct object *object, struct range range, uint64_t urgent_end)
+{
+	uint64_t first_end = align_up(
+		urgent_end > range.start ? urgent_end : range.start + 1, BLOCK_BYTES);
+	uint64_t first, room;
+
+	if (object->keep != OBJECT_KEEPS || range.end <= urgent_end)
 		return range.end;
-	return urgent_end + align_down(room, PAGE_BYTES);
+	first = object_count_new_blocks(object, range.start, first_end);
+	room = block_pool_room(&object->core->blocks) / BLOCK_BYTES;
+	if (room < first)
+		return urgent_end;
+	first_end += (room - first) * BLOCK_BYTES;
+	return range.end < first_end ? range.end : first_end;
 }
 
 struct range object_limit_requests(

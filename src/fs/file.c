@@ -218,8 +218,18 @@ static void read_answer(struct request *request)
 	read_over(request);
 }
 
+/* The change may have been met by readahead, long before anybody reads there. */
+static void file_notice_stale(struct file *file)
+{
+	atomic_store(&file->stale, true);
+	atomic_store(&file->shard->fs->stale_found, true);
+}
+
 static void read_fail(struct request *request, int err)
 {
+	/* Before the reader is told: who opens the file anew because of that must find it known. */
+	if (err == -ESTALE)
+		file_notice_stale(request->read.file);
 	fuse_reply_err(request->fuse, -err);
 	read_over(request);
 }
@@ -255,20 +265,11 @@ static void read_arrived(struct want *want, const struct arrival *arrival)
 		read_answer(request);
 }
 
-/* Before any read is told: who opens the file anew because of that must find it known. */
-static void file_notice_stale(struct file *file)
-{
-	atomic_store(&file->stale, true);
-	atomic_store(&file->shard->fs->stale_found, true);
-}
-
 static void read_failed(struct want *want, struct range range, const struct failure *failure)
 {
 	struct request *request = container_of(want, struct request, read.want);
 
 	(void)range;
-	if (failure->err == -ESTALE)
-		file_notice_stale(request->read.file);
 	log_warning("%s", failure->error);
 	if (request->read.fetching)
 		request->read.err = failure->err;

@@ -196,6 +196,7 @@ static bool map_own(struct worker *worker)
 	const struct pagein_options options = {.size = sizeof options,
 		.timeout_ms = 1000,
 		.connections = (unsigned)pick(worker, 3) * 5,
+		.loops = (unsigned)pick(worker, 4),
 		.cache_bytes = pick(worker, 2) * 2 * 1024 * 1024};
 
 	/* A probe is not repeated; the weather will change. */
