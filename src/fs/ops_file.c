@@ -295,7 +295,16 @@ static struct readahead_plan file_plan(struct inode *inode, struct range pages)
 	return readahead_plan(object_readahead(object), pages, &conditions);
 }
 
-/* What is planned behind the pages of a read. What fails here is told to the read that needs it. */
+/* What fails here is told to the read that needs it. */
+static void file_fetch_ahead(struct object *object, const struct readahead_plan *plan)
+{
+	if (range_empty(plan->ahead))
+		return;
+	for (uint64_t i = 0; i < plan->pieces; i++)
+		(void)object_fetch(object, readahead_piece(plan, i), 0, plan->chunk_bytes);
+}
+
+/* What is planned behind the pages of a read that needs nothing more. */
 static void file_read_ahead(
 	struct inode *inode, struct range pages, const struct readahead_plan *plan)
 {
@@ -304,8 +313,7 @@ static void file_read_ahead(
 	if (plan->first.end > pages.end)
 		(void)object_fetch(
 			object, (struct range){pages.end, plan->first.end}, 0, plan->chunk_bytes);
-	if (!range_empty(plan->ahead))
-		(void)object_fetch(object, plan->ahead, 0, plan->chunk_bytes);
+	file_fetch_ahead(object, plan);
 }
 
 /* Takes the read out of all lists; it is answered or about to be. */
@@ -390,8 +398,8 @@ static void read_wait(struct request *request, struct range range)
 	object_add_want(object, &request->read.want);
 	request->read.fetching = true;
 	err = object_fetch(object, plan.first, range_length(pages), plan.chunk_bytes);
-	if (err == 0 && !range_empty(plan.ahead))
-		(void)object_fetch(object, plan.ahead, 0, plan.chunk_bytes);
+	if (err == 0)
+		file_fetch_ahead(object, &plan);
 	request->read.fetching = false;
 	if (err == 0)
 		err = request->read.err;

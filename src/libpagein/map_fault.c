@@ -80,6 +80,18 @@ static void map_fault_past_end(struct pagein_map *map, struct range page)
 	map_poison(map, page);
 }
 
+/* Asks for what is worth having ahead; -errno: not for all of it. */
+static int map_fetch_ahead(struct pagein_map *map, const struct readahead_plan *plan)
+{
+	int err = 0;
+
+	if (range_empty(plan->ahead))
+		return 0;
+	for (uint64_t i = 0; i < plan->pieces && err == 0; i++)
+		err = map_ask(map, readahead_piece(plan, i), 0, plan->chunk_bytes);
+	return err;
+}
+
 /* Asks for the page, and for what is worth having ahead of it. */
 static void map_fetch(struct pagein_map *map, struct range page)
 {
@@ -91,7 +103,7 @@ static void map_fetch(struct pagein_map *map, struct range page)
 	plan = readahead_plan(&map->readahead, page, &conditions);
 	if (map_ask(map, plan.first, PAGE_BYTES, plan.chunk_bytes) < 0)
 		return;
-	if (!range_empty(plan.ahead) && map_ask(map, plan.ahead, 0, plan.chunk_bytes) < 0)
+	if (map_fetch_ahead(map, &plan) < 0)
 		return;
 	marked = plan.mark == UINT64_MAX ? NULL : map_find_block(map, plan.mark / BLOCK_BYTES);
 	/* What is here already can't be held back. */
