@@ -29,6 +29,7 @@
 #include "stride.h"
 
 #define WAY_NS UINT64_C(500000) /* of the first byte's time, for each range at once */
+#define LATELY 64               /* accesses: who has had none of so many is not reading */
 #define FAR_GROWTH 4            /* windows grow faster where each one costs a round trip */
 
 static uint64_t ways(const struct readahead_conditions *conditions)
@@ -47,6 +48,18 @@ static uint64_t window_max(const struct readahead_conditions *conditions)
 	if (conditions->memory_bytes > 0 && most > conditions->memory_bytes)
 		most = align_down(conditions->memory_bytes, PAGE_BYTES);
 	return most;
+}
+
+/* How many streams and strides went on lately: they share the memory. */
+static uint64_t count_active(const struct readahead *readahead)
+{
+	uint64_t since = readahead->tick > LATELY ? readahead->tick - LATELY : 1, count = 0;
+
+	for (size_t i = 0; i < READAHEAD_STREAMS; i++)
+		count += readahead->streams[i].used >= since;
+	for (size_t i = 0; i < READAHEAD_STRIDES; i++)
+		count += readahead->strides[i].used >= since;
+	return count > 0 ? count : 1;
 }
 
 /* ---- who goes on --------------------------------------------------------------------------- */
@@ -209,6 +222,17 @@ static struct range clip(struct range range, uint64_t object_size)
 	return range_intersect(range, (struct range){0, object_size});
 }
 
+/* As they are for each of those that read. */
+static struct readahead_conditions share_memory(
+	const struct readahead *readahead, const struct readahead_conditions *conditions)
+{
+	struct readahead_conditions share = *conditions;
+
+	if (share.memory_bytes > 0)
+		share.memory_bytes = share.memory_bytes / count_active(readahead) + 1;
+	return share;
+}
+
 /* What is worth having beside wanted. */
 static void plan_ahead(struct readahead *readahead, struct range wanted,
 	const struct readahead_conditions *conditions, struct readahead_plan *plan)
@@ -216,6 +240,7 @@ static void plan_ahead(struct readahead *readahead, struct range wanted,
 	struct readahead_stream *stream = stream_find(readahead, wanted);
 	struct readahead_stream *around = stream ? NULL : stream_around(readahead, wanted);
 	struct readahead_stride *stride = NULL;
+	struct readahead_conditions share;
 
 	if (!stream && !around && readahead->advice != READAHEAD_SEQUENTIAL)
 		stride = stride_of(readahead, wanted);
@@ -223,13 +248,15 @@ static void plan_ahead(struct readahead *readahead, struct range wanted,
 		stream = stream_begin(readahead, wanted, around);
 	if (stride) {
 		stride->used = readahead->tick;
-		stride_advance(stride, wanted, conditions, plan);
+		share = share_memory(readahead, conditions);
+		stride_advance(stride, wanted, &share, plan);
 	}
 	if (stream) {
 		stream->used = readahead->tick;
 		if (wanted.end > stream->reader)
 			stream->reader = wanted.end;
-		stream_advance(stream, wanted, conditions, plan);
+		share = share_memory(readahead, conditions);
+		stream_advance(stream, wanted, &share, plan);
 	}
 }
 

@@ -68,7 +68,7 @@ struct readahead {
 struct readahead_conditions {
 	uint64_t object_size;
 	uint64_t first_byte_ns; /* from request to answer, as measured; 0: not known yet */
-	uint64_t memory_bytes;  /* that one stream may have ahead; 0: as much as it likes */
+	uint64_t memory_bytes;  /* that all readers may have ahead, together; 0: no limit */
 };
 
 struct readahead_plan {

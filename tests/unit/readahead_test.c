@@ -515,6 +515,39 @@ static void a_reader_that_catches_up_is_its_streams(void **state)
 	assert_int_equal(readahead.streams[1].window, 0);
 }
 
+/* How far all streams together are ahead of their readers, in bytes. */
+static uint64_t all_ahead(const struct readahead *readahead)
+{
+	uint64_t ahead = 0;
+
+	for (size_t i = 0; i < READAHEAD_STREAMS; i++)
+		ahead += readahead->streams[i].next - readahead->streams[i].reader;
+	return ahead;
+}
+
+static void streams_share_the_memory(void **state)
+{
+	const uint64_t request = UINT64_C(128) << 10;
+	struct readahead_conditions conditions = far_away;
+	struct readahead readahead = {0};
+
+	(void)state;
+	conditions.memory_bytes = UINT64_C(32) << 20;
+	for (uint64_t i = 0; i < 8 * 1000; i++) {
+		uint64_t start = (i % 8 << 32) + i / 8 * request;
+
+		readahead_plan(&readahead, (struct range){start, start + request}, &conditions);
+	}
+	assert_true(all_ahead(&readahead) <= conditions.memory_bytes);
+	assert_true(all_ahead(&readahead) >= conditions.memory_bytes / 2 - 8 * request);
+	/* The others have stopped: it is all for one. */
+	for (uint64_t i = 1000; i < 2000; i++)
+		readahead_plan(
+			&readahead, (struct range){i * request, (i + 1) * request}, &conditions);
+	assert_true(readahead.streams[0].next - readahead.streams[0].reader >=
+		    conditions.memory_bytes / 2 - request);
+}
+
 /* ---- advice, and what always holds --------------------------------------------------------- */
 
 static void advice_random_never_reads_ahead(void **state)
@@ -627,6 +660,7 @@ int main(void)
 		cmocka_unit_test(reading_backwards_asks_for_ranges),
 		cmocka_unit_test(pieces_of_two_pages_are_two_strides),
 		cmocka_unit_test(a_reader_that_catches_up_is_its_streams),
+		cmocka_unit_test(streams_share_the_memory),
 		cmocka_unit_test(advice_random_never_reads_ahead),
 		cmocka_unit_test(advice_sequential_reads_ahead_at_once),
 		cmocka_unit_test(a_plan_always_holds_what_is_wanted),
