@@ -132,6 +132,16 @@ static struct readahead_lone *recent_find(struct readahead *readahead, struct ra
 	return NULL;
 }
 
+/* Half as long for each stream whose reader left before it had read half of its first window. */
+static uint64_t first_window(const struct readahead *readahead)
+{
+	unsigned doubts = 0;
+
+	for (size_t i = 0; i < READAHEAD_STREAMS; i++)
+		doubts += readahead->streams[i].window > 0 && !readahead->streams[i].proved;
+	return READAHEAD_START >> doubts;
+}
+
 /* In the place of the one that has been still for longest; its first window is yet to come. */
 static struct readahead_stream *stream_add(struct readahead *readahead, struct range wanted)
 {
@@ -140,7 +150,11 @@ static struct readahead_stream *stream_add(struct readahead *readahead, struct r
 	for (size_t i = 1; i < READAHEAD_STREAMS; i++)
 		if (readahead->streams[i].used < oldest->used)
 			oldest = &readahead->streams[i];
-	*oldest = (struct readahead_stream){.next = wanted.start, .mark = UINT64_MAX};
+	*oldest = (struct readahead_stream){
+		.next = wanted.start,
+		.mark = UINT64_MAX,
+		.start = first_window(readahead),
+	};
 	return oldest;
 }
 
@@ -185,8 +199,9 @@ static void stream_grow(struct readahead_stream *stream, struct range wanted,
 {
 	uint64_t most = window_max(conditions);
 
+	stream->proved = stream->window > 0;
 	if (stream->window == 0)
-		stream->window = READAHEAD_START + range_length(wanted);
+		stream->window = stream->start + range_length(wanted);
 	else
 		stream->window *= ways(conditions) > 1 ? FAR_GROWTH : 2;
 	if (stream->window > most)

@@ -36,6 +36,8 @@ struct readahead_stream {
 	uint64_t mark;   /* the newest plan's */
 	uint64_t window; /* bytes that it may be ahead of its reader; 0: the slot is free */
 	uint64_t used;   /* readahead->tick when it last went on */
+	uint64_t start;  /* its first window, without what was wanted */
+	bool proved;     /* its reader has come into the second half of its first window */
 };
 
 /* Places are piece starts; a stride that goes backwards has a negative step. */

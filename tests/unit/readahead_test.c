@@ -548,6 +548,45 @@ static void streams_share_the_memory(void **state)
 		    conditions.memory_bytes / 2 - request);
 }
 
+static void random_accesses_ask_for_a_quarter_more_at_most(void **state)
+{
+	uint64_t pieces;
+
+	(void)state;
+	for (uint64_t seed = 1; seed < 40; seed++)
+		assert_true(random_pages_asked(seed, &pieces) <= 2000 * 5 / 4);
+}
+
+/* Each looks like the beginning of a scan. */
+static void records_of_two_pages_make_windows_start_small(void **state)
+{
+	struct readahead readahead = {0};
+	uint64_t seed = 9, asked = 0, page, reports = 0;
+
+	(void)state;
+	for (uint64_t i = 0; i < 2000; i++) {
+		page = random_next(&seed) % (SIZE / PAGE_BYTES - 1);
+		asked += plan_pages(&readahead, page) - 1;
+		if (i >= 100)
+			asked += plan_pages(&readahead, page + 1) - 1;
+		else
+			plan_pages(&readahead, page + 1);
+	}
+	assert_true(asked <= 1900 * 2);
+	/* A scan gets all the same what it can use, a little later. */
+	page = 77;
+	assert_true(read_on(&readahead, &page, 10000, &near_by, &reports) >=
+		    READAHEAD_NEAR / PAGE_BYTES);
+	assert_true(reports < 50);
+	/* And when scans have proved to be such, they start with all of it. */
+	for (uint64_t i = 1; i <= READAHEAD_STREAMS; i++) {
+		page = i * 1000000;
+		read_on(&readahead, &page, 10000, &near_by, &reports);
+	}
+	plan_pages(&readahead, 99000000);
+	assert_true(plan_pages(&readahead, 99000001) >= READAHEAD_START / PAGE_BYTES);
+}
+
 /* ---- advice, and what always holds --------------------------------------------------------- */
 
 static void advice_random_never_reads_ahead(void **state)
@@ -661,6 +700,8 @@ int main(void)
 		cmocka_unit_test(pieces_of_two_pages_are_two_strides),
 		cmocka_unit_test(a_reader_that_catches_up_is_its_streams),
 		cmocka_unit_test(streams_share_the_memory),
+		cmocka_unit_test(random_accesses_ask_for_a_quarter_more_at_most),
+		cmocka_unit_test(records_of_two_pages_make_windows_start_small),
 		cmocka_unit_test(advice_random_never_reads_ahead),
 		cmocka_unit_test(advice_sequential_reads_ahead_at_once),
 		cmocka_unit_test(a_plan_always_holds_what_is_wanted),
