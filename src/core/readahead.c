@@ -75,13 +75,13 @@ static bool stream_takes(const struct readahead_stream *stream, struct range wan
 
 	if (stream->window == 0)
 		return false;
-	if (wanted.start == stream->mark ||
-		(wanted.start >= stream->next && wanted.start <= stream->next + READAHEAD_GAP))
+	/* Modulo 2^64: what is before is far behind. */
+	if (wanted.start == stream->mark || wanted.start - stream->next <= READAHEAD_GAP)
 		return true;
 	/* Long requests come out of order by their own length. */
 	if (reach < READAHEAD_GAP)
 		reach = READAHEAD_GAP;
-	return wanted.start + reach >= stream->reader && wanted.start <= stream->reader + reach;
+	return wanted.start - stream->reader + reach <= 2 * reach;
 }
 
 static struct readahead_stream *stream_find(struct readahead *readahead, struct range wanted)
@@ -107,8 +107,7 @@ static struct readahead_stream *stream_around(struct readahead *readahead, struc
 	for (size_t i = 0; i < READAHEAD_STREAMS; i++) {
 		struct readahead_stream *stream = &readahead->streams[i];
 
-		if (stream->window > 0 && wanted.start >= stream->reader &&
-			wanted.start < stream->next)
+		if (wanted.start - stream->reader < stream->next - stream->reader)
 			return stream;
 	}
 	return NULL;
@@ -125,8 +124,7 @@ static struct readahead_lone *recent_find(struct readahead *readahead, struct ra
 	for (size_t i = 0; i < READAHEAD_RECENT; i++) {
 		struct readahead_lone *lone = &readahead->recent[i];
 
-		if (lone->may_continue && wanted.start >= lone->range.end &&
-			wanted.start <= lone->range.end + READAHEAD_GAP)
+		if (wanted.start - lone->range.end <= READAHEAD_GAP && lone->may_continue)
 			return lone;
 	}
 	return NULL;

@@ -98,10 +98,11 @@ static bool recent_has(
 /* A distance from one piece to the next? Short ones forwards are a stream's. */
 static bool may_be_step(int64_t step, uint64_t length)
 {
-	int64_t least = (int64_t)(length + READAHEAD_GAP);
-	int64_t most = (int64_t)READAHEAD_STEP_MAX;
+	const uint64_t most = READAHEAD_STEP_MAX;
 
-	return (step > least && step <= most) || (step < 0 && step >= -most);
+	if ((uint64_t)step + most > 2 * most) /* modulo 2^64: in either direction */
+		return false;
+	return step < 0 || (uint64_t)step > length + READAHEAD_GAP;
 }
 
 /* The distance at which this access follows two lone ones; 0: there is none. */
