@@ -77,21 +77,23 @@ static int fuse_prepare(struct bench_session *session, const struct options *opt
 {
 	struct file_state *state = calloc(1, sizeof *state);
 	const char *name = strrchr(session->target->path, '/') + 1;
-	char connections[32];
-	char *arguments[] = {"pagein", "mount", "-f", "--connections", connections,
-		(char *)session->target->url, NULL, NULL};
+	char connections[32], spin[32], loops[32];
+	char *arguments[] = {"pagein", "mount", "-f", "--connections", connections, "--spin", spin,
+		"--loops", loops, (char *)session->target->url, NULL, NULL};
 	int err;
 
 	if (!state)
 		return -ENOMEM;
 	session->state = state;
 	snprintf(connections, sizeof connections, "%llu", (unsigned long long)options->connections);
+	snprintf(spin, sizeof spin, "%lluus", (unsigned long long)options->spin_ns / 1000);
+	snprintf(loops, sizeof loops, "%llu", (unsigned long long)options->loops);
 	strcpy(state->directory, "/tmp/pagein-bench-XXXXXX");
 	if (!mkdtemp(state->directory)) {
 		state->directory[0] = '\0';
 		return file_fail(session, -errno, "mkdtemp");
 	}
-	arguments[6] = state->directory;
+	arguments[sizeof arguments / sizeof *arguments - 2] = state->directory;
 	snprintf(state->path, sizeof state->path, "%s/%.400s", state->directory, name);
 	err = -posix_spawn(&state->child, "/proc/self/exe", NULL, NULL, arguments, environ);
 	if (err == 0)

@@ -26,6 +26,8 @@ static int uffd_prepare(struct bench_session *session, const struct options *opt
 		return -ENOMEM;
 	session->state = state;
 	use.connections = (unsigned)options->connections;
+	use.spin_us = (unsigned)(options->spin_ns / 1000);
+	use.loops = (unsigned)options->loops;
 	use.timeout_ms = (unsigned)(options->timeout_ns / 1000000);
 	err = pagein_open(session->target->url, &use, &state->object);
 	if (err < 0)

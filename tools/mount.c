@@ -27,6 +27,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "budget.h"
 #include "cleanup.h"
 #include "clock.h"
 #include "commands.h"
@@ -39,10 +40,14 @@
 
 extern char **environ;
 
+#define LOOPS_LIMIT 64 /* --loops */
+
 struct mount {
 	const struct options *options;
-	struct loop *loop;
-	struct core *core;
+	struct loop *loops[LOOPS_LIMIT]; /* the first is this thread's */
+	struct core *cores[LOOPS_LIMIT];
+	unsigned count; /* of both */
+	struct budget budget;
 	struct fs *fs;
 	struct loop_fd signals;
 	int report; /* the pipe to the parent; -1: in the foreground, or all was told */
@@ -108,7 +113,7 @@ static int mount_catch_signals(struct mount *mount)
 	mount->signals.ready = mount_signalled;
 	if (mount->signals.fd < 0)
 		return -errno;
-	return loop_add(mount->loop, &mount->signals, EPOLLIN);
+	return loop_add(mount->loops[0], &mount->signals, EPOLLIN);
 }
 
 /* The terminal belongs to others from here on. */
@@ -140,14 +145,52 @@ static void mount_serves(void *context)
 		fs_unmount(mount->fs);
 }
 
+/* One more loop and its core. All but the first have a thread of their own. */
+static int mount_add_core(struct mount *mount, const struct core_options *options)
+{
+	unsigned i = mount->count;
+	int err = loop_create(&mount->loops[i]);
+
+	if (err < 0)
+		return err;
+	mount->count++;
+	loop_set_spin(mount->loops[i], mount->options->spin_ns);
+	err = core_create(mount->loops[i], options, &mount->cores[i]);
+	if (err == 0 && i > 0)
+		err = loop_start(mount->loops[i], "pagein");
+	return err;
+}
+
+static int mount_create_cores(struct mount *mount)
+{
+	const struct options *options = mount->options;
+	unsigned count = options->loops ? (unsigned)options->loops : loops_default();
+	struct core_options core_options = {
+		.source.connections_max = (unsigned)options->connections,
+		.budget = &mount->budget,
+		.timeout_ms = (unsigned)((options->timeout_ns + NS_PER_MS - 1) / NS_PER_MS),
+	};
+	int err = 0;
+
+	budget_init(&mount->budget, options->memory_bytes, count);
+	while (err == 0 && mount->count < count)
+		err = mount_add_core(mount, &core_options);
+	return err;
+}
+
+static void mount_destroy_cores(struct mount *mount)
+{
+	for (unsigned i = 0; i < mount->count; i++) {
+		loop_stop(mount->loops[i]);
+		loop_join(mount->loops[i]);
+		core_destroy(mount->cores[i]);
+		loop_destroy(mount->loops[i]);
+	}
+}
+
 static int mount_prepare(struct mount *mount)
 {
 	const struct options *options = mount->options;
-	struct core_options core_options = {
-		.source.connections_max = (unsigned)options->connections,
-		.memory_max_bytes = options->memory_bytes,
-		.timeout_ms = (unsigned)((options->timeout_ns + NS_PER_MS - 1) / NS_PER_MS),
-	};
 	struct fs_options fs_options = {
 		.source_url = options->operands[0],
 		.mountpoint = options->operands[1],
@@ -157,14 +200,12 @@ static int mount_prepare(struct mount *mount)
 		.ready = mount_serves,
 		.context = mount,
 	};
-	int err = loop_create(&mount->loop);
+	int err = mount_create_cores(mount);
 
 	if (err == 0)
 		err = mount_catch_signals(mount);
 	if (err == 0)
-		err = core_create(mount->loop, &core_options, &mount->core);
-	if (err == 0)
-		err = fs_create(mount->core, &fs_options, &mount->fs, mount->error);
+		err = fs_create(mount->cores, mount->count, &fs_options, &mount->fs, mount->error);
 	if (err < 0 && mount->error[0] == '\0')
 		snprintf(mount->error, sizeof mount->error, "mount: %s", strerror(-err));
 	return err;
@@ -179,12 +220,11 @@ static int mount_run(const struct options *options, int report)
 	log_set_level((enum log_level)options->log_level);
 	err = mount_prepare(&mount);
 	if (err == 0)
-		err = loop_run(mount.loop);
+		err = loop_run(mount.loops[0]);
 	if (err < 0 && mount.error[0] == '\0')
 		snprintf(mount.error, sizeof mount.error, "mount: %s", strerror(-err));
 	fs_destroy(mount.fs);
-	core_destroy(mount.core);
-	loop_destroy(mount.loop);
+	mount_destroy_cores(&mount);
 	close_fd(&mount.signals.fd);
 	if (err < 0 && mount.report < 0)
 		complain("%s", mount.error);

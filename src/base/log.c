@@ -13,8 +13,9 @@
 
 #define LINE_MAX_BYTES 1024
 
-static log_handler *log_current_handler;
-static void *log_current_context;
+/* The context is there before its handler is. */
+static _Atomic(log_handler *) log_current_handler;
+static void *_Atomic log_current_context;
 static _Atomic enum log_level log_level_min = LOG_WARNING;
 
 void log_set_handler(log_handler *handler, void *context)
@@ -41,6 +42,7 @@ static void log_to_stderr(const char *line)
 void log_line(enum log_level level, const char *format, ...)
 {
 	char line[LINE_MAX_BYTES];
+	log_handler *handler;
 	va_list arguments;
 
 	if (level < atomic_load_explicit(&log_level_min, memory_order_relaxed))
@@ -51,8 +53,9 @@ void log_line(enum log_level level, const char *format, ...)
 	for (char *c = line; *c; c++)
 		if ((unsigned char)*c < ' ' || *c == 0x7f)
 			*c = '?';
-	if (log_current_handler)
-		log_current_handler(level, line, log_current_context);
+	handler = log_current_handler;
+	if (handler)
+		handler(level, line, log_current_context);
 	else
 		log_to_stderr(line);
 }

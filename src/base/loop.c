@@ -4,8 +4,12 @@
  * Owned by the thread that runs it. Only `posted`, `stop` and the eventfd are touched by others:
  * the list under `lock`, which is never held over a call of anybody's.
  *
- * Invariants: a timer's slot is its heap index + 1; `batch[i].data.ptr` of an unhandled event is
- * NULL once its loop_fd was removed, so that a handler may remove, and free, any other.
+ * Invariants: a timer's slot is its heap index + 1; `data.ptr` of a batch's unhandled event is NULL
+ * once its loop_fd was removed, so that a handler may remove, and free, any other.
+ *
+ * Prompt descriptors are in two epolls: in the one that the loop sleeps in, and in one of their
+ * own, which is asked when the handlers of a batch have been at work for PROMPT_NS. A fault then
+ * waits for one connection's bytes, not for those of all that have some.
  *
  * Cost: an idle loop sleeps in epoll_pwait2(2) without a timeout: no wake-ups. A round is one
  * epoll_pwait2; a descriptor is armed once, not per event; setting a timer is no system call.
@@ -18,6 +22,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -29,9 +34,18 @@
 #include "clock.h"
 
 #define BATCH_MAX 64
+#define PROMPT_NS (50 * NS_PER_US)
+#define SPIN_MISSES_MAX 8
+
+struct batch {
+	struct epoll_event events[BATCH_MAX];
+	int len;
+	int next;
+};
 
 struct loop {
 	int epoll_fd;
+	int prompt_fd;         /* the epoll of the prompt ones */
 	struct loop_fd wakeup; /* the eventfd */
 	bool started;
 	bool no_pwait2; /* the kernel or a seccomp filter refuses epoll_pwait2(2) */
@@ -46,9 +60,13 @@ struct loop {
 	size_t heap_len;
 	size_t heap_max;
 
-	struct epoll_event batch[BATCH_MAX];
-	int batch_len;
-	int batch_next;
+	uint64_t spin_ns;
+	unsigned spin_misses; /* spins in a row that found nothing */
+	unsigned spin_skips;  /* rounds until the next one */
+
+	struct batch batch;  /* of a round */
+	struct batch prompt; /* taken in between */
+	uint64_t prompt_ns;  /* when the prompt ones were last looked at */
 };
 
 static void loop_wake(struct loop *loop)
@@ -84,7 +102,8 @@ int loop_create(struct loop **ret)
 	loop->wakeup.ready = loop_wakeup_ready;
 	loop->wakeup.fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	loop->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
-	err = loop->wakeup.fd < 0 || loop->epoll_fd < 0 ? -errno : 0;
+	loop->prompt_fd = epoll_create1(EPOLL_CLOEXEC);
+	err = loop->wakeup.fd < 0 || loop->epoll_fd < 0 || loop->prompt_fd < 0 ? -errno : 0;
 	if (err == 0)
 		err = loop_add(loop, &loop->wakeup, EPOLLIN);
 	if (err < 0) {
@@ -101,11 +120,31 @@ void loop_destroy(struct loop *loop)
 		return;
 	assert(!loop->started);
 	assert(list_empty(&loop->posted));
+	close_fd(&loop->prompt_fd);
 	close_fd(&loop->epoll_fd);
 	close_fd(&loop->wakeup.fd);
 	pthread_mutex_destroy(&loop->lock);
 	free(loop->heap);
 	free(loop);
+}
+
+unsigned loops_default(void)
+{
+	cpu_set_t cpus;
+	int count = 1;
+
+	/* EINVAL: more CPUs than a cpu_set_t counts. */
+	if (sched_getaffinity(0, sizeof cpus, &cpus) == 0)
+		count = CPU_COUNT(&cpus);
+	else if (errno == EINVAL)
+		count = LOOPS_MAX;
+	return count < LOOPS_MAX ? (unsigned)count : LOOPS_MAX;
+}
+
+void loop_set_spin(struct loop *loop, uint64_t spin_ns)
+{
+	assert(!loop->started);
+	loop->spin_ns = spin_ns;
 }
 
 bool loop_is_here(const struct loop *loop)
@@ -209,31 +248,51 @@ static void loop_run_timers(struct loop *loop)
 
 /* ---- descriptors -------------------------------------------------------------------------- */
 
-static int loop_control(struct loop *loop, int operation, struct loop_fd *fd, uint32_t events)
+static int loop_control(
+	struct loop *loop, int epoll_fd, int operation, struct loop_fd *fd, uint32_t events)
 {
 	struct epoll_event event = {.events = events, .data.ptr = fd};
 
 	loop_assert_here(loop);
-	return epoll_ctl(loop->epoll_fd, operation, fd->fd, &event) < 0 ? -errno : 0;
+	return epoll_ctl(epoll_fd, operation, fd->fd, &event) < 0 ? -errno : 0;
 }
 
 int loop_add(struct loop *loop, struct loop_fd *fd, uint32_t events)
 {
-	return loop_control(loop, EPOLL_CTL_ADD, fd, events);
+	return loop_control(loop, loop->epoll_fd, EPOLL_CTL_ADD, fd, events);
+}
+
+int loop_add_prompt(struct loop *loop, struct loop_fd *fd, uint32_t events)
+{
+	int err = loop_control(loop, loop->prompt_fd, EPOLL_CTL_ADD, fd, events);
+
+	if (err == 0)
+		err = loop_add(loop, fd, events);
+	if (err < 0)
+		loop_remove(loop, fd);
+	return err;
 }
 
 int loop_modify(struct loop *loop, struct loop_fd *fd, uint32_t events)
 {
-	return loop_control(loop, EPOLL_CTL_MOD, fd, events);
+	return loop_control(loop, loop->epoll_fd, EPOLL_CTL_MOD, fd, events);
+}
+
+static void batch_remove(struct batch *batch, const struct loop_fd *fd)
+{
+	for (int i = batch->next; i < batch->len; i++)
+		if (batch->events[i].data.ptr == fd)
+			batch->events[i].data.ptr = NULL;
 }
 
 void loop_remove(struct loop *loop, struct loop_fd *fd)
 {
-	/* ENOENT, EBADF: its owner (libcurl) closed it first; then epoll has forgotten it too. */
-	(void)loop_control(loop, EPOLL_CTL_DEL, fd, 0);
-	for (int i = loop->batch_next; i < loop->batch_len; i++)
-		if (loop->batch[i].data.ptr == fd)
-			loop->batch[i].data.ptr = NULL;
+	/* ENOENT: it was never prompt. EBADF: its owner (libcurl) closed it first; then epoll has
+	 * forgotten it too. */
+	(void)loop_control(loop, loop->epoll_fd, EPOLL_CTL_DEL, fd, 0);
+	(void)loop_control(loop, loop->prompt_fd, EPOLL_CTL_DEL, fd, 0);
+	batch_remove(&loop->batch, fd);
+	batch_remove(&loop->prompt, fd);
 }
 
 /* ---- calls from other threads ------------------------------------------------------------- */
@@ -334,39 +393,103 @@ static bool loop_timeout(const struct loop *loop, struct timespec *ret)
 	return true;
 }
 
-static int loop_wait(struct loop *loop)
+static int loop_poll(struct loop *loop, const struct timespec *timeout)
 {
-	struct timespec timeout;
-	bool bounded = loop_timeout(loop, &timeout);
-
 	if (!loop->no_pwait2) {
-		long count = syscall(SYS_epoll_pwait2, loop->epoll_fd, loop->batch, BATCH_MAX,
-			bounded ? &timeout : NULL, NULL, (size_t)0);
+		long count = syscall(SYS_epoll_pwait2, loop->epoll_fd, loop->batch.events,
+			BATCH_MAX, timeout, NULL, (size_t)0);
 
 		if (count >= 0 || (errno != ENOSYS && errno != EPERM))
 			return (int)count;
 		loop->no_pwait2 = true;
 	}
 	/* Whole milliseconds, rounded up: late by one rather than awake too early. */
-	return epoll_wait(loop->epoll_fd, loop->batch, BATCH_MAX,
-		bounded ? (int)(timeout.tv_sec * 1000 + (timeout.tv_nsec + 999999) / 1000000) : -1);
+	return epoll_wait(loop->epoll_fd, loop->batch.events, BATCH_MAX,
+		timeout ? (int)(timeout->tv_sec * 1000 + (timeout->tv_nsec + 999999) / 1000000)
+			: -1);
+}
+
+/* Events that come within spin_ns; 0: none has. */
+static int loop_spin(struct loop *loop)
+{
+	static const struct timespec now = {0, 0};
+	uint64_t end_ns;
+	int count;
+
+	if (loop->spin_skips > 0) {
+		loop->spin_skips--;
+		return 0;
+	}
+	end_ns = clock_now_ns() + loop->spin_ns;
+	if (loop->heap_len > 0 && loop->heap[0]->deadline_ns < end_ns)
+		end_ns = loop->heap[0]->deadline_ns;
+	while ((count = loop_poll(loop, &now)) == 0 && clock_now_ns() < end_ns)
+		sched_yield();
+	if (count != 0) {
+		loop->spin_misses = 0;
+		return count;
+	}
+	/* Twice as long a pause after each miss: 2, 4, ... 256 rounds. */
+	if (loop->spin_misses < SPIN_MISSES_MAX)
+		loop->spin_misses++;
+	loop->spin_skips = 1U << loop->spin_misses;
+	return 0;
+}
+
+static int loop_wait(struct loop *loop)
+{
+	struct timespec timeout;
+	int count = loop->spin_ns > 0 ? loop_spin(loop) : 0;
+
+	if (count != 0)
+		return count;
+	return loop_poll(loop, loop_timeout(loop, &timeout) ? &timeout : NULL);
+}
+
+static bool batch_handle_next(struct batch *batch)
+{
+	struct epoll_event *event;
+	struct loop_fd *fd;
+
+	if (batch->next >= batch->len)
+		return false;
+	event = &batch->events[batch->next++];
+	fd = event->data.ptr;
+	if (fd)
+		fd->ready(fd, event->events);
+	return true;
+}
+
+/* Those who wait come first, when others have been at work for long enough. */
+static void loop_look_at_prompt(struct loop *loop)
+{
+	uint64_t now_ns = clock_now_ns();
+
+	if (now_ns - loop->prompt_ns < PROMPT_NS)
+		return;
+	loop->prompt_ns = now_ns;
+	loop->prompt.next = 0;
+	loop->prompt.len = epoll_wait(loop->prompt_fd, loop->prompt.events, BATCH_MAX, 0);
+	while (batch_handle_next(&loop->prompt))
+		;
+	loop->prompt.len = 0;
 }
 
 static int loop_round(struct loop *loop)
 {
+	struct batch *batch = &loop->batch;
 	int count = loop_wait(loop);
 
 	if (count < 0 && errno != EINTR)
 		return -errno;
-	loop->batch_len = count > 0 ? count : 0;
-	for (loop->batch_next = 0; loop->batch_next < loop->batch_len;) {
-		struct epoll_event *event = &loop->batch[loop->batch_next++];
-		struct loop_fd *fd = event->data.ptr;
-
-		if (fd)
-			fd->ready(fd, event->events);
-	}
-	loop->batch_len = 0;
+	batch->len = count > 0 ? count : 0;
+	batch->next = 0;
+	if (batch->len > 1)
+		loop->prompt_ns = clock_now_ns();
+	while (batch_handle_next(batch))
+		if (batch->next < batch->len)
+			loop_look_at_prompt(loop);
+	batch->len = 0;
 	loop_run_timers(loop);
 	return 0;
 }

@@ -67,8 +67,17 @@ void loop_post(struct loop *loop, struct loop_task *task);
  */
 void loop_call(struct loop *loop, void (*function)(void *context), void *context);
 
+/* How many loops are worth having: the CPUs that this process may use, LOOPS_MAX at the most. */
+#define LOOPS_MAX 4
+unsigned loops_default(void);
+
 /* Level-triggered. 0 or -errno of epoll_ctl(2); -ENOSPC: fs.epoll.max_user_watches. */
 int loop_add(struct loop *loop, struct loop_fd *fd, uint32_t events);
+/*
+ * The same for a descriptor that tells of somebody who waits: it is looked at between the handlers
+ * of others, so that its events wait behind one of them, not behind all that have something to do.
+ */
+int loop_add_prompt(struct loop *loop, struct loop_fd *fd, uint32_t events);
 int loop_modify(struct loop *loop, struct loop_fd *fd, uint32_t events);
 /* The handler is not called any more, not even for events that epoll has already reported. */
 void loop_remove(struct loop *loop, struct loop_fd *fd);
@@ -79,6 +88,14 @@ void loop_remove(struct loop *loop, struct loop_fd *fd);
  */
 int loop_timer_set(struct loop *loop, struct loop_timer *timer, uint64_t deadline_ns);
 void loop_timer_cancel(struct loop *loop, struct loop_timer *timer);
+
+/*
+ * Before it sleeps, the loop looks for events for up to spin_ns (0, the default: not at all): the
+ * wake-up of a CPU that sleeps may cost more than a near server's answer takes. It spins only as
+ * long as that is usually successful, and lets others have the CPU in between. Before the loop
+ * starts.
+ */
+void loop_set_spin(struct loop *loop, uint64_t spin_ns);
 
 /* Is the caller the thread that this loop runs on (or has the loop not started)? */
 bool loop_is_here(const struct loop *loop);

@@ -26,6 +26,38 @@ void radix_init(struct radix *radix, uint64_t slots)
 	*radix = (struct radix){.slots = slots, .height = height};
 }
 
+static struct radix_node *radix_take_spare(struct radix *radix)
+{
+	struct radix_node *node = radix->spare;
+
+	if (!node)
+		return NULL;
+	radix->spare = node->slot[0];
+	radix->spares--;
+	node->slot[0] = NULL;
+	return node;
+}
+
+static struct radix_node *radix_node_create(struct radix *radix)
+{
+	struct radix_node *node = radix_take_spare(radix);
+
+	return node ? node : calloc(1, sizeof *node);
+}
+
+void radix_reserve(struct radix *radix)
+{
+	while (radix->spares < radix->height) {
+		struct radix_node *node = calloc(1, sizeof *node);
+
+		if (!node)
+			return;
+		node->slot[0] = radix->spare;
+		radix->spare = node;
+		radix->spares++;
+	}
+}
+
 static void radix_free(struct radix_node *node, unsigned height)
 {
 	if (!node)
@@ -38,8 +70,12 @@ static void radix_free(struct radix_node *node, unsigned height)
 
 void radix_finish(struct radix *radix)
 {
+	struct radix_node *spare;
+
 	radix_free(radix->root, radix->height);
 	radix->root = NULL;
+	while ((spare = radix_take_spare(radix)))
+		free(spare);
 }
 
 static unsigned radix_digit(uint64_t index, unsigned level)
@@ -63,13 +99,13 @@ void **radix_slot(struct radix *radix, uint64_t index)
 	struct radix_node *node;
 
 	assert(index < radix->slots);
-	if (!radix->root && !(radix->root = calloc(1, sizeof *radix->root)))
+	if (!radix->root && !(radix->root = radix_node_create(radix)))
 		return NULL;
 	node = radix->root;
 	for (unsigned level = radix->height - 1; level > 0; level--) {
 		void **slot = &node->slot[radix_digit(index, level)];
 
-		if (!*slot && !(*slot = calloc(1, sizeof *node)))
+		if (!*slot && !(*slot = radix_node_create(radix)))
 			return NULL;
 		node = *slot;
 	}

@@ -11,8 +11,10 @@ struct radix_node;
 
 struct radix {
 	struct radix_node *root;
+	struct radix_node *spare; /* made before they are needed */
 	uint64_t slots;
 	unsigned height;
+	unsigned spares;
 };
 
 /* An array of `slots` NULLs. No malloc. */
@@ -27,6 +29,12 @@ void *radix_get(const struct radix *radix, uint64_t index);
 /* Where the value at index (< slots) is kept, made if need be; NULL: out of memory. Stays valid
  * until radix_finish(). */
 void **radix_slot(struct radix *radix, uint64_t index);
+
+/*
+ * Makes nodes now, as many as one radix_slot() may need, so that the next one mallocs nothing.
+ * Called where there is time. Without the memory for them, nothing happens.
+ */
+void radix_reserve(struct radix *radix);
 
 /*
  * The first value in [*index, end); sets *index to its place. NULL: there is none. Looks at no more

@@ -5,7 +5,9 @@
  * loads; no malloc on the fault path once the pool is warm. Buffers are mmap'd one by one, so that
  * giving one back to the kernel needs no compaction. As long as an object lives, spare ones are
  * kept up to the memory limit: a window's worth comes and goes all the time, and mapping and
- * faulting in new ones would cost as much as filling them. block_pool_trim() gives them back.
+ * faulting in new ones would cost as much as filling them. They count against the budget like those
+ * in use, and are given back when cores that share it come near its limit, and by
+ * block_pool_trim().
  *
  * Eviction takes the block whose buffer is oldest, has nothing in flight, and that no want overlaps
  * (object_is_wanted). When there is no such block the limit is exceeded: by what readers wait for,
@@ -21,9 +23,9 @@
 
 #include "object_private.h"
 
-void block_pool_init(struct block_pool *pool, uint64_t memory_max_bytes)
+void block_pool_init(struct block_pool *pool, struct budget *budget)
 {
-	*pool = (struct block_pool){.memory_max_bytes = memory_max_bytes};
+	*pool = (struct block_pool){.budget = budget};
 	list_init(&pool->free_blocks);
 	list_init(&pool->with_data);
 }
@@ -36,8 +38,15 @@ void block_pool_finish(struct block_pool *pool)
 	block_pool_trim(pool);
 }
 
+/* What counts against the budget: buffers in use, and spare ones. */
+static uint64_t block_pool_held(const struct block_pool *pool)
+{
+	return pool->buffer_bytes + pool->free_buffer_count * BLOCK_BYTES;
+}
+
 void block_pool_trim(struct block_pool *pool)
 {
+	budget_move(pool->budget, block_pool_held(pool), pool->buffer_bytes);
 	while (pool->free_buffers) {
 		void *buffer = pool->free_buffers;
 
@@ -88,25 +97,33 @@ static bool block_evict_one(struct block_pool *pool)
 	return false;
 }
 
-int block_need_data(struct block_pool *pool, struct block *block)
+/* A spare one, else a new one; NULL: out of memory. */
+static void *block_pool_take(struct block_pool *pool)
 {
-	void *buffer;
+	void *buffer = pool->free_buffers;
 
-	if (block->data)
-		return 0;
-	while (pool->buffer_bytes >= pool->memory_max_bytes && block_evict_one(pool))
-		;
-	buffer = pool->free_buffers;
 	if (buffer) {
 		pool->free_buffers = *(void **)buffer;
 		pool->free_buffer_count--;
-	} else {
-		buffer = mmap(NULL, BLOCK_BYTES, PROT_READ | PROT_WRITE,
-			MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-		if (buffer == MAP_FAILED)
-			return -ENOMEM;
+		return buffer;
 	}
-	block->data = buffer;
+	buffer = mmap(
+		NULL, BLOCK_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (buffer == MAP_FAILED)
+		return NULL;
+	budget_move(pool->budget, block_pool_held(pool), block_pool_held(pool) + BLOCK_BYTES);
+	return buffer;
+}
+
+int block_need_data(struct block_pool *pool, struct block *block)
+{
+	if (block->data)
+		return 0;
+	while (block_pool_room(pool) < BLOCK_BYTES && block_evict_one(pool))
+		;
+	block->data = block_pool_take(pool);
+	if (!block->data)
+		return -ENOMEM;
 	pool->buffer_bytes += BLOCK_BYTES;
 	list_append(&pool->with_data, &block->node);
 	return 0;
@@ -114,13 +131,16 @@ int block_need_data(struct block_pool *pool, struct block *block)
 
 void block_drop_data(struct block_pool *pool, struct block *block)
 {
+	uint64_t held = block_pool_held(pool);
+
 	if (!block->data)
 		return;
 	assert(block->present == 0);
 	list_remove(&block->node);
 	pool->buffer_bytes -= BLOCK_BYTES;
-	if (pool->buffer_bytes + pool->free_buffer_count * BLOCK_BYTES >= pool->memory_max_bytes) {
+	if (held > pool->budget->max_bytes || budget_is_short(pool->budget, held)) {
 		munmap(block->data, BLOCK_BYTES);
+		budget_move(pool->budget, held, held - BLOCK_BYTES);
 	} else {
 		*(void **)block->data = pool->free_buffers;
 		pool->free_buffers = block->data;
@@ -131,7 +151,6 @@ void block_drop_data(struct block_pool *pool, struct block *block)
 
 uint64_t block_pool_room(const struct block_pool *pool)
 {
-	return pool->buffer_bytes < pool->memory_max_bytes
-		       ? pool->memory_max_bytes - pool->buffer_bytes
-		       : 0;
+	return budget_room(pool->budget, block_pool_held(pool)) +
+	       pool->free_buffer_count * BLOCK_BYTES;
 }

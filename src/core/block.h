@@ -34,10 +34,10 @@ struct block_pool {
 	uint64_t free_buffer_count;
 	uint64_t buffer_bytes; /* gauge: in blocks */
 	uint64_t blocks;       /* gauge */
-	uint64_t memory_max_bytes;
+	struct budget *budget; /* of these and the free buffers; shared by cores */
 };
 
-void block_pool_init(struct block_pool *pool, uint64_t memory_max_bytes);
+void block_pool_init(struct block_pool *pool, struct budget *budget);
 /* No block may be left. */
 void block_pool_finish(struct block_pool *pool);
 

@@ -12,7 +12,6 @@
 #include "clock.h"
 #include "transfer.h"
 
-#define MEMORY_DEFAULT_BYTES (UINT64_C(64) << 20)
 #define ATTEMPTS_DEFAULT 10
 #define TIMEOUT_DEFAULT_MS 30000
 
@@ -38,8 +37,9 @@ int core_create(struct loop *loop, const struct core_options *options, struct co
 	core->attempts_max = use.attempts_max ? use.attempts_max : ATTEMPTS_DEFAULT;
 	core->timeout_ns = timeout_ms * NS_PER_MS;
 	list_init(&core->free_transfers);
-	block_pool_init(
-		&core->blocks, use.memory_max_bytes ? use.memory_max_bytes : MEMORY_DEFAULT_BYTES);
+	budget_init(&core->budget,
+		use.memory_max_bytes ? use.memory_max_bytes : MEMORY_DEFAULT_BYTES, 1);
+	block_pool_init(&core->blocks, use.budget ? use.budget : &core->budget);
 	core_seed_random(core);
 	if (use.source.timeout_ms == 0)
 		use.source.timeout_ms = (timeout_ms + TRIES_IN_TIME - 1) / TRIES_IN_TIME;

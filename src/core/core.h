@@ -12,13 +12,17 @@
 
 #include "source.h"
 
+struct budget;
 struct loop;
 struct core;
 
+#define MEMORY_DEFAULT_BYTES (UINT64_C(64) << 20)
+
 struct core_options {
 	struct source_options source;
-	/* Of blocks; 0: 64 MiB. Exceeded only by what readers wait for. */
+	/* Of blocks; 0: MEMORY_DEFAULT_BYTES. Exceeded only by what readers wait for. */
 	uint64_t memory_max_bytes;
+	struct budget *budget; /* the same, shared with other cores, and outliving them; or NULL */
 	unsigned attempts_max; /* of one request; 0: 10 */
 	unsigned timeout_ms;   /* without a whole page arriving; 0: 30,000 */
 };

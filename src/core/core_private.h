@@ -2,6 +2,7 @@
 #pragma once
 
 #include "block.h"
+#include "budget.h"
 #include "core.h"
 
 /* Received into, published from, and received into again: small enough to stay in the L2 cache. */
@@ -13,6 +14,7 @@ struct core {
 	unsigned attempts_max;
 	uint64_t timeout_ns;
 	struct core_stats stats;
+	struct budget budget; /* its own, if it shares none */
 	struct block_pool blocks;
 	struct list free_transfers;
 	uint64_t random; /* of the backoff's jitter: xorshift */

@@ -400,6 +400,8 @@ int object_fetch(struct object *object, struct range range, uint64_t urgent, uin
 		object_each_block(object, range, block_tidy);
 	if (fetch.joined)
 		object_hurry(object, (struct range){range.start, fetch.urgent_end});
+	/* The requests are under way: this time costs nobody anything. */
+	radix_reserve(&object->blocks);
 	if (fetch.present)
 		object_tell_present(object, range);
 	return err;
@@ -410,7 +412,7 @@ struct readahead_conditions object_conditions(const struct object *object)
 	return (struct readahead_conditions){
 		.object_size = object_size(object),
 		.first_byte_ns = object->first_byte_ns,
-		.memory_bytes = object->keep ? object->core->blocks.memory_max_bytes / 2 : 0,
+		.memory_bytes = object->keep ? object->core->blocks.budget->max_bytes / 2 : 0,
 	};
 }
 

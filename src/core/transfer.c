@@ -326,7 +326,7 @@ static void transfer_receive_kept(struct transfer *transfer, const uint8_t *data
 	}
 	/* One block at a time: its bytes are in one piece. */
 	while ((whole = whole_pages(transfer, end)) > 0) {
-		size_t room;
+		size_t room = 0;
 		uint8_t *place = transfer_place(transfer, transfer->at, &room);
 
 		if (!transfer_publish(transfer, place, whole < room ? whole : room))

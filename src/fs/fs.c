@@ -229,8 +229,54 @@ static int check_source(struct fs *fs, char error[FS_ERROR_MAX])
 
 /* ---- beginning and end -------------------------------------------------------------------- */
 
-int fs_create(struct core *core, const struct fs_options *options, struct fs **ret,
-	char error[FS_ERROR_MAX])
+static int shards_create(struct fs *fs, struct core *const *cores, unsigned count)
+{
+	fs->shards = calloc(count, sizeof *fs->shards);
+	if (!fs->shards)
+		return -ENOMEM;
+	fs->shard_count = count;
+	for (unsigned i = 0; i < count; i++) {
+		struct shard *shard = &fs->shards[i];
+
+		shard->fs = fs;
+		shard->core = cores[i];
+		shard->loop = core_loop(cores[i]);
+		requests_init(&shard->requests, fs, shard->loop);
+	}
+	return 0;
+}
+
+static void shard_end_requests(void *context)
+{
+	struct shard *shard = context;
+
+	requests_end(&shard->requests, -ECONNABORTED);
+}
+
+/* What was handed over before is among them. Other loops never wait for this one. */
+void fs_end_requests(struct fs *fs)
+{
+	for (unsigned i = 0; i < fs->shard_count; i++)
+		loop_call(fs->shards[i].loop, shard_end_requests, &fs->shards[i]);
+}
+
+static void shard_finish(void *context)
+{
+	struct shard *shard = context;
+
+	assert(shard->files == 0);
+	requests_finish(&shard->requests);
+}
+
+static void shards_finish(struct fs *fs)
+{
+	for (unsigned i = 0; i < fs->shard_count; i++)
+		loop_call(fs->shards[i].loop, shard_finish, &fs->shards[i]);
+	free(fs->shards);
+}
+
+int fs_create(struct core *const *cores, unsigned count, const struct fs_options *options,
+	struct fs **ret, char error[FS_ERROR_MAX])
 {
 	struct fs *fs;
 	int err = session_check_mountpoint(options->mountpoint, error);
@@ -238,20 +284,19 @@ int fs_create(struct core *core, const struct fs_options *options, struct fs **r
 	if (err < 0)
 		return err;
 	fs = calloc(1, sizeof *fs);
-	if (!fs) {
+	if (!fs || shards_create(fs, cores, count) < 0) {
+		free(fs);
 		snprintf(error, FS_ERROR_MAX, "mount: out of memory");
 		return -ENOMEM;
 	}
-	fs->core = core;
-	fs->loop = core_loop(core);
-	fs->source = core_source(core);
+	fs->loop = core_loop(cores[0]);
+	fs->source = core_source(cores[0]);
 	fs->options = *options;
 	fs->uid = getuid();
 	fs->gid = getgid();
 	fs->created_s = (int64_t)time(NULL);
 	fs->next_number = ROOT_NUMBER + 1;
 	metadata_init(&fs->metadata);
-	requests_init(&fs->requests);
 	list_init(&fs->handles);
 	list_init(&fs->openings);
 	list_init(&fs->live);
@@ -283,6 +328,6 @@ void fs_destroy(struct fs *fs)
 		inode_put(&fs->tree, fs->root);
 		tree_finish(&fs->tree);
 	}
-	requests_finish(&fs->requests, fs->loop);
+	shards_finish(fs);
 	free(fs);
 }

@@ -1,16 +1,16 @@
 /*
  * fs.h - door 1: a source as a read-only file system, through FUSE.
  *
- *	fs_create(core, &options, &fs, error);	checks the source, then mounts
- *	loop_run(core_loop(core));		serves, until fs_unmount(), umount(8) or fusermount3
- *-u fs_destroy(fs);				unmounts, if need be
+ *	fs_create(cores, n, &options, &fs, error);	checks the source, then mounts
+ *	loop_run(core_loop(cores[0]));	serves, until fs_unmount(), umount(8) or fusermount3 -u
+ *	fs_destroy(fs);			unmounts, if need be
  *
  * A file is one version of an object: when the object changes, its name gets a new inode, and those
  * who have the old one open read old bytes or get ESTALE. Every operation that would change
  * something answers EROFS. A reader that is killed gets out at once; other signals do not disturb a
  * read, as on a disk.
  *
- * All on the loop's thread, or by who made the loop while it does not run.
+ * All on the first core's loop, the main one, or by who made that loop while it does not run.
  */
 #pragma once
 
@@ -40,12 +40,15 @@ struct fs_options {
 };
 
 /*
- * Runs the loop for as long as the source needs to answer, so that it must not run already. On
+ * cores: at least one. The first one's loop is the main one; open files are spread over all. The
+ * others' loops must run, on threads of their own, until fs_destroy() has returned.
+ *
+ * Runs the main loop for as long as the source needs to answer, so that it must not run already. On
  * failure error has one line without the newline: "mount: what: reason", and nothing is mounted.
  * Exactly one mount may be made by a process at a time (libfuse's log handler is global).
  */
-int fs_create(struct core *core, const struct fs_options *options, struct fs **ret,
-	char error[FS_ERROR_MAX]);
+int fs_create(struct core *const *cores, unsigned count, const struct fs_options *options,
+	struct fs **ret, char error[FS_ERROR_MAX]);
 
 /* Ends the mount: who still reads gets ECONNABORTED. ended() is called. Twice is fine. */
 void fs_unmount(struct fs *fs);

@@ -6,17 +6,21 @@
 #define FUSE_USE_VERSION 314
 
 #include <fuse_lowlevel.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <time.h>
 
 #include "core.h"
+#include "file.h"
 #include "fs.h"
 #include "loop.h"
 #include "metadata.h"
 #include "request.h"
 #include "session.h"
 #include "tree.h"
+
+#define READ_BYTES_MAX (UINT64_C(1) << 20) /* what session.c tells the kernel */
 
 struct session {
 	enum session_state state;
@@ -27,9 +31,11 @@ struct session {
 };
 
 struct fs {
-	struct core *core;
-	struct loop *loop;
+	struct loop *loop; /* the main one: shards[0]'s */
 	struct source *source;
+	struct shard *shards;
+	unsigned shard_count;
+	atomic_bool stale_found;   /* a file is stale, and the tree does not know yet */
 	struct fs_options options; /* the strings are only valid in fs_create() */
 	uid_t uid;
 	gid_t gid;
@@ -41,12 +47,14 @@ struct fs {
 	uint64_t next_number;
 
 	struct metadata metadata;
-	struct requests requests;
 	struct session session;
 	struct list handles;  /* open directories */
 	struct list openings; /* probes for opens */
-	struct list live;     /* files that have an object */
+	struct list live;     /* inodes that are open */
 };
+
+/* fs.c: who waits for anything gets ECONNABORTED. */
+void fs_end_requests(struct fs *fs);
 
 /* ops.c: the table, and what is common to its functions. */
 extern const struct fuse_lowlevel_ops fs_ops;
@@ -57,6 +65,12 @@ struct inode *fs_inode(struct fs *fs, fuse_ino_t number);
 void fs_stat(const struct fs *fs, const struct inode *inode, struct stat *ret);
 /* Seconds for which the kernel may keep the attributes of this inode. */
 double fs_attr_timeout(const struct fs *fs, const struct inode *inode);
+
+/* The requests of the main loop. */
+static inline struct requests *fs_requests(struct fs *fs)
+{
+	return &fs->shards[0].requests;
+}
 
 /* ops_dir.c */
 void fs_lookup(fuse_req_t req, fuse_ino_t parent, const char *name);
@@ -77,3 +91,5 @@ void fs_read(
 void fs_release(fuse_req_t req, fuse_ino_t number, struct fuse_file_info *info);
 /* The kernel is gone and will not release: all files are closed. Nobody may wait any more. */
 void fs_release_files(struct fs *fs);
+/* What shards have found to be stale becomes known to the tree. */
+void fs_notice_stale(struct fs *fs);

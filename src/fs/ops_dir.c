@@ -161,7 +161,7 @@ void fs_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 		fuse_reply_err(req, ENAMETOOLONG);
 		return;
 	}
-	request = request_create(fs, req, directory, lookup_step);
+	request = request_create(fs_requests(fs), req, directory, lookup_step);
 	if (!request) {
 		fuse_reply_err(req, ENOMEM);
 		return;
@@ -213,7 +213,8 @@ static void opendir_step(struct waiter *waiter, int err)
 void fs_opendir(fuse_req_t req, fuse_ino_t number, struct fuse_file_info *info)
 {
 	struct fs *fs = fs_of(req);
-	struct request *request = request_create(fs, req, fs_inode(fs, number), opendir_step);
+	struct request *request = request_create(
+		fs_requests(fs), req, fs_inode(fs, number), opendir_step);
 
 	(void)info;
 	if (request)
@@ -408,7 +409,7 @@ static void list_start(fuse_req_t req, fuse_ino_t number, size_t size, off_t off
 	struct fuse_file_info *info, void (*step)(struct waiter *, int))
 {
 	struct fs *fs = fs_of(req);
-	struct request *request = request_create(fs, req, fs_inode(fs, number), step);
+	struct request *request = request_create(fs_requests(fs), req, fs_inode(fs, number), step);
 
 	if (!request) {
 		fuse_reply_err(req, ENOMEM);

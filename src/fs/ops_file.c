@@ -1,26 +1,19 @@
 /*
  * ops_file.c - files: open, read, release.
  *
- * On the loop's thread.
+ * On the main loop's thread.
  *
  *  inode:   closed --open--> opening --probe, same version--> live --last release--> closed
  *                                   \--another version--> stale (ESTALE)
  *
- * A live inode has one object, shared by all who have it open; opening it again asks nobody. An
- * inode that was open before has pages in the kernel's cache, and a validator that says of which
- * version: the probe must find the same, or the inode is stale and its name gets another one. The
- * kernel answers the ESTALE itself: it looks the name up again and opens what it finds.
+ * A live inode has one open file (file.h), shared by all who have it open; opening it again asks
+ * nobody. An inode that was open before has pages in the kernel's cache, and a validator that says
+ * of which version: the probe must find the same, or the inode is stale and its name gets another
+ * one. The kernel answers the ESTALE itself: it looks the name up again and opens what it finds.
  *
- * A read waits until its whole range is present, and is never answered short but at the end of the
- * file: the kernel would take that for the end. What has been answered is in the kernel's page
- * cache, so that our copy is dropped at once and its buffer is the next to be filled. F1: pages
- * that another read still waits for are not dropped by this one.
+ * Cost of a read: one hash lookup, and file.c.
  *
- * Cost of a read whose bytes are here: one hash lookup, one writev(2) out of the blocks; of one
- * that waits: a request from the free list, and whatever the core does.
- *
- * Rejected: splicing (two more system calls a reply, and pages that we can't reuse);
- * FOPEN_DIRECT_IO (no shared mappings).
+ * Rejected: FOPEN_DIRECT_IO (no shared mappings).
  */
 #include <assert.h>
 #include <errno.h>
@@ -33,9 +26,6 @@
 #include "log.h"
 #include "object.h"
 
-#define READ_BYTES_MAX (UINT64_C(1) << 20) /* what session.c tells the kernel */
-#define READ_IOV_MAX (READ_BYTES_MAX / BLOCK_BYTES + 1)
-
 struct opening {
 	struct list node;
 	struct probe probe;
@@ -47,14 +37,12 @@ struct opening {
 
 /* ---- open --------------------------------------------------------------------------------- */
 
-static void file_close_if_unused(struct inode *inode)
+static void inode_close_if_unused(struct inode *inode)
 {
-	struct inode_file *file = &inode->file;
-
-	if (file->opens > 0 || !list_empty(&file->reads))
+	if (inode->file.opens > 0)
 		return;
-	list_remove(&file->live);
-	object_destroy(steal_pointer(&file->object));
+	list_remove(&inode->file.live);
+	file_close(steal_pointer(&inode->file.file));
 }
 
 static void reply_open(fuse_req_t fuse, struct inode *inode)
@@ -69,7 +57,7 @@ static void reply_open(fuse_req_t fuse, struct inode *inode)
 	file->opens++;
 	if (fuse_reply_open(fuse, &info) < 0) {
 		file->opens--; /* nobody will release it */
-		file_close_if_unused(inode);
+		inode_close_if_unused(inode);
 	}
 }
 
@@ -91,25 +79,18 @@ static bool is_same_version(const struct inode *inode, const struct version *ver
 	       (!validator || strcmp(validator, version_validator(version)) == 0);
 }
 
-static int file_make_live(struct fs *fs, struct inode *inode, const struct probe *probe)
+static int inode_make_live(struct fs *fs, struct inode *inode, const struct probe *probe)
 {
-	struct inode_file *file = &inode->file;
-	struct remote *remote;
 	int err;
 
-	if (!file->validator)
-		file->validator = strdup(version_validator(&probe->version));
-	if (!file->validator)
+	if (!inode->file.validator)
+		inode->file.validator = strdup(version_validator(&probe->version));
+	if (!inode->file.validator)
 		return -ENOMEM;
-	err = fs->source->ops->pin(fs->source, probe->effective_url, &probe->version, &remote);
+	err = file_open(fs, probe, &inode->file.file);
 	if (err == 0)
-		err = object_create(fs->core, remote, true, &file->object);
-	if (err < 0)
-		return err;
-	list_append(&fs->live, &file->live);
-	/* Without these bytes the first read asks for them again, which is no harm. */
-	(void)object_seed(file->object, probe->bytes, probe->bytes_len);
-	return 0;
+		list_append(&fs->live, &inode->file.live);
+	return err;
 }
 
 static int opening_result(struct opening *opening, int err)
@@ -130,7 +111,7 @@ static int opening_result(struct opening *opening, int err)
 		metadata_found(fs, inode, &opening->probe.version);
 		return -ESTALE;
 	}
-	return file_make_live(fs, inode, &opening->probe);
+	return inode_make_live(fs, inode, &opening->probe);
 }
 
 static void opening_done(struct probe *probe, int err)
@@ -146,7 +127,7 @@ static void opening_done(struct probe *probe, int err)
 	opening_destroy(opening);
 	waiters_resume(&waiting, err);
 	if (err == 0)
-		file_close_if_unused(inode); /* they have all been killed */
+		inode_close_if_unused(inode); /* they have all been killed */
 	inode_put(&fs->tree, inode);
 }
 
@@ -201,7 +182,7 @@ static int open_wait(struct fs *fs, fuse_req_t fuse, struct inode *inode)
 
 	if (err < 0)
 		return err;
-	request = request_create(fs, fuse, inode, open_resume);
+	request = request_create(fs_requests(fs), fuse, inode, open_resume);
 	if (!request)
 		return -ENOMEM;
 	list_append(&inode->file.opening->waiting, &request->waiter.node);
@@ -221,7 +202,7 @@ void fs_open(fuse_req_t req, fuse_ino_t number, struct fuse_file_info *info)
 		err = -EISDIR;
 	else if (inode->file.stale)
 		err = -ESTALE;
-	else if (inode->file.object)
+	else if (inode->file.file)
 		reply_open(req, inode);
 	else
 		err = open_wait(fs, req, inode);
@@ -236,8 +217,25 @@ void fs_release(fuse_req_t req, fuse_ino_t number, struct fuse_file_info *info)
 	(void)info;
 	assert(inode->file.opens > 0);
 	inode->file.opens--;
-	file_close_if_unused(inode);
+	inode_close_if_unused(inode);
 	fuse_reply_err(req, 0);
+}
+
+static void inode_notice_stale(struct fs *fs, struct inode *inode)
+{
+	if (inode->file.stale || !atomic_load(&inode->file.file->stale))
+		return;
+	inode->file.stale = true;
+	metadata_found(fs, inode, NULL);
+}
+
+void fs_notice_stale(struct fs *fs)
+{
+	if (!atomic_load(&fs->stale_found))
+		return;
+	atomic_store(&fs->stale_found, false);
+	list_for_each (node, &fs->live)
+		inode_notice_stale(fs, list_entry(node, struct inode, file.live));
 }
 
 void fs_release_files(struct fs *fs)
@@ -248,178 +246,17 @@ void fs_release_files(struct fs *fs)
 		struct inode *inode = list_first(&fs->live, struct inode, file.live);
 
 		inode->file.opens = 0;
-		file_close_if_unused(inode);
+		inode_close_if_unused(inode);
 	}
 }
 
 /* ---- read --------------------------------------------------------------------------------- */
 
-/* The pages that hold range; the file's last one may be short. */
-static struct range pages_of(struct range range, uint64_t size)
-{
-	struct range pages = {align_down(range.start, PAGE_BYTES), align_up(range.end, PAGE_BYTES)};
-
-	return range_intersect(pages, (struct range){0, size});
-}
-
-static bool others_wait_for(const struct inode *inode, struct range range)
-{
-	list_for_each (node, &inode->file.reads)
-		if (range_overlaps(list_entry(node, struct request, read.node)->read.range, range))
-			return true;
-	return false;
-}
-
-static void reply_read(fuse_req_t fuse, struct object *object, struct range range)
-{
-	struct iovec iov[READ_IOV_MAX];
-	size_t count;
-
-	assert(object_iov_max(range) <= READ_IOV_MAX);
-	count = object_iov(object, range, iov);
-	fuse_reply_iov(fuse, iov, (int)count);
-}
-
-/* The kernel has these pages now. */
-static void file_drop(struct inode *inode, struct range range)
-{
-	if (!others_wait_for(inode, range)) /* F1 */
-		object_drop(inode->file.object, range);
-}
-
-static struct readahead_plan file_plan(struct inode *inode, struct range pages)
-{
-	struct object *object = inode->file.object;
-	struct readahead_conditions conditions = object_conditions(object);
-
-	return readahead_plan(object_readahead(object), pages, &conditions);
-}
-
-/* What fails here is told to the read that needs it. */
-static void file_fetch_ahead(struct object *object, const struct readahead_plan *plan)
-{
-	if (range_empty(plan->ahead))
-		return;
-	for (uint64_t i = 0; i < plan->pieces; i++)
-		(void)object_fetch(object, readahead_piece(plan, i), 0, plan->chunk_bytes);
-}
-
-/* What is planned behind the pages of a read that needs nothing more. */
-static void file_read_ahead(
-	struct inode *inode, struct range pages, const struct readahead_plan *plan)
-{
-	struct object *object = inode->file.object;
-
-	if (plan->first.end > pages.end)
-		(void)object_fetch(
-			object, (struct range){pages.end, plan->first.end}, 0, plan->chunk_bytes);
-	file_fetch_ahead(object, plan);
-}
-
-/* Takes the read out of all lists; it is answered or about to be. */
-static void read_over(struct request *request)
-{
-	struct inode *inode = inode_get(request->inode);
-	struct fs *fs = request->fs;
-
-	object_remove_want(inode->file.object, &request->read.want);
-	list_remove(&request->read.node);
-	request_destroy(request);
-	file_close_if_unused(inode);
-	inode_put(&fs->tree, inode);
-}
-
-static void read_answer(struct request *request)
-{
-	struct inode *inode = request->inode;
-	struct range range = request->read.range;
-
-	list_remove(&request->read.node);
-	reply_read(request->fuse, inode->file.object, range);
-	file_drop(inode, range);
-	read_over(request);
-}
-
-static void read_fail(struct request *request, int err)
-{
-	fuse_reply_err(request->fuse, -err);
-	read_over(request);
-}
-
-static void read_arrived(struct want *want, const struct arrival *arrival)
-{
-	struct request *request = container_of(want, struct request, read.want);
-
-	(void)arrival;
-	if (!request->read.fetching && object_present(request->inode->file.object, want->range))
-		read_answer(request);
-}
-
-static void read_failed(struct want *want, struct range range, const struct failure *failure)
-{
-	struct request *request = container_of(want, struct request, read.want);
-	struct inode *inode = request->inode;
-
-	(void)range;
-	if (failure->err == -ESTALE && !inode->file.stale) {
-		inode->file.stale = true;
-		metadata_found(request->fs, inode, NULL);
-	}
-	log_warning("%s", failure->error);
-	if (request->read.fetching)
-		request->read.err = failure->err;
-	else
-		read_fail(request, failure->err);
-}
-
-/* Killed, or the mount is ending. */
-static void read_resume(struct waiter *waiter, int err)
-{
-	assert(err < 0);
-	read_fail(request_of(waiter), err);
-}
-
-static void read_wait(struct request *request, struct range range)
-{
-	struct inode *inode = request->inode;
-	struct object *object = inode->file.object;
-	struct range pages = pages_of(range, inode->size);
-	struct readahead_plan plan = file_plan(inode, pages);
-	int err;
-
-	request->read.range = range;
-	request->read.err = 0;
-	request->read.want = (struct want){
-		.range = pages,
-		.arrived = read_arrived,
-		.failed = read_failed,
-	};
-	list_append(&inode->file.reads, &request->read.node);
-	object_add_want(object, &request->read.want);
-	request->read.fetching = true;
-	err = object_fetch(object, plan.first, range_length(pages), plan.chunk_bytes);
-	if (err == 0)
-		file_fetch_ahead(object, &plan);
-	request->read.fetching = false;
-	if (err == 0)
-		err = request->read.err;
-	if (err < 0)
-		read_fail(request, err);
-	else if (object_present(object, pages))
-		read_answer(request);
-	else
-		request_watch(request);
-}
-
 void fs_read(
 	fuse_req_t req, fuse_ino_t number, size_t size, off_t offset, struct fuse_file_info *info)
 {
-	struct fs *fs = fs_of(req);
-	struct inode *inode = fs_inode(fs, number);
+	struct inode *inode = fs_inode(fs_of(req), number);
 	struct range range = {(uint64_t)offset, (uint64_t)offset + size};
-	struct request *request;
-	struct readahead_plan plan;
-	struct range pages;
 
 	(void)info;
 	range = range_intersect(range, (struct range){0, inode->size});
@@ -427,18 +264,6 @@ void fs_read(
 		fuse_reply_buf(req, NULL, 0);
 		return;
 	}
-	assert(inode->file.object && size <= READ_BYTES_MAX);
-	pages = pages_of(range, inode->size);
-	if (object_present(inode->file.object, pages)) {
-		reply_read(req, inode->file.object, range);
-		file_drop(inode, range);
-		plan = file_plan(inode, pages);
-		file_read_ahead(inode, pages, &plan);
-		return;
-	}
-	request = request_create(fs, req, inode, read_resume);
-	if (request)
-		read_wait(request, range);
-	else
-		fuse_reply_err(req, ENOMEM);
+	assert(inode->file.file && size <= READ_BYTES_MAX);
+	file_read(inode->file.file, req, range);
 }

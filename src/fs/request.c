@@ -1,7 +1,9 @@
 /*
  * request.c - the pool of waiting requests, and what happens when their callers are interrupted.
  *
- * Owned by the loop's thread. Requests are made of chunks that live as long as the mount.
+ * Owned by one loop's thread. Requests are made of chunks that live as long as the mount, so that
+ * an interrupt, which the main loop is told of, may still mark one that its own loop answers
+ * meanwhile.
  *
  * Interrupts. The kernel tells of a signal to a process that waits for us (FUSE_INTERRUPT) once,
  * and whatever the signal was. EINTR is only right when the process is being killed: to anything
@@ -71,50 +73,71 @@ static bool is_killed(pid_t thread)
 static void request_end(struct request *request, int err)
 {
 	list_remove(&request->waiter.node);
-	list_remove(&request->interrupted);
+	request->interrupted = false;
 	request->waiter.resume(&request->waiter, err);
 }
 
-static void requests_look(struct loop_timer *timer)
+static void requests_look(struct requests *requests)
 {
-	struct requests *requests = container_of(timer, struct requests, timer);
-	struct fs *fs = container_of(requests, struct fs, requests);
+	bool again = false;
 
-	list_for_each_safe (node, &requests->interrupted) {
-		struct request *request = list_entry(node, struct request, interrupted);
+	list_for_each_safe (node, &requests->live) {
+		struct request *request = list_entry(node, struct request, live);
 
+		if (!request->interrupted)
+			continue;
 		if (is_killed(fuse_req_ctx(request->fuse)->pid))
 			request_end(request, -EINTR);
+		else
+			again = true;
 	}
-	if (!list_empty(&requests->interrupted))
-		loop_timer_set(fs->loop, timer, clock_now_ns() + LOOK_AGAIN_NS);
+	if (again)
+		loop_timer_set(requests->loop, &requests->timer, clock_now_ns() + LOOK_AGAIN_NS);
 }
 
-/* libfuse holds the request's lock here, so that it can't be answered at once. */
+static void requests_timer_expired(struct loop_timer *timer)
+{
+	requests_look(container_of(timer, struct requests, timer));
+}
+
+static void requests_run_look(struct loop_task *task)
+{
+	struct requests *requests = container_of(task, struct requests, look);
+
+	atomic_store(&requests->look_is_posted, false);
+	requests_look(requests);
+}
+
+/*
+ * On the main loop. libfuse holds the request's lock here, so that it can't be answered at once. It
+ * may have been answered by its own loop, and be another's by now: that one is looked at in vain.
+ */
 static void request_interrupted(fuse_req_t fuse, void *context)
 {
 	struct request *request = context;
-	struct fs *fs = request->fs;
+	struct requests *requests = request->requests;
 
 	(void)fuse;
-	list_remove(&request->interrupted);
-	list_append(&fs->requests.interrupted, &request->interrupted);
-	loop_timer_set(fs->loop, &fs->requests.timer, clock_now_ns());
+	request->interrupted = true;
+	if (!atomic_exchange(&requests->look_is_posted, true))
+		loop_post(requests->loop, &requests->look);
 }
 
-void requests_init(struct requests *requests)
+void requests_init(struct requests *requests, struct fs *fs, struct loop *loop)
 {
+	requests->fs = fs;
+	requests->loop = loop;
 	list_init(&requests->live);
 	list_init(&requests->free);
 	list_init(&requests->chunks);
-	list_init(&requests->interrupted);
-	requests->timer.expired = requests_look;
+	requests->timer.expired = requests_timer_expired;
+	requests->look.run = requests_run_look;
 }
 
-void requests_finish(struct requests *requests, struct loop *loop)
+void requests_finish(struct requests *requests)
 {
 	assert(list_empty(&requests->live));
-	loop_timer_cancel(loop, &requests->timer);
+	loop_timer_cancel(requests->loop, &requests->timer);
 	while (!list_empty(&requests->chunks)) {
 		struct chunk *chunk = list_first(&requests->chunks, struct chunk, node);
 
@@ -136,15 +159,16 @@ static bool requests_grow(struct requests *requests)
 	if (!chunk)
 		return false;
 	list_append(&requests->chunks, &chunk->node);
-	for (size_t i = 0; i < CHUNK_REQUESTS; i++)
+	for (size_t i = 0; i < CHUNK_REQUESTS; i++) {
+		chunk->requests[i].requests = requests;
 		list_append(&requests->free, &chunk->requests[i].live);
+	}
 	return true;
 }
 
-struct request *request_create(struct fs *fs, fuse_req_t fuse, struct inode *inode,
+struct request *request_create(struct requests *requests, fuse_req_t fuse, struct inode *inode,
 	void (*resume)(struct waiter *self, int err))
 {
-	struct requests *requests = &fs->requests;
 	struct request *request;
 
 	if (list_empty(&requests->free) && !requests_grow(requests))
@@ -153,11 +177,11 @@ struct request *request_create(struct fs *fs, fuse_req_t fuse, struct inode *ino
 	list_remove(&request->live);
 	list_append(&requests->live, &request->live);
 	list_init(&request->waiter.node);
-	list_init(&request->interrupted);
+	request->interrupted = false;
 	request->waiter.resume = resume;
-	request->fs = fs;
+	request->fs = requests->fs;
 	request->fuse = fuse;
-	request->inode = inode_get(inode);
+	request->inode = inode ? inode_get(inode) : NULL;
 	request->started_ns = clock_now_ns();
 	request->watched = false;
 	return request;
@@ -165,13 +189,12 @@ struct request *request_create(struct fs *fs, fuse_req_t fuse, struct inode *ino
 
 void request_destroy(struct request *request)
 {
-	struct requests *requests = &request->fs->requests;
-
 	assert(list_empty(&request->waiter.node));
-	list_remove(&request->interrupted);
 	list_remove(&request->live);
-	list_prepend(&requests->free, &request->live); /* its memory is warm */
-	inode_put(&request->fs->tree, request->inode);
+	/* The one that was used last: its memory is warm. */
+	list_prepend(&request->requests->free, &request->live);
+	if (request->inode)
+		inode_put(&request->fs->tree, request->inode);
 	request->inode = NULL;
 }
 

@@ -5,11 +5,12 @@
  * happened, else with -errno. An operation that waits is written as a step that looks at the world
  * from the beginning, answers or waits, and is simply called again when it is resumed.
  *
- * All on the loop's thread.
+ * All on one loop's thread: each shard (file.h) has requests of its own.
  */
 #pragma once
 
 #include <limits.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -19,10 +20,12 @@
 #include "loop.h"
 #include "object.h"
 
+struct file;
 struct fs;
 struct handle;
 struct inode;
 struct fuse_req;
+struct requests;
 
 struct waiter {
 	struct list node;
@@ -46,11 +49,13 @@ void waiters_resume(struct list *waiters, int err);
 
 struct request {
 	struct waiter waiter;
-	struct list live; /* in requests.live, or in requests.free */
-	struct list interrupted;
+	struct list live;          /* in requests->live, or in requests->free */
+	struct requests *requests; /* for ever */
+	atomic_bool interrupted;   /* to be looked after; set by the main loop */
 	struct fs *fs;
 	struct fuse_req *fuse;
-	struct inode *inode; /* held: the directory of a lookup, else what it is about */
+	struct inode *inode; /* held: the directory of a lookup, else what it is about; NULL: a read
+			      */
 	uint64_t started_ns;
 	bool watched; /* the interrupt function is set */
 	union {
@@ -62,7 +67,8 @@ struct request {
 		} list;
 		struct {
 			struct want want;
-			struct list node; /* in inode->file.reads */
+			struct list node; /* in file->reads */
+			struct file *file;
 			struct range range;
 			int err;       /* found while fetching */
 			bool fetching; /* object_fetch() is on the stack: not to be freed */
@@ -71,22 +77,28 @@ struct request {
 };
 
 struct requests {
+	struct fs *fs;
+	struct loop *loop;
 	struct list live;
 	struct list free;
 	struct list chunks;
-	struct list interrupted; /* to be looked after, by the timer */
-	struct loop_timer timer;
+	struct loop_timer timer; /* looks after the interrupted ones */
+	struct loop_task look;   /* the same, at once */
+	atomic_bool look_is_posted;
 };
 
-void requests_init(struct requests *requests);
+void requests_init(struct requests *requests, struct fs *fs, struct loop *loop);
 /* None may be live. */
-void requests_finish(struct requests *requests, struct loop *loop);
+void requests_finish(struct requests *requests);
 /* Each is resumed with err. */
 void requests_end(struct requests *requests, int err);
 
-/* Takes one from the free list; a malloc only when more are live than ever before. NULL: ENOMEM. */
-struct request *request_create(struct fs *fs, struct fuse_req *fuse, struct inode *inode,
-	void (*resume)(struct waiter *self, int err));
+/*
+ * Takes one from the free list; a malloc only when more are live than ever before. NULL: ENOMEM.
+ * inode is held until it is destroyed; only the main loop's requests may have one.
+ */
+struct request *request_create(struct requests *requests, struct fuse_req *fuse,
+	struct inode *inode, void (*resume)(struct waiter *self, int err));
 /* It was answered. */
 void request_destroy(struct request *request);
 

@@ -14,8 +14,9 @@
  * Cost: two system calls a request (read, writev), one more read a round to find that there are no
  * more. An idle mount does nothing at all.
  *
- * Rejected: splicing from the device (requests are small); several threads with cloned devices (an
- * object's blocks belong to one loop).
+ * Rejected: splicing from the device (requests are small); several threads that read the device (an
+ * open file belongs to one loop, and the kernel knows nothing of that: who has read a request would
+ * mostly have to hand it over).
  */
 #include "session.h"
 
@@ -34,7 +35,6 @@
 
 #define ROUND_REQUESTS 32
 #define READAHEAD_BYTES (1u << 20)
-#define REQUEST_BYTES (1u << 20)
 #define BACKGROUND_MAX 64
 #define FUSE_DEVICE "/dev/fuse"
 
@@ -112,7 +112,7 @@ void session_init(void *userdata, struct fuse_conn_info *connection)
 	connection->want &= ~unwanted;
 	connection->max_readahead = READAHEAD_BYTES;
 	/* libfuse derives the longest read from it. */
-	connection->max_write = REQUEST_BYTES;
+	connection->max_write = (unsigned)READ_BYTES_MAX;
 	connection->max_background = BACKGROUND_MAX;
 	connection->congestion_threshold = BACKGROUND_MAX * 3 / 4;
 	connection->time_gran = 1000000000; /* HTTP's dates have whole seconds */
@@ -129,7 +129,7 @@ void session_end(struct fs *fs)
 	/* From here on libfuse does not complain that answers can't be delivered. */
 	fuse_session_exit(session->fuse);
 	loop_remove(fs->loop, &session->device);
-	requests_end(&fs->requests, -ECONNABORTED);
+	fs_end_requests(fs);
 	/* Does nothing but close the device when the kernel has ended the connection itself. */
 	fuse_session_unmount(session->fuse);
 	if (fs->options.ended)
@@ -160,6 +160,7 @@ static void session_ready(struct loop_fd *device, uint32_t events)
 			continue;
 		if (result == -EAGAIN)
 			return;
+		fs_notice_stale(fs);
 		if (result > 0)
 			fuse_session_process_buf(session->fuse, &session->buffer);
 		/* Unmounted, aborted, or an INIT that could not be answered. */
@@ -242,7 +243,7 @@ static int session_serve(struct fs *fs)
 	flags = fcntl(session->device.fd, F_GETFL);
 	if (flags < 0 || fcntl(session->device.fd, F_SETFL, flags | O_NONBLOCK) < 0)
 		return -errno;
-	return loop_add(fs->loop, &session->device, EPOLLIN);
+	return loop_add_prompt(fs->loop, &session->device, EPOLLIN);
 }
 
 int session_mount(struct fs *fs, char error[FS_ERROR_MAX])

@@ -67,7 +67,6 @@ static int inode_create(struct tree *tree, uint64_t number, const char *name, co
 	memcpy(inode->name, name, name_size);
 	inode->href = memcpy(inode->name + name_size, href, href_size);
 	if (!is_dir) {
-		list_init(&inode->file.reads);
 		list_init(&inode->file.live);
 	}
 	if (tree->count >= tree->bucket_count)
@@ -144,8 +143,7 @@ static void inode_free(struct tree *tree, struct inode *inode)
 		assert(!inode->dir.fetch);
 		directory_put(inode->dir.listing);
 	} else {
-		assert(!inode->file.object && !inode->file.opening);
-		assert(list_empty(&inode->file.reads));
+		assert(!inode->file.file && !inode->file.opening);
 		free(inode->file.validator);
 	}
 	free(inode);

@@ -18,8 +18,8 @@
 
 struct directory;
 struct entry;
+struct file;
 struct listing_fetch;
-struct object;
 struct opening;
 
 #define ROOT_NUMBER 1 /* FUSE_ROOT_ID */
@@ -31,11 +31,10 @@ struct inode_dir {
 };
 
 struct inode_file {
-	struct object *object;   /* while it is open */
+	struct file *file;       /* while it is open */
 	struct opening *opening; /* a probe for an open is under way */
-	char *validator; /* of the version that its pages in the kernel have; NULL: never opened */
-	struct list reads; /* that wait for bytes */
-	struct list live;  /* among all that have an object */
+	char *validator;  /* of the version that its pages in the kernel have; NULL: never opened */
+	struct list live; /* among all that are open */
 	uint64_t opens;
 	bool stale; /* the object has another version now, or none */
 };

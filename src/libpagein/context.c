@@ -1,23 +1,30 @@
 /*
- * context.c - who runs the loop. Contexts hang in one list under one mutex, which is held while a
+ * context.c - who runs which loop. Contexts hang in one list under one mutex, which is held while a
  * context is made or unmade, never over a call into the loop, and never while a signal handler or
  * the loop's thread could want it. After fork(2) the child has no loop: it forgets all contexts.
+ *
+ * A new object goes to a loop that serves no map, then to a new one while there may be more, then
+ * to the one with the fewest maps. It stays there with all of its maps, so that nothing about it
+ * needs a lock, and a fault joins what another has asked for by looking, not by asking a thread.
  */
 #include "context.h"
 
 #include <errno.h>
 #include <pthread.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "cleanup.h"
+#include "clock.h"
 #include "list.h"
 
 struct context {
 	struct list node;
 	unsigned uses;       /* under contexts_lock */
+	atomic_uint maps;    /* that are served by its loop */
 	unsigned generation; /* forks that this process descends from, when it was made */
 	struct pagein_options options;
 	struct loop *loop;
@@ -73,6 +80,8 @@ static int context_create(const struct pagein_options *options, struct context *
 	context->generation = generation;
 	err = loop_create(&context->loop);
 	if (err == 0)
+		loop_set_spin(context->loop, options->spin_us * NS_PER_US);
+	if (err == 0)
 		err = core_create(context->loop, &core_options, &context->core);
 	if (err == 0)
 		err = loop_start(context->loop, "pagein");
@@ -86,20 +95,34 @@ static int context_create(const struct pagein_options *options, struct context *
 static bool same_options(const struct pagein_options *a, const struct pagein_options *b)
 {
 	return a->timeout_ms == b->timeout_ms && a->attempts == b->attempts &&
-	       a->connections == b->connections;
+	       a->connections == b->connections && a->loops == b->loops && a->spin_us == b->spin_us;
+}
+
+/* Started loops keep their connections, which are worth a round trip or two: idle ones first. */
+static bool is_better(const struct context *one, const struct context *other)
+{
+	return !other || one->maps < other->maps ||
+	       (one->maps == other->maps && one->uses < other->uses);
 }
 
 static int context_find(const struct pagein_options *options, struct context **ret)
 {
+	unsigned count = 0, max = options->loops ? options->loops : loops_default();
+	struct context *best = NULL;
 	int err;
 
 	list_for_each (node, &contexts) {
 		struct context *context = list_entry(node, struct context, node);
 
-		if (same_options(&context->options, options)) {
-			*ret = context;
-			return 0;
-		}
+		if (!same_options(&context->options, options))
+			continue;
+		count++;
+		if (is_better(context, best))
+			best = context;
+	}
+	if (best && (best->maps == 0 || count >= max)) {
+		*ret = best;
+		return 0;
 	}
 	err = context_create(options, ret);
 	if (err == 0)
@@ -124,6 +147,11 @@ int context_get(const struct pagein_options *options, struct context **ret)
 bool context_is_inherited(const struct context *context)
 {
 	return context->generation != generation;
+}
+
+void context_count_map(struct context *context, int change)
+{
+	atomic_fetch_add(&context->maps, (unsigned)change);
 }
 
 struct loop *context_loop(const struct context *context)

@@ -1,6 +1,7 @@
 /*
- * context.h - the loop, its thread and its core, shared by all objects that were opened with equal
- * options; made for the first of them, gone after the last object and map.
+ * context.h - a loop, its thread and its core, shared by objects that were opened with equal
+ * options; made for the first of them, gone after the last object and map. There are as many as
+ * the options allow (pagein_options.loops), each with connections of its own.
  */
 #pragma once
 
@@ -22,6 +23,9 @@ void context_put(struct context *context);
  * call into it would wait for ever.
  */
 bool context_is_inherited(const struct context *context);
+
+/* A map comes (1) or goes (-1): new objects go where there are few. Any thread. */
+void context_count_map(struct context *context, int change);
 
 struct loop *context_loop(const struct context *context);
 struct core *context_core(const struct context *context);

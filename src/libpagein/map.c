@@ -31,13 +31,49 @@ struct range map_pages(const struct pagein_map *map)
 	return (struct range){map->offset, end < size ? end : size};
 }
 
+static struct map_block *map_take_block(struct pagein_map *map)
+{
+	struct map_slab *slab = map->slabs;
+
+	if (!slab || slab->used == MAP_SLAB_BLOCKS) {
+		slab = map->spare ? map->spare : calloc(1, sizeof *slab);
+		if (!slab)
+			return NULL;
+		map->spare = NULL;
+		slab->next = map->slabs;
+		map->slabs = slab;
+	}
+	return &slab->blocks[slab->used++];
+}
+
 struct map_block *map_block(struct pagein_map *map, uint64_t index)
 {
 	void **slot = radix_slot(&map->blocks, index);
 
 	if (slot && !*slot)
-		*slot = calloc(1, sizeof(struct map_block));
+		*slot = map_take_block(map);
 	return slot ? *slot : NULL;
+}
+
+void map_reserve(struct pagein_map *map)
+{
+	radix_reserve(&map->blocks);
+	if (!map->spare)
+		map->spare = calloc(1, sizeof *map->spare);
+}
+
+static void map_free_blocks(struct pagein_map *map)
+{
+	struct map_slab *slab;
+
+	radix_finish(&map->blocks);
+	free(map->spare);
+	while ((slab = map->slabs)) {
+		map->slabs = slab->next;
+		for (unsigned i = 0; i < slab->used; i++)
+			free(slab->blocks[i].error);
+		free(slab);
+	}
 }
 
 void map_count_resident(struct pagein_map *map, uint64_t before, uint64_t after)
@@ -136,7 +172,7 @@ static void map_attach(void *argument)
 	struct map_call *call = argument;
 	struct pagein_map *map = call->map;
 
-	call->err = loop_add(context_loop(map->object->context), &map->fd, EPOLLIN);
+	call->err = loop_add_prompt(context_loop(map->object->context), &map->fd, EPOLLIN);
 	if (call->err < 0)
 		return;
 	object_add_want(map->object->object, &map->want);
@@ -177,17 +213,12 @@ static int map_memory(struct pagein_map *map)
 
 static void map_free(struct pagein_map *map)
 {
-	struct map_block *block;
-
 	if (!map)
 		return;
-	for (uint64_t i = 0; (block = radix_next(&map->blocks, &i, UINT64_MAX)); i++) {
-		free(block->error);
-		free(block);
-	}
-	radix_finish(&map->blocks);
+	map_free_blocks(map);
 	extents_finish(&map->extents);
 	uffd_close(&map->uffd);
+	context_count_map(map->object->context, -1);
 	pagein_object_put(map->object);
 	free(map);
 }
@@ -217,6 +248,7 @@ static int map_create(
 	if (!map)
 		return context_fail(-ENOMEM, "map: out of memory");
 	atomic_fetch_add(&object->uses, 1);
+	context_count_map(object->context, 1);
 	map->object = object;
 	map->uffd.fd = -1;
 	map->offset = offset;

@@ -5,9 +5,13 @@
  * a batch is read whole, the events in it are applied first, and then its faults are served: a
  * fault never fills an address that an event has taken away.
  *
+ * Threads that touch neighbouring pages at the same time come in one batch; what they wait for is
+ * one range, and becomes one request.
+ *
  * Cost: one read(2) for up to MESSAGES_MAX messages; a short read says that there are no more.
  */
 #include <errno.h>
+#include <stdlib.h>
 
 #include "clock.h"
 #include "map_private.h"
@@ -92,16 +96,16 @@ static int map_fetch_ahead(struct pagein_map *map, const struct readahead_plan *
 	return err;
 }
 
-/* Asks for the page, and for what is worth having ahead of it. */
-static void map_fetch(struct pagein_map *map, struct range page)
+/* Asks for the pages, and for what is worth having ahead of them. */
+static void map_fetch(struct pagein_map *map, struct range pages)
 {
 	struct readahead_conditions conditions = object_conditions(map->object->object);
 	struct readahead_plan plan;
 	struct map_block *marked;
 
 	conditions.object_size = map_pages(map).end;
-	plan = readahead_plan(&map->readahead, page, &conditions);
-	if (map_ask(map, plan.first, PAGE_BYTES, plan.chunk_bytes) < 0)
+	plan = readahead_plan(&map->readahead, pages, &conditions);
+	if (map_ask(map, plan.first, range_length(pages), plan.chunk_bytes) < 0)
 		return;
 	if (map_fetch_ahead(map, &plan) < 0)
 		return;
@@ -112,7 +116,8 @@ static void map_fetch(struct pagein_map *map, struct range page)
 							<< (plan.mark % BLOCK_BYTES / PAGE_BYTES);
 }
 
-static void map_fault_page(struct pagein_map *map, struct map_block *block, struct range page)
+/* true: the page must be fetched. */
+static bool map_fault_page(struct pagein_map *map, struct map_block *block, struct range page)
 {
 	uint64_t bit = block_range_mask(page.start / BLOCK_BYTES, page);
 
@@ -121,45 +126,66 @@ static void map_fault_page(struct pagein_map *map, struct map_block *block, stru
 		map_count_resident(map, block->resident, block->resident & ~bit);
 		block->resident &= ~bit;
 		map_wake(map, page);
-		return;
+		return false;
 	}
 	block->failed &= ~bit;
 	block->waiting |= bit;
-	map_fetch(map, page);
+	return true;
 }
 
-static void map_fault(struct pagein_map *map, uintptr_t address)
+/* true: *ret must be fetched. */
+static bool map_fault(struct pagein_map *map, uintptr_t address, struct range *ret)
 {
 	struct map_block *block;
-	struct range page;
 
 	address = (uintptr_t)align_down(address, PAGE_BYTES);
 	map->stats.faults++;
 	context_map_stats(map->object->context)->faults++;
 	/* It waits until the addresses are PROT_NONE: pagein_unmap(). */
 	if (map->closing)
-		return;
-	if (!extents_find(&map->extents, address, &page.start)) {
+		return false;
+	if (!extents_find(&map->extents, address, &ret->start)) {
 		map_stray_fault(map, address);
-		return;
+		return false;
 	}
-	page.end = page.start + PAGE_BYTES;
-	if (page.start >= map_pages(map).end) {
-		map_fault_past_end(map, page);
-		return;
+	ret->end = ret->start + PAGE_BYTES;
+	if (ret->start >= map_pages(map).end) {
+		map_fault_past_end(map, *ret);
+		return false;
 	}
-	block = map_block(map, page.start / BLOCK_BYTES);
-	if (block)
-		map_fault_page(map, block, page);
-	else
-		map_poison(map, page);
+	block = map_block(map, ret->start / BLOCK_BYTES);
+	if (!block)
+		map_poison(map, *ret);
+	return block && map_fault_page(map, block, *ret);
+}
+
+static int by_start(const void *left, const void *right)
+{
+	const struct range *a = left, *b = right;
+
+	return (a->start > b->start) - (a->start < b->start);
+}
+
+/* Faults of one batch: neighbours, and several on one page, become one range. */
+static void map_fetch_all(struct pagein_map *map, struct range *pages, size_t count)
+{
+	size_t next;
+
+	if (count > 1)
+		qsort(pages, count, sizeof *pages, by_start);
+	for (size_t i = 0; i < count; i = next) {
+		for (next = i + 1; next < count && pages[next].start <= pages[i].end; next++)
+			pages[i].end = pages[next].end;
+		map_fetch(map, pages[i]);
+	}
 }
 
 void map_ready(struct loop_fd *fd, uint32_t events)
 {
 	struct pagein_map *map = container_of(fd, struct pagein_map, fd);
 	struct uffd_msg messages[MESSAGES_MAX];
-	size_t count = uffd_read(&map->uffd, messages, MESSAGES_MAX);
+	struct range pages[MESSAGES_MAX];
+	size_t count = uffd_read(&map->uffd, messages, MESSAGES_MAX), wanted = 0;
 
 	(void)events;
 	if (map->trace)
@@ -169,5 +195,9 @@ void map_ready(struct loop_fd *fd, uint32_t events)
 			map_event(map, &messages[i]);
 	for (size_t i = 0; i < count; i++)
 		if (messages[i].event == UFFD_EVENT_PAGEFAULT)
-			map_fault(map, (uintptr_t)messages[i].arg.pagefault.address);
+			wanted += map_fault(
+				map, (uintptr_t)messages[i].arg.pagefault.address, &pages[wanted]);
+	map_fetch_all(map, pages, wanted);
+	/* The requests are under way: this time costs nobody anything. */
+	map_reserve(map);
 }

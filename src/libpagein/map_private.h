@@ -46,6 +46,14 @@ struct map_block {
 	char *error; /* its words; NULL: none */
 };
 
+/* Where a map's blocks come from: they live as long as the map. */
+#define MAP_SLAB_BLOCKS 64
+struct map_slab {
+	struct map_slab *next;
+	unsigned used;
+	struct map_block blocks[MAP_SLAB_BLOCKS];
+};
+
 /* When one fault was filled; clock_now_ns() of each stage. */
 struct fill_trace {
 	uint64_t offset;
@@ -63,7 +71,9 @@ struct pagein_map {
 	struct loop_fd fd;
 	struct want want;
 	struct extents extents;
-	struct radix blocks; /* of struct map_block, by the object's block index */
+	struct radix blocks;    /* of struct map_block, by the object's block index */
+	struct map_slab *slabs; /* the newest first */
+	struct map_slab *spare; /* the next one, made before it is needed */
 	struct list pulls;
 	struct list parked;
 	struct list held; /* the oldest first */
@@ -118,6 +128,8 @@ static inline struct map_block *map_find_block(struct pagein_map *map, uint64_t 
 {
 	return radix_get(&map->blocks, index);
 }
+/* Makes what the next map_block() may need, where there is time. */
+void map_reserve(struct pagein_map *map);
 /* The object's bytes that the map shows, to the end of the last page that has any. */
 struct range map_pages(const struct pagein_map *map);
 /*

@@ -31,8 +31,9 @@
  * The child may open objects and make maps of its own; calls that need one of its parent's give
  * -ECHILD, and pagein_unmap() and pagein_close() only forget it.
  *
- * The library makes one thread with all signals blocked, while an object or a map exists. It
- * installs no signal handler and leaves locale, stdio and SIGPIPE alone.
+ * Threads. While an object or a map exists the library has a thread, and more as more maps are made
+ * (pagein_options.loops), with all signals blocked. An object is served by one of them, and so are
+ * all of its maps. It installs no signal handler and leaves locale, stdio and SIGPIPE alone.
  *
  * Limits. Pages of 4096 bytes (-ENOTSUP elsewhere); Linux 5.11 and later, and the right to use
  * userfaultfd(2): run `pagein doctor` to see.
@@ -60,8 +61,10 @@ struct pagein_options {
 	size_t size;          /* sizeof (struct pagein_options) */
 	unsigned timeout_ms;  /* longest time without a whole page arriving; default 30,000 */
 	unsigned attempts;    /* tries of a request that fails in a way that may pass; default 10 */
-	unsigned connections; /* most connections to one server; default 96 */
-	unsigned reserved;
+	unsigned connections; /* most connections of a loop to one server; default 96 */
+	unsigned loops;       /* most threads that serve maps; default: CPUs, at most 4 */
+	unsigned spin_us;     /* how long such a thread looks for events before it sleeps, as long
+				 as that pays: costs power; default: not at all */
 };
 #define PAGEIN_OPTIONS_INIT                           \
 	{                                             \

@@ -6,11 +6,15 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <semaphore.h>
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#include "loop.h"
+#include "map_private.h"
 
 #define THREADS 8
 
@@ -195,6 +199,53 @@ static int read_as_a_process(void *context)
 	pagein_unmap(session.map);
 	pagein_close(session.object);
 	return result != 0;
+}
+
+static void *touch_thread(void *address)
+{
+	touch(address, NULL);
+	return NULL;
+}
+
+struct holder {
+	struct loop_task task;
+	sem_t held;
+};
+
+/* On the loop, so that it reads none of the faults before all are there. */
+static void wait_for_all_faults(struct loop_task *task)
+{
+	sem_post(&container_of(task, struct holder, task)->held);
+	for (int ms = 0; ms < 10000 && count_pending_faults() < THREADS; ms++)
+		usleep(1000);
+}
+
+static void neighbours_that_fault_together_are_one_request(void **state)
+{
+	/* Two neighbours, one alone, one twice, and four in a row from behind. */
+	static const size_t pages[THREADS] = {100, 101, 200, 300, 300, 403, 402, 401};
+	struct holder holder = {.task.run = wait_for_all_faults};
+	struct session session;
+	pthread_t threads[THREADS];
+
+	(void)state;
+	session_open(&session, 500 * PAGE, NULL);
+	assert_int_equal(pagein_advise(session.map, 0, 0, PAGEIN_RANDOM), 0);
+	server_reset_counts(&session.server);
+	sem_init(&holder.held, 0, 0);
+	loop_post(context_loop(session.object->context), &holder.task);
+	sem_wait(&holder.held);
+	for (size_t i = 0; i < THREADS; i++)
+		pthread_create(
+			&threads[i], NULL, touch_thread, (void *)(session.bytes + pages[i] * PAGE));
+	for (size_t i = 0; i < THREADS; i++) {
+		pthread_join(threads[i], NULL);
+		assert_int_equal(session_compare(&session, pages[i], pages[i] + 1), 0);
+	}
+	assert_true(map_stats(session.map).faults == THREADS);
+	assert_true(server_count(&session.server, "requests") == 4);
+	sem_destroy(&holder.held);
+	session_close(&session);
 }
 
 static void two_processes_map_the_same_object(void **state)
@@ -395,6 +446,7 @@ int main(void)
 		cmocka_unit_test(a_part_is_mapped_at_its_offset),
 		cmocka_unit_test(pages_past_the_end_raise_sigbus),
 		cmocka_unit_test(eight_threads_read_in_random_order),
+		cmocka_unit_test(neighbours_that_fault_together_are_one_request),
 		cmocka_unit_test(two_processes_map_the_same_object),
 		cmocka_unit_test(two_hundred_maps_at_once),
 		cmocka_unit_test(write_takes_its_bytes_from_a_map),

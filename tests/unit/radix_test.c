@@ -148,9 +148,34 @@ static void nothing_lies_past_the_end(void **state)
 	radix_finish(&radix);
 }
 
+/* What is reserved is enough for a path that is all new, and is not lost when it is not. */
+static void a_reserved_slot_is_made_of_spares(void **state)
+{
+	struct radix radix;
+
+	(void)state;
+	radix_init(&radix, UINT64_C(1) << 40);
+	for (uint64_t i = 0; i < 100; i++) {
+		uint64_t index = (i * UINT64_C(0x9e3779b97f4a7c15)) >> 24;
+		void **slot;
+
+		radix_reserve(&radix);
+		assert_true(radix.spares == radix.height);
+		slot = radix_slot(&radix, index);
+		assert_non_null(slot);
+		assert_null(*slot);
+		*slot = &radix;
+		assert_true(radix.spares < radix.height || i > 0);
+		assert_ptr_equal(radix_get(&radix, index), &radix);
+	}
+	radix_finish(&radix);
+	assert_true(radix.spares == 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_reserved_slot_is_made_of_spares),
 		cmocka_unit_test(it_holds_what_was_put_into_it),
 		cmocka_unit_test(an_empty_tree_holds_nothing),
 		cmocka_unit_test(nothing_lies_past_the_end),

@@ -1,0 +1,57 @@
+/*
+ * file.h - an open file: its object, and the reads that wait for its bytes.
+ *
+ * A mount has one or more shards, each with a loop, a core and connections of its own. An open file
+ * belongs to one of them, and all of its reads are served there; so its object needs no lock, and
+ * reads join what others have asked for. The first shard is the main loop's, which also has the
+ * device, the tree and all that is not a read; it hands the reads of other shards' files over.
+ */
+#pragma once
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "list.h"
+#include "loop.h"
+#include "range.h"
+#include "request.h"
+
+struct core;
+struct fs;
+struct fuse_req;
+struct object;
+struct probe;
+
+struct shard {
+	struct fs *fs;
+	struct loop *loop;
+	struct core *core;
+	struct requests requests; /* of its reads; the main shard's: of all else, too */
+	unsigned files;           /* that are open; on the main loop */
+};
+
+struct file {
+	struct shard *shard;
+	uint64_t size;
+	struct object *object; /* NULL: it could not be made, which reads are told */
+	struct list reads;     /* that wait for bytes; on the shard's loop, as is object */
+	bool closed;           /* by the kernel: gone with the last read */
+	atomic_bool stale;     /* the object has another version now, or none */
+	struct loop_task open_task;
+	struct loop_task close_task;
+	struct probe *opened; /* what it is made of; until it is */
+};
+
+/*
+ * An open file of what a probe has found, on the shard with the fewest; main loop. -ENOMEM.
+ * probe->bytes are copied.
+ */
+int file_open(struct fs *fs, const struct probe *probe, struct file **ret);
+
+/* Nobody will read it any more; reads that wait are still answered. Main loop. */
+void file_close(struct file *file);
+
+/* Answers the request with the bytes of range (not empty, inside the file), now or later. Main
+ * loop. */
+void file_read(struct file *file, struct fuse_req *fuse, struct range range);
