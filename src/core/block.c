@@ -149,6 +149,13 @@ void block_drop_data(struct block_pool *pool, struct block *block)
 	block->data = NULL;
 }
 
+void block_pool_make_room(struct block_pool *pool, uint64_t bytes)
+{
+	while (block_pool_room(pool) < bytes && block_pool_room(pool) < pool->buffer_bytes &&
+		block_evict_one(pool))
+		;
+}
+
 uint64_t block_pool_room(const struct block_pool *pool)
 {
 	return budget_room(pool->budget, block_pool_held(pool)) +

@@ -54,5 +54,7 @@ int block_need_data(struct block_pool *pool, struct block *block);
 /* Takes the buffer back; nothing may be present or need it. */
 void block_drop_data(struct block_pool *pool, struct block *block);
 
+/* For `bytes` of readahead: evicts the oldest, as long as there is less room than is in use. */
+void block_pool_make_room(struct block_pool *pool, uint64_t bytes);
 /* Bytes of buffers that may still be filled before the limit is reached. */
 uint64_t block_pool_room(const struct block_pool *pool);

@@ -350,13 +350,21 @@ static bool object_tell_present(struct object *object, struct range range)
 	return true;
 }
 
-/* Readahead may fill what the memory limit leaves; what readers wait for is always fetched. */
-static uint64_t object_limit_ahead(
-	const struct object *object, struct range range, uint64_t urgent_end)
+/*
+ * Readahead may fill what the memory limit leaves; what readers wait for is always fetched. What
+ * was read ahead and never wanted would take up all of it in the end: the older half makes room.
+ * Streams together are ahead by the newer half at the most (object_conditions).
+ */
+static uint64_t object_limit_ahead(struct object *object, struct range range, uint64_t urgent_end)
 {
-	uint64_t room = block_pool_room(&object->core->blocks);
+	struct block_pool *pool = &object->core->blocks;
+	uint64_t room;
 
-	if (!object->keep || range.end <= urgent_end || range.end - urgent_end <= room)
+	if (!object->keep || range.end <= urgent_end)
+		return range.end;
+	block_pool_make_room(pool, range.end - urgent_end);
+	room = block_pool_room(pool);
+	if (range.end - urgent_end <= room)
 		return range.end;
 	return urgent_end + align_down(room, PAGE_BYTES);
 }
