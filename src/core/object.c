@@ -477,6 +477,18 @@ bool object_present(struct object *object, struct range range)
 	return true;
 }
 
+bool object_absent(struct object *object, struct range range)
+{
+	for (uint64_t i = range.start / BLOCK_BYTES; i * BLOCK_BYTES < range.end; i++) {
+		struct block *block = object_find_block(object, i);
+		uint64_t mask = block_range_mask(i, range);
+
+		if (!block || ((block->present | block->inflight) & mask) != mask)
+			return true;
+	}
+	return false;
+}
+
 size_t object_iov(struct object *object, struct range range, struct iovec *iov)
 {
 	size_t count = 0;

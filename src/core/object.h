@@ -110,6 +110,9 @@ const struct failure *object_stale(const struct object *object);
 /* Are all pages of range present (kept)? */
 bool object_present(struct object *object, struct range range);
 
+/* Is any page of range neither present nor in flight? */
+bool object_absent(struct object *object, struct range range);
+
 /*
  * The bytes of a present range, as iov entries into the blocks: valid until the loop goes on.
  * Returns their number; iov must have room for object_iov_max(range).

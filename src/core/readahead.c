@@ -212,6 +212,9 @@ static void stream_advance(struct readahead_stream *stream, struct range wanted,
 {
 	uint64_t end;
 
+	/* What was asked for was not all fetched, or is gone again: memory was short. */
+	if (conditions->absent && wanted.end == stream->reader && stream->next > wanted.start)
+		stream->next = wanted.start;
 	if (stream->window > 0 && stream->next > wanted.end &&
 		stream->next - wanted.end > stream->window / 2)
 		return;

@@ -55,7 +55,7 @@ static bool stride_takes(const struct readahead_stride *stride, struct range wan
 {
 	int64_t distance = stride_distance(stride, wanted.start);
 
-	return stride->step != 0 && range_length(wanted) == stride->length &&
+	return stride->step != 0 && range_length(wanted) >= stride->length &&
 	       distance <= stride_distance(stride, stride->next) &&
 	       distance >= -BEHIND * (int64_t)step_length(stride) && distance % stride->step == 0;
 }
@@ -222,8 +222,10 @@ void stride_advance(struct readahead_stride *stride, struct range wanted,
 
 	if (stride_distance(stride, wanted.start) > 0)
 		stride->reader = wanted.start;
-	if (stride->reader == stride->next)
-		stride->next += (uint64_t)stride->step;
+	/* Absent: what was asked for was not all fetched, or is gone again. */
+	if (stride->reader == stride->next ||
+		(conditions->absent && stride->reader == wanted.start))
+		stride->next = stride->reader + (uint64_t)stride->step;
 	left = (uint64_t)stride_distance(stride, stride->next) / step_length(stride) - 1;
 	if (stride->pieces > 0 && left > stride->pieces / 2)
 		return;

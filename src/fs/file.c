@@ -226,10 +226,11 @@ static void read_fail(struct request *request, int err)
 
 /* ---- reading ------------------------------------------------------------------------------ */
 
-static struct readahead_plan file_plan(struct file *file, struct range pages)
+static struct readahead_plan file_plan(struct file *file, struct range pages, bool absent)
 {
 	struct readahead_conditions conditions = object_conditions(file->object);
 
+	conditions.absent = absent;
 	return readahead_plan(object_readahead(file->object), pages, &conditions);
 }
 
@@ -295,7 +296,7 @@ static void read_wait(struct request *request, struct file *file, struct range r
 {
 	struct object *object = file->object;
 	struct range pages = pages_of(range, file->size);
-	struct readahead_plan plan = file_plan(file, pages);
+	struct readahead_plan plan = file_plan(file, pages, object_absent(object, pages));
 	int err;
 
 	request->read.file = file;
@@ -332,7 +333,7 @@ static void file_read_here(struct file *file, fuse_req_t fuse, struct range rang
 	if (file->object && object_present(file->object, pages)) {
 		reply_read(fuse, file->object, range);
 		file_drop(file, range);
-		plan = file_plan(file, pages);
+		plan = file_plan(file, pages, false);
 		file_read_ahead(file, pages, &plan);
 		return;
 	}

@@ -72,6 +72,7 @@ struct sim {
 	struct transfer *transfers;
 	size_t transfer_count, transfer_room;
 	struct queue urgent, ahead;
+	struct queue kept; /* pages of a mount in the order of their arrival */
 	struct event *heap;
 	size_t heap_count, heap_room;
 	struct reader readers[SIM_READERS];
@@ -83,7 +84,7 @@ struct sim {
 	uint64_t unread_pages; /* in flight, or present and not read: what a mount keeps */
 	struct readahead readahead;
 	struct readahead_conditions conditions;
-	struct range *asked; /* what readahead_plan() was asked, for the stop-watch */
+	struct range *asked; /* of readahead_plan(), for the stop-watch */
 	size_t asked_count, asked_room;
 	struct sim_cost cost;
 };
@@ -258,21 +259,41 @@ static void transfer_end(struct sim *sim, uint32_t number)
 	for (uint64_t i = 0; i < transfer->pages; i++) {
 		sim->pages[transfer->first_page + i] &= (uint8_t)~PAGE_INFLIGHT;
 		sim->pages[transfer->first_page + i] |= PAGE_PRESENT;
+		if (sim->trace->door == SIM_FILE)
+			queue_add(&sim->kept, (uint32_t)(transfer->first_page + i));
 	}
 }
 
 /* ---- a door ------------------------------------------------------------------------------- */
 
+/* Pages of readahead that a mount has room for; the oldest that were never read make some. */
+static uint64_t door_room(struct sim *sim, uint64_t pages)
+{
+	const uint64_t most = MEMORY_BYTES / PAGE_BYTES;
+
+	while (sim->kept.count > 0 && sim->unread_pages + pages > most &&
+		sim->unread_pages > most / 2) {
+		uint64_t page = queue_take(&sim->kept);
+
+		if (!(sim->pages[page] & PAGE_PRESENT) || (sim->pages[page] & PAGE_TOUCHED))
+			continue;
+		sim->pages[page] &= (uint8_t)~PAGE_PRESENT;
+		sim->unread_pages--;
+	}
+	return sim->unread_pages < most ? most - sim->unread_pages : 0;
+}
+
 /* object_fetch(): all of range that is absent, in chunks. */
 static void door_fetch(struct sim *sim, struct range range, uint64_t urgent, uint64_t chunk)
 {
 	uint64_t urgent_end = range.start + urgent;
-	uint64_t end = range.end, room = MEMORY_BYTES / PAGE_BYTES;
+	uint64_t end = range.end, room;
 
 	chunk = chunk < EXCHANGE_BYTES_MAX ? chunk : EXCHANGE_BYTES_MAX;
-	room = sim->unread_pages < room ? (room - sim->unread_pages) * PAGE_BYTES : 0;
-	if (sim->trace->door == SIM_FILE && end > urgent_end && end - urgent_end > room)
-		end = urgent_end + room;
+	if (sim->trace->door == SIM_FILE && end > urgent_end) {
+		room = door_room(sim, (end - urgent_end) / PAGE_BYTES) * PAGE_BYTES;
+		end = end - urgent_end > room ? urgent_end + room : end;
+	}
 	for (uint64_t at = range.start; at < end;) {
 		struct range part = {at, at};
 
@@ -321,11 +342,22 @@ static void check_plan(
 		assert(range_contains((struct range){0, size}, readahead_piece(plan, i)));
 }
 
+static bool is_absent(const struct sim *sim, struct range wanted)
+{
+	for (uint64_t page = wanted.start / PAGE_BYTES; page * PAGE_BYTES < wanted.end; page++)
+		if (!(sim->pages[page] & (PAGE_INFLIGHT | PAGE_PRESENT)))
+			return true;
+	return false;
+}
+
 /* The door is told of an access that needs `wanted`. */
 static void door_told(struct sim *sim, struct range wanted, uint64_t now_ns)
 {
-	struct readahead_plan plan = readahead_plan(&sim->readahead, wanted, &sim->conditions);
+	struct readahead_plan plan;
 
+	/* A map does not say. */
+	sim->conditions.absent = sim->trace->door == SIM_FILE && is_absent(sim, wanted);
+	plan = readahead_plan(&sim->readahead, wanted, &sim->conditions);
 	check_plan(sim, &plan, wanted);
 	sim->cost.decisions++;
 	sim->asked = grow(sim->asked, sim->asked_count, &sim->asked_room, sizeof *sim->asked);
@@ -502,6 +534,7 @@ static void sim_finish(struct sim *sim)
 	free(sim->transfers);
 	free(sim->urgent.list);
 	free(sim->ahead.list);
+	free(sim->kept.list);
 	free(sim->heap);
 	free(sim->order);
 	free(sim->asked);

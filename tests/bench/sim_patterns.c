@@ -247,7 +247,7 @@ const struct sim_pattern sim_patterns[] = {
 	{"columns-8", SIM_MAP, columns_8, 105, 4},
 	{"stride-read", SIM_FILE, stride_1m, 105, 4},
 	{"safetensors", SIM_MAP, safetensors, 300, 512},
-	{"parquet", SIM_FILE, parquet, 115, 64},
+	{"parquet", SIM_FILE, parquet, 190, 128},
 	{"btree", SIM_MAP, btree, 240, 4},
 };
 const size_t sim_pattern_count = sizeof sim_patterns / sizeof *sim_patterns;

@@ -548,6 +548,32 @@ static void streams_share_the_memory(void **state)
 		    conditions.memory_bytes / 2 - request);
 }
 
+/* The core cuts what there is no memory for, and evicts what is old; a reader is told of neither.
+ */
+static void what_was_asked_for_and_is_absent_is_asked_for_again(void **state)
+{
+	struct readahead_conditions absent = far_away;
+	struct readahead readahead = {0}, strides = {0};
+	uint64_t page = 0, reports = 0;
+
+	(void)state;
+	absent.absent = true;
+	for (; page < 100; page++)
+		plan_page(&readahead, page, &far_away);
+	assert_int_equal(range_length(plan_page(&readahead, page, &far_away).first), PAGE_BYTES);
+	page++;
+	assert_true(range_length(plan_page(&readahead, page, &absent).first) > READAHEAD_START);
+	assert_int_equal(readahead.streams[1].window, 0);
+	/* Not for a read behind the reader: the kernel has dropped what it had. */
+	assert_int_equal(range_length(plan_page(&readahead, page - 2, &absent).first), PAGE_BYTES);
+	for (; reports < 100; reports++)
+		plan_page(&strides, reports * 16, &far_away);
+	assert_true(range_empty(plan_page(&strides, reports * 16, &far_away).ahead));
+	reports++;
+	assert_true(plan_page(&strides, reports * 16, &absent).ahead.start ==
+		    (reports + 1) * 16 * PAGE_BYTES);
+}
+
 static void random_accesses_ask_for_a_quarter_more_at_most(void **state)
 {
 	uint64_t pieces;
@@ -636,7 +662,7 @@ static void check_plan(const struct readahead_plan *plan, struct range wanted,
 		struct range piece = readahead_piece(plan, i);
 
 		assert_true(piece.start % PAGE_BYTES == 0);
-		assert_false(range_overlaps(piece, plan->first));
+		assert_true(plan->stride_bytes || !range_overlaps(piece, plan->first));
 		assert_true(piece.end % PAGE_BYTES == 0 || piece.end == size);
 		assert_true(piece.end <= size);
 		if (plan->pieces == 1 && piece.end > end)
@@ -700,6 +726,7 @@ int main(void)
 		cmocka_unit_test(pieces_of_two_pages_are_two_strides),
 		cmocka_unit_test(a_reader_that_catches_up_is_its_streams),
 		cmocka_unit_test(streams_share_the_memory),
+		cmocka_unit_test(what_was_asked_for_and_is_absent_is_asked_for_again),
 		cmocka_unit_test(random_accesses_ask_for_a_quarter_more_at_most),
 		cmocka_unit_test(records_of_two_pages_make_windows_start_small),
 		cmocka_unit_test(advice_random_never_reads_ahead),
