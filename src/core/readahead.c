@@ -171,7 +171,7 @@ static struct readahead_stride *stride_of(struct readahead *readahead, struct ra
 
 /*
  * The stream that this access makes, or goes on with after all; NULL: it is alone. `around`, or
- * NULL, has asked for it already, and so it is no sign of a stride.
+ * NULL, has asked for it already.
  */
 static struct readahead_stream *stream_begin(
 	struct readahead *readahead, struct range wanted, struct readahead_stream *around)
@@ -183,7 +183,7 @@ static struct readahead_stream *stream_begin(
 	recent_add(readahead, (struct readahead_lone){
 				      .range = wanted,
 				      .may_continue = !before,
-				      .may_repeat = !around,
+				      .may_repeat = true,
 			      });
 	if (!before && readahead->advice != READAHEAD_SEQUENTIAL)
 		return NULL;
@@ -258,6 +258,7 @@ static void plan_ahead(struct readahead *readahead, struct range wanted,
 	struct readahead_stride *stride = NULL;
 	struct readahead_conditions share;
 
+	/* Equal distances within what a stream has asked for are the network's, or nothing new. */
 	if (!stream && !around && readahead->advice != READAHEAD_SEQUENTIAL)
 		stride = stride_of(readahead, wanted);
 	if (!stream && !stride)
