@@ -19,8 +19,8 @@
  * may make a stride or a stream with those before it. A stride first: a piece that is longer than
  * the accesses is several strides side by side, and a stream would read on behind it.
  *
- * Cost: a scan of 16 streams, 16 strides and 32 lone accesses. Some 20 ns where a stream goes on, 60
- * to 120 where nothing does (tests/bench/simulate).
+ * Cost: a scan of 16 streams, 16 strides and 32 lone accesses. Some 20 ns where a stream goes on,
+ * 60 to 120 where nothing does (tests/bench/simulate).
  */
 #include "readahead.h"
 
