@@ -379,8 +379,10 @@ static uint64_t object_count_new_blocks(struct object *object, uint64_t start, u
 
 /*
  * Readahead may fill what the memory limit leaves, in whole blocks, since a part of one takes a
- * whole buffer; what readers wait for is always fetched. Not for maps: they have marked what they
- * ask for, and see object_limit_requests() before.
+ * whole buffer; what readers wait for is always fetched. What was read ahead and never wanted would
+ * take up all of it in the end: the older half makes room. Streams together are ahead by the newer
+ * half at the most (object_conditions). Not for maps: they have marked what they ask for, and see
+ * object_limit_requests() before.
  */
 static uint64_t object_limit_ahead(struct object *object, struct range range, uint64_t urgent_end)
 {
@@ -390,6 +392,8 @@ static uint64_t object_limit_ahead(struct object *object, struct range range, ui
 
 	if (object->keep != OBJECT_KEEPS || range.end <= urgent_end)
 		return range.end;
+	block_pool_make_room(&object->core->blocks,
+		object_count_new_blocks(object, range.start, range.end) * BLOCK_BYTES);
 	first = object_count_new_blocks(object, range.start, first_end);
 	room = block_pool_room(&object->core->blocks) / BLOCK_BYTES;
 	if (room < first)
@@ -398,14 +402,21 @@ static uint64_t object_limit_ahead(struct object *object, struct range range, ui
 	return range.end < first_end ? range.end : first_end;
 }
 
+uint64_t object_requests_max(const struct object *object)
+{
+	if (object->keep != OBJECT_CACHES)
+		return UINT64_MAX;
+	return block_pool_unclaimed(&object->core->blocks) / TRANSFER_CLAIM_BYTES;
+}
+
 struct range object_limit_requests(
 	const struct object *object, struct range range, uint64_t chunk_bytes)
 {
-	uint64_t count = block_pool_unclaimed(&object->core->blocks) / TRANSFER_CLAIM_BYTES;
+	uint64_t count = object_requests_max(object);
 
 	if (chunk_bytes > EXCHANGE_BYTES_MAX)
 		chunk_bytes = EXCHANGE_BYTES_MAX;
-	if (object->keep == OBJECT_CACHES && range_length(range) / chunk_bytes >= count)
+	if (range_length(range) / chunk_bytes >= count)
 		range.end = range.start + count * chunk_bytes;
 	return range;
 }
@@ -558,6 +569,18 @@ struct range object_limit_present(struct object *object, struct range range, uin
 		break;
 	}
 	return range;
+}
+
+bool object_absent(struct object *object, struct range range)
+{
+	for (uint64_t i = range.start / BLOCK_BYTES; i * BLOCK_BYTES < range.end; i++) {
+		struct block *block = object_find_block(object, i);
+		uint64_t mask = block_range_mask(i, range);
+
+		if (!block || ((block->present | block->inflight) & mask) != mask)
+			return true;
+	}
+	return false;
 }
 
 size_t object_iov(struct object *object, struct range range, struct iovec *iov)

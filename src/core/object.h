@@ -124,6 +124,9 @@ const struct failure *object_stale(const struct object *object);
 /* Are all pages of range present (kept)? */
 bool object_present(struct object *object, struct range range);
 
+/* Is any page of range neither present nor in flight? */
+bool object_absent(struct object *object, struct range range);
+
 /*
  * The cached bytes of the page at offset (a page's start, whole inside the object), for somebody
  * who reads this very page: it will be evicted later than what nobody has come back to. Valid until
@@ -136,6 +139,9 @@ const uint8_t *object_touch(struct object *object, uint64_t offset);
  * asked for without being told of more at once.
  */
 struct range object_limit_present(struct object *object, struct range range, uint64_t bytes_max);
+
+/* How many ranges that nobody waits for may be asked for before a cache is short of memory. */
+uint64_t object_requests_max(const struct object *object);
 
 /*
  * As much of range, which nobody waits for, as may be asked for in ranges of chunk_bytes (page-

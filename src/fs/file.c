@@ -236,14 +236,24 @@ static void read_fail(struct request *request, int err)
 
 /* ---- reading ------------------------------------------------------------------------------ */
 
-static struct readahead_plan file_plan(struct file *file, struct range pages)
+static struct readahead_plan file_plan(struct file *file, struct range pages, bool absent)
 {
 	struct readahead_conditions conditions = object_conditions(file->object);
 
+	conditions.absent = absent;
 	return readahead_plan(object_readahead(file->object), pages, &conditions);
 }
 
-/* What is planned behind the pages of a read. What fails here is told to the read that needs it. */
+/* What fails here is told to the read that needs it. */
+static void file_fetch_ahead(struct object *object, const struct readahead_plan *plan)
+{
+	if (range_empty(plan->ahead))
+		return;
+	for (uint64_t i = 0; i < plan->pieces; i++)
+		(void)object_fetch(object, readahead_piece(plan, i), 0, plan->chunk_bytes);
+}
+
+/* What is planned behind the pages of a read that needs nothing more. */
 static void file_read_ahead(
 	struct file *file, struct range pages, const struct readahead_plan *plan)
 {
@@ -252,8 +262,7 @@ static void file_read_ahead(
 	if (plan->first.end > pages.end)
 		(void)object_fetch(
 			object, (struct range){pages.end, plan->first.end}, 0, plan->chunk_bytes);
-	if (!range_empty(plan->ahead))
-		(void)object_fetch(object, plan->ahead, 0, plan->chunk_bytes);
+	file_fetch_ahead(object, plan);
 }
 
 static void read_arrived(struct want *want, const struct arrival *arrival)
@@ -288,7 +297,7 @@ static void read_wait(struct request *request, struct file *file, struct range r
 {
 	struct object *object = file->object;
 	struct range pages = pages_of(range, file->size);
-	struct readahead_plan plan = file_plan(file, pages);
+	struct readahead_plan plan = file_plan(file, pages, object_absent(object, pages));
 	int err;
 
 	request->read.file = file;
@@ -303,8 +312,8 @@ static void read_wait(struct request *request, struct file *file, struct range r
 	object_add_want(object, &request->read.want);
 	request->read.fetching = true;
 	err = object_fetch(object, plan.first, range_length(pages), plan.chunk_bytes);
-	if (err == 0 && !range_empty(plan.ahead))
-		(void)object_fetch(object, plan.ahead, 0, plan.chunk_bytes);
+	if (err == 0)
+		file_fetch_ahead(object, &plan);
 	request->read.fetching = false;
 	if (err == 0)
 		err = request->read.err;
@@ -325,7 +334,7 @@ static void file_read_here(struct file *file, fuse_req_t fuse, struct range rang
 	if (file->object && object_present(file->object, pages)) {
 		reply_read(fuse, file->object, range);
 		file_drop(file, range);
-		plan = file_plan(file, pages);
+		plan = file_plan(file, pages, false);
 		file_read_ahead(file, pages, &plan);
 		return;
 	}

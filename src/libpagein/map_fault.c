@@ -100,6 +100,12 @@ static void map_amend_plan(struct pagein_map *map, struct range pages, struct re
 
 	if (context_cache_bytes(map->object->context) == 0 || range_empty(ahead))
 		return;
+	/* Of pieces the mark alone may be here already: the reader is seen at the first that is
+	 * not. */
+	if (plan->stride_bytes != 0 || ahead.start < pages.start) {
+		readahead_amend_stride(&map->readahead, plan, object_requests_max(object));
+		return;
+	}
 	end = object_limit_requests(object, ahead, plan->chunk_bytes).end;
 	end = object_limit_present(object, (struct range){ahead.start, end}, CACHED_AHEAD_BYTES)
 		      .end;
@@ -109,6 +115,18 @@ static void map_amend_plan(struct pagein_map *map, struct range pages, struct re
 		mark += PAGE_BYTES;
 	if (mark != plan->mark || end < ahead.end)
 		readahead_amend(&map->readahead, plan, end, mark < end ? mark : UINT64_MAX);
+}
+
+/* Asks for what is worth having ahead; -errno: not for all of it. */
+static int map_fetch_ahead(struct pagein_map *map, const struct readahead_plan *plan)
+{
+	int err = 0;
+
+	if (range_empty(plan->ahead))
+		return 0;
+	for (uint64_t i = 0; i < plan->pieces && err == 0; i++)
+		err = map_ask(map, readahead_piece(plan, i), 0, plan->chunk_bytes);
+	return err;
 }
 
 /* Asks for the pages, and for what is worth having ahead of them. */
@@ -123,7 +141,7 @@ static void map_fetch(struct pagein_map *map, struct range pages)
 	map_amend_plan(map, pages, &plan);
 	if (map_ask(map, plan.first, range_length(pages), plan.chunk_bytes) < 0)
 		return;
-	if (!range_empty(plan.ahead) && map_ask(map, plan.ahead, 0, plan.chunk_bytes) < 0)
+	if (map_fetch_ahead(map, &plan) < 0)
 		return;
 	marked = plan.mark == UINT64_MAX ? NULL : map_find_block(map, plan.mark / BLOCK_BYTES);
 	/* What is here already can't be held back. */

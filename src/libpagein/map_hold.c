@@ -8,17 +8,17 @@
  * the same end; userfaultfd(2) has nothing like it.
  *
  * On the loop. At most HELD_MAX pages of a map are held, and the oldest is filled when there would
- * be more: each stream needs one. A page is held at most once; its bit in block->held is set and
- * that in block->asked is not.
+ * be more: each stream and each stride needs one. A page is held at most once; its bit in
+ * block->held is set and that in block->asked is not.
  *
- * Cost: a copy of 4 KiB and one fault for each half of a window.
+ * Cost: a copy of 4 KiB and one fault for each half of a window; 132 KiB a map at the most.
  */
 #include <stdlib.h>
 #include <string.h>
 
 #include "map_private.h"
 
-#define HELD_MAX (READAHEAD_STREAMS + 1)
+#define HELD_MAX (READAHEAD_STREAMS + READAHEAD_STRIDES + 1)
 
 struct held {
 	struct list node;

@@ -437,6 +437,44 @@ static void nothing_happens_to_null(void **state)
 	assert_int_equal(pagein_unmap(NULL), 0);
 }
 
+/* Until all that was asked for has come; false after ten seconds. */
+static bool wait_for_transfers(void)
+{
+	for (int i = 0; i < 10000; i++) {
+		if (process_stats().transfers == 0)
+			return true;
+		usleep(1000);
+	}
+	return false;
+}
+
+/* Three pages at equal distances: two more come, but nothing between them; the mark is held back.
+ */
+static void the_pieces_of_a_stride_are_fetched_ahead(void **state)
+{
+	struct session session;
+	struct pagein_stats before;
+
+	(void)state;
+	session_open(&session, 4096 * PAGE, NULL);
+	before = process_stats();
+	for (size_t page = 300; page <= 340; page += 20)
+		assert_int_equal(session_compare(&session, page, page + 1), 0);
+	assert_true(wait_for_transfers());
+	assert_true(process_stats().bytes_fetched - before.bytes_fetched == 5 * PAGE);
+	assert_true(map_stats(session.map).resident_bytes == 4 * PAGE);
+	assert_int_equal(session_compare(&session, 360, 361), 0);
+	assert_true(map_stats(session.map).faults == 3);
+	/* The mark: its bytes are here, and the next pieces are asked for. */
+	assert_int_equal(session_compare(&session, 380, 381), 0);
+	assert_true(wait_for_transfers());
+	assert_true(map_stats(session.map).faults == 4);
+	assert_true(process_stats().bytes_fetched - before.bytes_fetched == 9 * PAGE);
+	for (size_t page = 400; page < 4096; page += 20)
+		assert_int_equal(session_compare(&session, page, page + 1), 0);
+	session_close(&session);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -456,6 +494,7 @@ int main(void)
 		cmocka_unit_test(map_refuses_what_it_can_not_do),
 		cmocka_unit_test(open_says_why_it_fails),
 		cmocka_unit_test(nothing_happens_to_null),
+		cmocka_unit_test(the_pieces_of_a_stride_are_fetched_ahead),
 	};
 
 	return userfaultfd_is_missing() ? 77 : run_group(tests);

@@ -129,11 +129,33 @@ static void readahead_takes_only_the_room_that_is_left(void **state)
 	assert_int_equal(fake.count, 1);
 	assert_true(range_length(fake.gets[0]->range) <= 4 * BLOCK + PAGE);
 	deliver_everything();
-	/* Nothing is left: the wanted page alone. */
-	ask(object, (struct range){20 * BLOCK + 3 * PAGE, 40 * BLOCK}, PAGE);
+	/* The older half makes room, in whole blocks. */
+	ask(object, (struct range){20 * BLOCK, 40 * BLOCK}, PAGE);
 	assert_int_equal(fake.count, 1);
-	assert_true(range_length(fake.gets[0]->range) == PAGE);
+	assert_true(range_length(fake.gets[0]->range) == 2 * BLOCK);
+	assert_false(object_present(object, (struct range){0, PAGE}));
+	assert_true(object_present(object, (struct range){3 * BLOCK, 4 * BLOCK}));
 	deliver_everything();
+	object_destroy(object);
+	finish_core();
+}
+
+/* Scans that were given up leave what was read ahead for them. */
+static void readahead_that_nobody_came_for_makes_room(void **state)
+{
+	struct object *object;
+
+	(void)state;
+	make_core((struct core_options){.memory_max_bytes = 8 * BLOCK});
+	object = make_object(256 * BLOCK, true);
+	for (uint64_t i = 0; i < 64; i++) {
+		struct range ahead = {i * 4 * BLOCK, i * 4 * BLOCK + 2 * BLOCK};
+
+		ask(object, ahead, 0);
+		deliver_everything();
+		assert_true(object_present(object, ahead));
+		assert_true(core_stats(core)->buffer_bytes <= 8 * BLOCK);
+	}
 	object_destroy(object);
 	finish_core();
 }
@@ -141,15 +163,18 @@ static void readahead_takes_only_the_room_that_is_left(void **state)
 static void readahead_alone_asks_for_nothing_when_memory_is_full(void **state)
 {
 	struct object *object;
+	struct test_want want;
 
 	(void)state;
 	make_core((struct core_options){.memory_max_bytes = BLOCK});
 	object = make_object(64 * BLOCK, true);
+	add_want(&want, object, 0, BLOCK);
 	ask(object, (struct range){0, BLOCK}, BLOCK);
 	deliver_everything();
 	/* Nobody waits for any of it, and it begins in the middle of a block. */
 	ask(object, (struct range){2 * BLOCK + 3 * PAGE, 3 * BLOCK}, 0);
 	assert_int_equal(fake.count, 0);
+	object_remove_want(object, &want.want);
 	object_destroy(object);
 	finish_core();
 }
@@ -485,6 +510,7 @@ int main(void)
 		cmocka_unit_test(memory_stays_within_its_limit),
 		cmocka_unit_test(what_is_wanted_is_not_evicted),
 		cmocka_unit_test(readahead_takes_only_the_room_that_is_left),
+		cmocka_unit_test(readahead_that_nobody_came_for_makes_room),
 		cmocka_unit_test(readahead_alone_asks_for_nothing_when_memory_is_full),
 		cmocka_unit_test(bytes_of_the_probe_save_the_first_request),
 		cmocka_unit_test(random_fetches_drops_and_faults_leave_nothing_behind),
