@@ -198,8 +198,8 @@ static void many_readers_of_a_failing_server(void **state)
 {
 	const struct bed *bed = *state;
 
-	bed_set_script(bed, "path=/f* range=1M-6M every=3 : status=503\n"
-			    "path=/f* range=1M-6M every=5 : truncate=10000");
+	bed_set_script(bed, "path=/f* range=1M-6M first=8 : status=503\n"
+			    "path=/f* range=1M-6M every=10 : truncate=10000");
 	run_children(bed, READERS, compare_all);
 }
 
@@ -428,7 +428,7 @@ static void start_waiting(const struct bed *bed, pid_t *children, unsigned count
 static void killed_readers_are_gone_at_once(void **state)
 {
 	const struct bed *bed = *state;
-	cleanup_fd int first = open_file(remote(bed, "main"));
+	int first = open_file(remote(bed, "main"));
 	pid_t children[READERS];
 	int status;
 
@@ -442,13 +442,14 @@ static void killed_readers_are_gone_at_once(void **state)
 	bed_set_script(bed, "");
 	for (unsigned i = READERS; i < FILES; i++)
 		assert_same_file(bed, file_name(i));
+	close(first);
 }
 
 /* A kill and an answer at the same time: whoever comes first, others are not disturbed. */
 static void readers_are_killed_while_they_are_answered(void **state)
 {
 	const struct bed *bed = *state;
-	cleanup_fd int first = open_file(remote(bed, "main"));
+	int first = open_file(remote(bed, "main"));
 	pid_t children[READERS];
 	int status;
 
@@ -462,12 +463,13 @@ static void readers_are_killed_while_they_are_answered(void **state)
 			waitpid(children[i], &status, 0);
 		end_children(&children[READERS - 1], 1);
 	}
+	close(first);
 }
 
 static void an_unmount_ends_the_waiting_on_all_loops(void **state)
 {
 	struct bed *bed = *state;
-	cleanup_fd int first = open_file(remote(bed, "main"));
+	int first = open_file(remote(bed, "main"));
 	pid_t children[READERS];
 	int status;
 
@@ -477,6 +479,7 @@ static void an_unmount_ends_the_waiting_on_all_loops(void **state)
 		assert_int_equal(waitpid(children[i], &status, 0), children[i]);
 		assert_int_not_equal(status, 0);
 	}
+	close(first);
 }
 
 static void an_unmount_amid_reads(void **state)
@@ -510,7 +513,7 @@ static void replace(const struct bed *bed, const char *name, unsigned seed)
 static void read_until_stale(const struct bed *bed, int flags, useconds_t pause_us)
 {
 	enum { STEP = 1 << 16, CHANGE_AT = 1 << 20 };
-	cleanup_fd int first = open_file(remote(bed, "main"));
+	int first = open_file(remote(bed, "main"));
 	cleanup_fd int fd = open(remote(bed, "f1"), O_RDONLY | O_CLOEXEC | flags);
 	const unsigned char *old = map_or_exit(local(bed, "f1"));
 	unsigned char *bytes = aligned_alloc(PAGE, STEP);
@@ -535,6 +538,7 @@ static void read_until_stale(const struct bed *bed, int flags, useconds_t pause_
 	assert_same_file(bed, "f1");
 	free(bytes);
 	munmap((void *)old, BYTES);
+	close(first);
 }
 
 static void a_changed_object_is_opened_anew_at_once(void **state)
