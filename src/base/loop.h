@@ -76,6 +76,8 @@ int loop_add(struct loop *loop, struct loop_fd *fd, uint32_t events);
 /*
  * The same for a descriptor that tells of somebody who waits: it is looked at between the handlers
  * of others, so that its events wait behind one of them, not behind all that have something to do.
+ * The handler may be called once more for what it has taken already: it must not wait for more, and
+ * its events can't be modified.
  */
 int loop_add_prompt(struct loop *loop, struct loop_fd *fd, uint32_t events);
 int loop_modify(struct loop *loop, struct loop_fd *fd, uint32_t events);

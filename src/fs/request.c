@@ -73,24 +73,37 @@ static bool is_killed(pid_t thread)
 static void request_end(struct request *request, int err)
 {
 	list_remove(&request->waiter.node);
-	request->interrupted = false;
+	request->interrupted = request->killed = false;
 	request->waiter.resume(&request->waiter, err);
+}
+
+static struct request *requests_killed(struct requests *requests)
+{
+	list_for_each (node, &requests->live) {
+		struct request *request = list_entry(node, struct request, live);
+
+		if (request->killed)
+			return request;
+	}
+	return NULL;
 }
 
 static void requests_look(struct requests *requests)
 {
+	struct request *killed;
 	bool again = false;
 
-	list_for_each_safe (node, &requests->live) {
+	list_for_each (node, &requests->live) {
 		struct request *request = list_entry(node, struct request, live);
 
 		if (!request->interrupted)
 			continue;
-		if (is_killed(fuse_req_ctx(request->fuse)->pid))
-			request_end(request, -EINTR);
-		else
-			again = true;
+		request->killed = is_killed(fuse_req_ctx(request->fuse)->pid);
+		again |= !request->killed;
 	}
+	/* The end of one may be the end of others: begin anew after each. */
+	while ((killed = requests_killed(requests)))
+		request_end(killed, -EINTR);
 	if (again)
 		loop_timer_set(requests->loop, &requests->timer, clock_now_ns() + LOOK_AGAIN_NS);
 }
@@ -177,7 +190,7 @@ struct request *request_create(struct requests *requests, fuse_req_t fuse, struc
 	list_remove(&request->live);
 	list_append(&requests->live, &request->live);
 	list_init(&request->waiter.node);
-	request->interrupted = false;
+	request->interrupted = request->killed = false;
 	request->waiter.resume = resume;
 	request->fs = requests->fs;
 	request->fuse = fuse;

@@ -52,6 +52,7 @@ struct request {
 	struct list live;          /* in requests->live, or in requests->free */
 	struct requests *requests; /* for ever */
 	atomic_bool interrupted;   /* to be looked after; set by the main loop */
+	bool killed;               /* found out about an interrupted one */
 	struct fs *fs;
 	struct fuse_req *fuse;
 	struct inode *inode; /* held: the directory of a lookup, else what it is about; NULL: a read

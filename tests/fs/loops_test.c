@@ -198,8 +198,8 @@ static void many_readers_of_a_failing_server(void **state)
 {
 	const struct bed *bed = *state;
 
-	bed_set_script(bed, "path=/f* range=1M-6M every=3 : status=503\n"
-			    "path=/f* range=1M-6M every=5 : truncate=10000");
+	bed_set_script(bed, "path=/f* range=1M-6M first=8 : status=503\n"
+			    "path=/f* range=1M-6M every=10 : truncate=10000");
 	run_children(bed, READERS, compare_all);
 }
 
@@ -237,15 +237,15 @@ static void files_come_and_go_while_others_are_read(void **state)
 
 /* ---- threads ------------------------------------------------------------------------------ */
 
-/* The threads of the server, and the sum of their voluntary context switches. */
-static unsigned count_loops(const struct bed *bed, uint64_t *ret_switches)
+#define LOOPS_MAX 16
+
+/* The server's threads: their voluntary context switches, in the order of their making. */
+static unsigned count_loops(const struct bed *bed, uint64_t switches[LOOPS_MAX])
 {
 	char path[300], line[256];
 	unsigned count = 0;
-	uint64_t switches;
 	DIR *tasks;
 
-	*ret_switches = 0;
 	snprintf(path, sizeof path, "/proc/%d/task", bed->server);
 	tasks = opendir(path);
 	assert_non_null(tasks);
@@ -257,14 +257,15 @@ static unsigned count_loops(const struct bed *bed, uint64_t *ret_switches)
 			continue;
 		snprintf(path, sizeof path, "/proc/%d/task/%s/status", bed->server, entry->d_name);
 		status = fopen(path, "re");
-		while (status && fgets(line, sizeof line, status)) {
+		if (!status)
+			continue;
+		assert_true(count < LOOPS_MAX);
+		while (fgets(line, sizeof line, status)) {
 			named |= strcmp(line, "Name:\tpagein\n") == 0;
-			if (sscanf(line, "voluntary_ctxt_switches: %ju", &switches) == 1 && named)
-				*ret_switches += switches;
+			(void)sscanf(line, "voluntary_ctxt_switches: %ju", &switches[count]);
 		}
 		count += named;
-		if (status)
-			fclose(status);
+		fclose(status);
 	}
 	closedir(tasks);
 	return count;
@@ -275,7 +276,7 @@ static void there_are_as_many_threads_as_asked_for(void **state)
 	static const char *const with[] = {"loops=1", "loops=2", "loops=3", "loops=7"};
 	static const unsigned counts[] = {1, 2, 3, 7};
 	struct bed *bed = *state;
-	uint64_t switches;
+	uint64_t switches[LOOPS_MAX];
 
 	for (size_t i = 0; i < sizeof with / sizeof *with; i++) {
 		unsigned count = 0, wanted;
@@ -285,7 +286,7 @@ static void there_are_as_many_threads_as_asked_for(void **state)
 		/* libcurl has threads of its own for moments. */
 		wanted = counts[i] + (counts[i] > 1 ? SANITIZER_THREADS : 0);
 		for (int ms = 0; ms < 5000 && count != wanted; ms++) {
-			count = count_loops(bed, &switches);
+			count = count_loops(bed, switches);
 			usleep(1000);
 		}
 		if (count != wanted)
@@ -293,19 +294,42 @@ static void there_are_as_many_threads_as_asked_for(void **state)
 	}
 }
 
+static void open_files_are_spread_over_all_loops(void **state)
+{
+	const struct bed *bed = *state;
+	uint64_t before[LOOPS_MAX], after[LOOPS_MAX];
+	int files[4];
+	char bytes[PAGE];
+
+	if (WITH_SANITIZER)
+		skip(); /* their own threads are among them */
+	for (unsigned i = 0; i < 4; i++)
+		files[i] = open_file(remote(bed, file_name(i)));
+	assert_int_equal(count_loops(bed, before), 4);
+	for (unsigned i = 0; i < 4; i++) {
+		assert_int_equal(pread(files[i], bytes, PAGE, 3 << 20), PAGE);
+		close(files[i]);
+	}
+	assert_int_equal(count_loops(bed, after), 4);
+	/* Each has been woken for something. */
+	for (unsigned i = 0; i < 4; i++)
+		assert_true(after[i] > before[i]);
+}
+
 static void all_loops_of_an_idle_mount_sleep(void **state)
 {
 	const struct bed *bed = *state;
-	uint64_t before, after;
+	uint64_t before[LOOPS_MAX], after[LOOPS_MAX];
 
 	if (WITH_SANITIZER)
 		skip(); /* their own threads wake up */
 	run_children(bed, READERS, compare_all);
 	usleep(300000); /* the last close, and what libcurl has to tidy up */
-	count_loops(bed, &before);
+	assert_int_equal(count_loops(bed, before), 4);
 	usleep(1500000);
-	count_loops(bed, &after);
-	assert_int_equal(after, before);
+	assert_int_equal(count_loops(bed, after), 4);
+	for (unsigned i = 0; i < 4; i++)
+		assert_int_equal(after[i], before[i]);
 }
 
 /* ---- memory ------------------------------------------------------------------------------- */
@@ -404,7 +428,7 @@ static void start_waiting(const struct bed *bed, pid_t *children, unsigned count
 static void killed_readers_are_gone_at_once(void **state)
 {
 	const struct bed *bed = *state;
-	cleanup_fd int first = open_file(remote(bed, "main"));
+	int first = open_file(remote(bed, "main"));
 	pid_t children[READERS];
 	int status;
 
@@ -418,13 +442,14 @@ static void killed_readers_are_gone_at_once(void **state)
 	bed_set_script(bed, "");
 	for (unsigned i = READERS; i < FILES; i++)
 		assert_same_file(bed, file_name(i));
+	close(first);
 }
 
 /* A kill and an answer at the same time: whoever comes first, others are not disturbed. */
 static void readers_are_killed_while_they_are_answered(void **state)
 {
 	const struct bed *bed = *state;
-	cleanup_fd int first = open_file(remote(bed, "main"));
+	int first = open_file(remote(bed, "main"));
 	pid_t children[READERS];
 	int status;
 
@@ -438,12 +463,13 @@ static void readers_are_killed_while_they_are_answered(void **state)
 			waitpid(children[i], &status, 0);
 		end_children(&children[READERS - 1], 1);
 	}
+	close(first);
 }
 
 static void an_unmount_ends_the_waiting_on_all_loops(void **state)
 {
 	struct bed *bed = *state;
-	cleanup_fd int first = open_file(remote(bed, "main"));
+	int first = open_file(remote(bed, "main"));
 	pid_t children[READERS];
 	int status;
 
@@ -453,6 +479,7 @@ static void an_unmount_ends_the_waiting_on_all_loops(void **state)
 		assert_int_equal(waitpid(children[i], &status, 0), children[i]);
 		assert_int_not_equal(status, 0);
 	}
+	close(first);
 }
 
 static void an_unmount_amid_reads(void **state)
@@ -486,7 +513,7 @@ static void replace(const struct bed *bed, const char *name, unsigned seed)
 static void read_until_stale(const struct bed *bed, int flags, useconds_t pause_us)
 {
 	enum { STEP = 1 << 16, CHANGE_AT = 1 << 20 };
-	cleanup_fd int first = open_file(remote(bed, "main"));
+	int first = open_file(remote(bed, "main"));
 	cleanup_fd int fd = open(remote(bed, "f1"), O_RDONLY | O_CLOEXEC | flags);
 	const unsigned char *old = map_or_exit(local(bed, "f1"));
 	unsigned char *bytes = aligned_alloc(PAGE, STEP);
@@ -511,6 +538,7 @@ static void read_until_stale(const struct bed *bed, int flags, useconds_t pause_
 	assert_same_file(bed, "f1");
 	free(bytes);
 	munmap((void *)old, BYTES);
+	close(first);
 }
 
 static void a_changed_object_is_opened_anew_at_once(void **state)
@@ -544,6 +572,7 @@ int main(void)
 		TEST(many_readers_of_a_failing_server),
 		TEST(files_come_and_go_while_others_are_read),
 		TEST(there_are_as_many_threads_as_asked_for),
+		TEST(open_files_are_spread_over_all_loops),
 		TEST(all_loops_of_an_idle_mount_sleep),
 		TEST(the_memory_limit_is_one_for_all_loops),
 		TEST(killed_readers_are_gone_at_once),

@@ -192,6 +192,30 @@ static void a_scan_larger_than_the_cache_stays_within_its_limit(void **state)
 }
 
 /* Windows grow with the distance; what of them does not fit must not be waited for. */
+/* In each direction and at several distances, through a cache that has no room for what is ahead.
+ */
+static void strides_and_backward_scans_go_through_a_small_cache(void **state)
+{
+	static const ptrdiff_t steps[] = {-1, -3, 8, -8, 20, 64, -64};
+	struct session session;
+
+	(void)state;
+	session_open(&session, SIZE,
+		&(struct pagein_options){
+			.size = sizeof small, .timeout_ms = 2000, .cache_bytes = 1});
+	server_script(&session.server, "path=/data : delay=1ms");
+	for (size_t i = 0; i < sizeof steps / sizeof *steps; i++) {
+		ptrdiff_t page = steps[i] < 0 ? PAGES - 1 : 0;
+
+		for (; page >= 0 && page < PAGES; page += steps[i])
+			assert_int_equal(
+				session_compare(&session, (size_t)page, (size_t)page + 1), 0);
+		drop_all(&session);
+		assert_true(process_stats().cached_bytes <= MIB);
+	}
+	session_close(&session);
+}
+
 static void a_small_cache_of_a_distant_server_is_read_and_populated_to_the_end(void **state)
 {
 	const struct pagein_options tiny = {.size = sizeof tiny, .cache_bytes = 1};

@@ -738,9 +738,50 @@ static void a_plan_always_holds_what_is_wanted(void **state)
 	}
 }
 
+/* What there is no room for is not lost: the stride asks for it when its reader is there. */
+static void a_stride_that_was_cut_asks_for_the_rest_later(void **state)
+{
+	static const int64_t steps[] = {16, -16, -1};
+	struct readahead_conditions far_off = {
+		.object_size = UINT64_C(1) << 40, .first_byte_ns = 10000000};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof steps / sizeof *steps; i++) {
+		struct readahead readahead = {0};
+		uint64_t page = 1 << 20, asked = 0, plans = 0;
+
+		for (int touch = 0; touch < 200; touch++, page += (uint64_t)steps[i]) {
+			struct range wanted = {page * PAGE_BYTES, (page + 1) * PAGE_BYTES};
+			struct readahead_plan plan = readahead_plan(&readahead, wanted, &far_off);
+
+			readahead_amend_stride(&readahead, &plan, 3);
+			assert_true(
+				plan.first.start == wanted.start && plan.first.end == wanted.end);
+			assert_true(
+				range_empty(plan.ahead) ||
+				plan.pieces * ((range_length(plan.ahead) - 1) / plan.chunk_bytes +
+						      1) <=
+					3);
+			plans += !range_empty(plan.ahead);
+			for (uint64_t j = 0; !range_empty(plan.ahead) && j < plan.pieces; j++)
+				asked += range_length(readahead_piece(&plan, j)) / PAGE_BYTES;
+			if (plan.mark != UINT64_MAX)
+				assert_true(
+					range_length(range_intersect(
+						readahead_piece(&plan, plan.pieces - 1),
+						(struct range){plan.mark, plan.mark + 1})) == 1 ||
+					plan.pieces > 1 || plan.stride_bytes == 0);
+		}
+		/* Each piece once, but for those that made the stride and what is still ahead. */
+		assert_true(plans > 0 && asked >= 150);
+		assert_true(steps[i] == -1 || asked <= 200 + 3);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_stride_that_was_cut_asks_for_the_rest_later),
 		cmocka_unit_test(random_access_asks_for_what_is_wanted_only),
 		cmocka_unit_test(a_sequential_reader_is_seldom_waited_for),
 		cmocka_unit_test(a_stream_goes_on_behind_a_plan_that_was_cut),
