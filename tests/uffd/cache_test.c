@@ -378,6 +378,7 @@ int main(void)
 		cmocka_unit_test(a_scan_of_what_is_cached_faults_once_for_many_pages),
 		cmocka_unit_test(what_is_missing_in_between_is_fetched_and_nothing_else),
 		cmocka_unit_test(a_large_populate_from_the_cache_goes_in_steps),
+		cmocka_unit_test(strides_and_backward_scans_go_through_a_small_cache),
 		cmocka_unit_test(a_scan_larger_than_the_cache_stays_within_its_limit),
 		cmocka_unit_test(
 			a_small_cache_of_a_distant_server_is_read_and_populated_to_the_end),
