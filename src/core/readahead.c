@@ -7,7 +7,8 @@
  *
  * A stream is told of each access where its reader is. When that has less than half a window left,
  * the window doubles up to the largest, and is filled up again: so one half is read while the other
- * is on its way.
+ * is on its way. The largest window of a far server is filled up whenever an eighth is read: as much
+ * memory then hides more waiting, since nearly all of it is ahead or on its way at any time.
  *
  * How large the largest window is, and in how many ranges at once it is asked for, follows the
  * measured time to the first byte. A server that answers in 50 us is on this machine or beside it:
@@ -32,6 +33,7 @@
 #define WAY_NS UINT64_C(500000) /* of the first byte's time, for each range at once */
 #define LATELY 64               /* accesses: who has had none of so many is not reading */
 #define FAR_GROWTH 4            /* windows grow faster where each one costs a round trip */
+#define REFILLS 8               /* of a far window, each time that it is read */
 
 static uint64_t ways(const struct readahead_conditions *conditions)
 {
@@ -207,7 +209,16 @@ static void stream_grow(struct readahead_stream *stream, struct range wanted,
 		stream->window = most > 2 * PAGE_BYTES ? most : 2 * PAGE_BYTES;
 }
 
-/* Fills the window up if the reader has come into its second half. */
+/* How much of the window may be left before it is filled up. */
+static uint64_t stream_low(
+	const struct readahead_stream *stream, const struct readahead_conditions *conditions)
+{
+	if (ways(conditions) > 1 && stream->window >= window_max(conditions))
+		return stream->window - stream->window / REFILLS;
+	return stream->window / 2;
+}
+
+/* Fills the window up if the reader has come far enough into it. */
 static void stream_advance(struct readahead_stream *stream, struct range wanted,
 	const struct readahead_conditions *conditions, struct readahead_plan *plan)
 {
@@ -217,7 +228,7 @@ static void stream_advance(struct readahead_stream *stream, struct range wanted,
 	if (conditions->absent && wanted.end == stream->reader && stream->next > wanted.start)
 		stream->next = wanted.start;
 	if (stream->window > 0 && stream->next > wanted.end &&
-		stream->next - wanted.end > stream->window / 2)
+		stream->next - wanted.end > stream_low(stream, conditions))
 		return;
 	stream_grow(stream, wanted, conditions);
 	end = align_down(wanted.end + stream->window, PAGE_BYTES);
@@ -228,7 +239,7 @@ static void stream_advance(struct readahead_stream *stream, struct range wanted,
 	else
 		plan->ahead = (struct range){stream->next, end};
 	stream->next = end;
-	stream->mark = plan->mark = align_down(end - stream->window / 2, PAGE_BYTES);
+	stream->mark = plan->mark = align_down(end - stream_low(stream, conditions), PAGE_BYTES);
 	plan->chunk_bytes = align_up(stream->window / 2 / ways(conditions), PAGE_BYTES);
 	if (plan->chunk_bytes < READAHEAD_CHUNK)
 		plan->chunk_bytes = READAHEAD_CHUNK;
