@@ -7,8 +7,9 @@
  *
  * A stream is told of each access where its reader is. When that has less than half a window left,
  * the window doubles up to the largest, and is filled up again: so one half is read while the other
- * is on its way. The largest window of a far server is filled up whenever an eighth is read: as much
- * memory then hides more waiting, since nearly all of it is ahead or on its way at any time.
+ * is on its way. The largest window is filled up whenever an eighth is read: nearly all of it is
+ * ahead or on its way at any time, so that as much memory hides more waiting, and a server and its
+ * other readers get work in even portions.
  *
  * How large the largest window is, and in how many ranges at once it is asked for, follows the
  * measured time to the first byte. A server that answers in 50 us is on this machine or beside it:
@@ -33,7 +34,7 @@
 #define WAY_NS UINT64_C(500000) /* of the first byte's time, for each range at once */
 #define LATELY 64               /* accesses: who has had none of so many is not reading */
 #define FAR_GROWTH 4            /* windows grow faster where each one costs a round trip */
-#define REFILLS 8               /* of a far window, each time that it is read */
+#define REFILLS 8               /* of the largest window, while it is read once */
 
 static uint64_t ways(const struct readahead_conditions *conditions)
 {
@@ -213,7 +214,7 @@ static void stream_grow(struct readahead_stream *stream, struct range wanted,
 static uint64_t stream_low(
 	const struct readahead_stream *stream, const struct readahead_conditions *conditions)
 {
-	if (ways(conditions) > 1 && stream->window >= window_max(conditions))
+	if (stream->window >= window_max(conditions))
 		return stream->window - stream->window / REFILLS;
 	return stream->window / 2;
 }
