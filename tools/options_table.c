@@ -72,7 +72,7 @@ const struct option_row option_rows[] = {
 	{"loops", 0, UINT(loops),
 		.value = "0", .argument = "N",
 		.subcommands = MOUNT | BENCH, .in_o = true, .max = 64,
-		.help = "threads that serve reads; 0: CPUs, at most 4"},
+		.help = "threads that serve reads; 0: one less than CPUs, 1 to 4"},
 	{"log-level", 0, CHOICE(log_level, log_levels),
 		.value = "warning", .argument = "LEVEL",
 		.subcommands = MOUNT, .in_o = true,

@@ -138,6 +138,7 @@ unsigned loops_default(void)
 		count = CPU_COUNT(&cpus);
 	else if (errno == EINVAL)
 		count = LOOPS_MAX;
+	count = count > 1 ? count - 1 : 1;
 	return count < LOOPS_MAX ? (unsigned)count : LOOPS_MAX;
 }
 

@@ -67,7 +67,10 @@ void loop_post(struct loop *loop, struct loop_task *task);
  */
 void loop_call(struct loop *loop, void (*function)(void *context), void *context);
 
-/* How many loops are worth having: the CPUs that this process may use, LOOPS_MAX at the most. */
+/*
+ * How many loops are worth having: one less than the CPUs that this process may use, since those
+ * who read need one, too; at least 1, LOOPS_MAX at the most.
+ */
 #define LOOPS_MAX 4
 unsigned loops_default(void);
 

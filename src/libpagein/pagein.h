@@ -62,7 +62,8 @@ struct pagein_options {
 	unsigned timeout_ms;  /* longest time without a whole page arriving; default 30,000 */
 	unsigned attempts;    /* tries of a request that fails in a way that may pass; default 10 */
 	unsigned connections; /* most connections of a loop to one server; default 96 */
-	unsigned loops;       /* most threads that serve maps; default: CPUs, at most 4; with
+	unsigned loops;       /* most threads that serve maps; default: one less than the
+				 CPUs, at least 1 and at most 4; with
 				 cache_bytes always 1 */
 	unsigned spin_us;     /* how long such a thread looks for events before it sleeps, as long
 				 as that pays: costs power; default: not at all */
