@@ -33,7 +33,8 @@
  *
  * Threads. While an object or a map exists the library has a thread, and more as more maps are made
  * (pagein_options.loops), with all signals blocked. An object is served by one of them, and so are
- * all of its maps. It installs no signal handler and leaves locale, stdio and SIGPIPE alone.
+ * all of its maps. The library installs no signal handler and leaves locale, stdio and SIGPIPE
+ * alone.
  *
  * Limits. Pages of 4096 bytes (-ENOTSUP elsewhere); Linux 5.11 and later, and the right to use
  * userfaultfd(2): run `pagein doctor` to see.
