@@ -37,11 +37,11 @@ struct bench_target {
 
 /* Times of one fault's stages, clock_now_ns(); 0: not known. */
 struct bench_stages {
-	uint64_t event_ns;
-	uint64_t submit_ns;
-	uint64_t first_byte_ns;
-	uint64_t last_byte_ns;
-	uint64_t fill_ns;
+	_Atomic uint64_t event_ns;
+	_Atomic uint64_t submit_ns;
+	_Atomic uint64_t first_byte_ns;
+	_Atomic uint64_t last_byte_ns;
+	_Atomic uint64_t fill_ns;
 	_Atomic uint64_t count; /* goes up when the others are complete */
 };
 

@@ -202,14 +202,18 @@ static void *floor_thread(void *argument)
 	struct floor *floor = argument;
 	struct uffd_msg message;
 
-	/* A blocking read: a poll before it would be one more system call. floor_close() cancels
-	 * it. */
+	/* A blocking read: a poll before it would be one more system call. */
 	while (read(floor->uffd, &message, sizeof message) == (ssize_t)sizeof message) {
 		uint64_t event_ns = floor->session->stages ? clock_now_ns() : 0;
 		uint64_t address = message.arg.pagefault.address;
-		int err = floor->warm ? floor_serve_cached(floor, address, event_ns)
-				      : floor_serve(floor, address, event_ns);
+		int err;
 
+		if (address >= (uintptr_t)floor->memory + floor->mapped) {
+			floor_copy(floor, floor->mapped, floor->staging, PAGE);
+			return NULL;
+		}
+		err = floor->warm ? floor_serve_cached(floor, address, event_ns)
+				  : floor_serve(floor, address, event_ns);
 		if (err < 0) {
 			fprintf(stderr, "pagein bench: floor: %s\n", strerrordesc_np(-err));
 			_exit(EXIT_FAILURE);
@@ -222,7 +226,7 @@ static int floor_uffd(struct floor *floor)
 {
 	struct uffdio_api api = {.api = UFFD_API};
 	struct uffdio_register argument = {
-		.range = {.start = (uintptr_t)floor->memory, .len = floor->mapped},
+		.range = {.start = (uintptr_t)floor->memory, .len = floor->mapped + PAGE},
 		.mode = UFFDIO_REGISTER_MODE_MISSING,
 	};
 
@@ -242,11 +246,12 @@ static void floor_close(struct bench_session *session)
 	if (!floor)
 		return;
 	if (floor->thread) {
-		pthread_cancel(floor->thread);
+		/* The page behind the object is the bell. */
+		(void)*(volatile uint8_t *)(floor->memory + floor->mapped);
 		pthread_join(floor->thread, NULL);
 	}
 	if (floor->memory && floor->memory != MAP_FAILED)
-		munmap(floor->memory, floor->mapped);
+		munmap(floor->memory, floor->mapped + PAGE);
 	close_fd(&floor->uffd);
 	close_fd(&floor->socket);
 	free(floor->staging);
@@ -288,7 +293,7 @@ static int floor_start(struct floor *floor)
 	err = floor->session->engine == &bench_floor_cached ? floor_warm(floor) : 0;
 	if (err < 0)
 		return err;
-	floor->memory = mmap(NULL, floor->mapped, PROT_READ | PROT_WRITE,
+	floor->memory = mmap(NULL, floor->mapped + PAGE, PROT_READ | PROT_WRITE,
 		MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	if (floor->memory == MAP_FAILED)
 		return -errno;

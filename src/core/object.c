@@ -552,7 +552,7 @@ struct range object_limit_present(struct object *object, struct range range, uin
 	uint64_t left = bytes_max / PAGE_BYTES;
 	struct block *block;
 
-	if (object->keep != OBJECT_CACHES)
+	if (object->keep != OBJECT_CACHES || range_empty(range))
 		return range;
 	for (uint64_t i = range.start / BLOCK_BYTES; (block = radix_next(&object->blocks, &i, end));
 		i++) {

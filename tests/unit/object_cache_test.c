@@ -152,6 +152,8 @@ static void how_much_of_a_range_may_be_told_at_once(void **state)
 	assert_true(object_limit_present(object, whole, 6 * PAGE).end == BLOCK + 3 * PAGE);
 	assert_true(object_limit_present(object, whole, 3 * PAGE).end == BLOCK);
 	assert_true(object_limit_present(object, whole, 2 * PAGE).end == 3 * PAGE);
+	/* Nothing of a block that is there. */
+	assert_true(range_empty(object_limit_present(object, (struct range){PAGE, PAGE}, PAGE)));
 	object_destroy(object);
 	finish_core();
 }
