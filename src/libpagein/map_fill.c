@@ -261,7 +261,7 @@ static void map_report(struct pagein_map *map, const struct arrival *arrival)
 	map->trace(&trace, map->trace_context);
 }
 
-/* Holds back the marked pages among these whole ones. */
+/* Holds back the marked pages among these whole ones, but not those that a pull waits for. */
 static void map_hold_marked(struct pagein_map *map, struct range whole, const uint8_t *bytes)
 {
 	uint64_t end = (whole.end + BLOCK_BYTES - 1) / BLOCK_BYTES;
@@ -272,12 +272,17 @@ static void map_hold_marked(struct pagein_map *map, struct range whole, const ui
 		uint64_t marked = block->held & block->asked & ~block->waiting &
 				  block_range_mask(i, whole);
 
-		block->asked &= ~marked;
 		while (marked) {
+			uint64_t bit = marked & -marked;
 			uint64_t offset = i * BLOCK_BYTES +
 					  (uint64_t)__builtin_ctzll(marked) * PAGE_BYTES;
 
-			marked &= marked - 1;
+			marked &= ~bit;
+			if (pull_waits_for(map, offset)) {
+				block->held &= ~bit;
+				continue;
+			}
+			block->asked &= ~bit;
 			map_hold(map, offset, bytes + (offset - whole.start));
 		}
 	}

@@ -164,6 +164,8 @@ struct pull {
 void pull_start(struct pagein_map *map, struct pull *pull);
 /* Pages of range have become resident, or (err < 0) will not come. */
 void pull_progress(struct pagein_map *map, struct range range, int err);
+/* Has one asked for this page, and does it still wait? */
+bool pull_waits_for(const struct pagein_map *map, uint64_t offset);
 /* Takes it off the list without a word; one that is done is fine. */
 void pull_cancel(struct pull *pull);
 /* Ends all with -ECANCELED, and the timer. */

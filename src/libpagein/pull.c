@@ -178,6 +178,17 @@ void pull_progress(struct pagein_map *map, struct range range, int err)
 	pull_run_dirty(map);
 }
 
+bool pull_waits_for(const struct pagein_map *map, uint64_t offset)
+{
+	list_for_each (node, &map->pulls) {
+		const struct pull *pull = list_entry(node, struct pull, node);
+
+		if (offset >= pull->at && offset < pull->next)
+			return true;
+	}
+	return false;
+}
+
 void pull_cancel(struct pull *pull)
 {
 	list_remove(&pull->node);
