@@ -40,8 +40,6 @@
 
 extern char **environ;
 
-#define LOOPS_LIMIT 64 /* --loops */
-
 struct mount {
 	const struct options *options;
 	struct loop *loops[LOOPS_LIMIT]; /* the first is this thread's */

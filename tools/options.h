@@ -32,6 +32,8 @@ enum pattern { PATTERN_RANDOM, PATTERN_SEQUENTIAL, PATTERN_STRIDE, PATTERN_ZIPF,
  * What was asked for. Fields of options which the subcommand does not take have their defaults.
  * Strings point into argv, or are constant: nothing to free.
  */
+#define LOOPS_LIMIT 64 /* most --loops */
+
 struct options {
 	char **operands;
 	size_t operand_count; /* as many as the subcommand wants, unless help or version */

@@ -71,7 +71,7 @@ const struct option_row option_rows[] = {
 		.help = "look for events for so long before sleeping, as long as that pays"},
 	{"loops", 0, UINT(loops),
 		.value = "0", .argument = "N",
-		.subcommands = MOUNT | BENCH, .in_o = true, .max = 64,
+		.subcommands = MOUNT | BENCH, .in_o = true, .max = LOOPS_LIMIT,
 		.help = "threads that serve reads; 0: one less than CPUs, 1 to 4"},
 	{"log-level", 0, CHOICE(log_level, log_levels),
 		.value = "warning", .argument = "LEVEL",

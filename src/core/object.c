@@ -47,6 +47,21 @@ int object_create(
 	return 0;
 }
 
+int object_open(
+	struct core *core, const struct probe *probe, enum object_keep keep, struct object **ret)
+{
+	struct remote *remote;
+	int err = core->source->ops->pin(
+		core->source, probe->effective_url, &probe->version, &remote);
+
+	if (err == 0)
+		err = object_create(core, remote, keep, ret);
+	/* Without these bytes the first read asks for them again, which is no harm. */
+	if (err == 0)
+		(void)object_seed(*ret, probe->bytes, probe->bytes_len);
+	return err;
+}
+
 static void object_free(struct object *object)
 {
 	radix_finish(&object->blocks);

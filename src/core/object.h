@@ -84,6 +84,10 @@ enum object_keep {
 int object_create(
 	struct core *core, struct remote *remote, enum object_keep keep, struct object **ret);
 
+/* The same of what a probe of the core's source has found, with the bytes that came along. */
+int object_open(
+	struct core *core, const struct probe *probe, enum object_keep keep, struct object **ret);
+
 /* No want may be left. Transfers are cancelled. NULL is fine. */
 void object_destroy(struct object *object);
 

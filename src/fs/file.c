@@ -55,28 +55,12 @@ static void file_free_if_unused(struct file *file)
 		file_free(file);
 }
 
-static int file_make_object(struct file *file)
-{
-	struct core *core = file->shard->core;
-	struct source *source = core_source(core);
-	const struct probe *opened = file->opened;
-	struct remote *remote;
-	int err = source->ops->pin(source, opened->effective_url, &opened->version, &remote);
-
-	if (err == 0)
-		err = object_create(core, remote, OBJECT_KEEPS, &file->object);
-	/* Without these bytes the first read asks for them again, which is no harm. */
-	if (err == 0)
-		(void)object_seed(file->object, opened->bytes, opened->bytes_len);
-	opened_free(steal_pointer(&file->opened));
-	return err;
-}
-
 static void file_run_open(struct loop_task *task)
 {
 	struct file *file = container_of(task, struct file, open_task);
-	int err = file_make_object(file);
+	int err = object_open(file->shard->core, file->opened, OBJECT_KEEPS, &file->object);
 
+	opened_free(steal_pointer(&file->opened));
 	if (err < 0)
 		log_warning("open: %s", strerror(-err));
 }

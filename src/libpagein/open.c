@@ -79,22 +79,14 @@ struct open_call {
 
 static int open_object(struct pagein_object *object, const struct probe *probe)
 {
-	struct core *core = context_core(object->context);
-	struct source *source = core_source(core);
-	struct remote *remote;
-	int err = source->ops->pin(source, probe->effective_url, &probe->version, &remote);
-
-	if (err < 0)
-		return err;
-	err = object_create(core, remote,
+	int err = object_open(context_core(object->context), probe,
 		context_cache_bytes(object->context) > 0 ? OBJECT_CACHES : OBJECT_PASSES,
 		&object->object);
+
 	if (err < 0)
 		return err;
 	object->size = probe->version.size;
 	strcpy(object->version, version_validator(&probe->version));
-	/* Without the memory for them the first bytes are asked for again. */
-	(void)object_seed(object->object, probe->bytes, probe->bytes_len);
 	return 0;
 }
 

@@ -110,15 +110,3 @@ def need(program):
 
 def median_of(count, function):
     return statistics.median(function() for _ in range(count))
-
-
-def drop_caches():
-    with open("/proc/sys/vm/drop_caches", "w", encoding="ascii") as file:
-        file.write("1\n")
-
-
-def warm_memory(mib):
-    """A virtual machine may have given free memory back to its host: what the page cache takes next
-    would cost 10 us a page."""
-    with tempfile.NamedTemporaryFile(dir="/dev/shm") as file:
-        call("dd", "if=/dev/zero", f"of={file.name}", "bs=1M", f"count={mib}", stderr=subprocess.DEVNULL)
