@@ -17,40 +17,6 @@
 /* Longer than any test here may take. */
 static const struct pagein_options patient = {.size = sizeof patient, .timeout_ms = 60000};
 
-struct toucher {
-	pthread_t thread;
-	const uint8_t *address;
-	int result;
-	uint8_t byte;
-	bool ended;
-};
-
-static void *touch_in_thread(void *context)
-{
-	struct toucher *self = context;
-
-	self->result = touch(self->address, &self->byte);
-	__atomic_store_n(&self->ended, true, __ATOMIC_RELEASE);
-	return NULL;
-}
-
-static void toucher_start(struct toucher *self, const uint8_t *address)
-{
-	*self = (struct toucher){.address = address};
-	assert_int_equal(pthread_create(&self->thread, NULL, touch_in_thread, self), 0);
-}
-
-/* Its signal, or 0; a thread that still waits after ten seconds fails the test. */
-static int toucher_join(struct toucher *self)
-{
-	for (int ms = 0; ms < 10000 && !__atomic_load_n(&self->ended, __ATOMIC_ACQUIRE); ms++)
-		usleep(1000);
-	if (!__atomic_load_n(&self->ended, __ATOMIC_ACQUIRE))
-		fail_msg("a thread still waits in its fault");
-	pthread_join(self->thread, NULL);
-	return self->result;
-}
-
 /* A map of 64 pages of which the server gives none but the first four. */
 static void open_stalled(struct session *session)
 {
