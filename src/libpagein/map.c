@@ -8,8 +8,7 @@
  * waiters are woken, and find PROT_NONE (loop); the descriptor is closed (loop); the addresses are
  * given back (caller). Unregistering or closing first would wake them onto pages of zeros.
  *
- * The memory is not inherited by fork(2) (MADV_DONTFORK): a child without the descriptor would read
- * zeros where a page was not resident.
+ * What becomes of it in a child stands in fork.c.
  */
 #include <assert.h>
 #include <errno.h>
@@ -37,6 +36,7 @@ static void map_attach(void *argument)
 	if (call->err < 0)
 		return;
 	object_add_want(map->object->object, &map->want);
+	list_append(&context_roll(map->object->context)->maps, &map->node);
 	context_map_stats(map->object->context)->maps++;
 }
 
@@ -183,7 +183,7 @@ static size_t map_count_owned(const struct pagein_map *map, uintptr_t start, uin
 }
 
 /* What mremap(2) has grown unseen has to go, too: it would be memory of zeros. */
-static void map_find_growth(struct pagein_map *map)
+void map_find_growth(struct pagein_map *map)
 {
 	struct extents *extents = &map->extents;
 
@@ -193,7 +193,7 @@ static void map_find_growth(struct pagein_map *map)
 		size_t owned = map_count_owned(map, start, end);
 
 		if (owned > 0)
-			(void)extents_grow(extents, start + (owned - 1) * PAGE_BYTES, PAGE_BYTES);
+			(void)map_grow(map, start + (owned - 1) * PAGE_BYTES);
 	}
 }
 
@@ -203,6 +203,7 @@ static void map_quiesce(void *argument)
 	struct pagein_map *map = argument;
 
 	map->closing = true;
+	list_remove(&map->node);
 	object_remove_want(map->object->object, &map->want);
 	pull_cancel_all(map);
 	map_unpark(map);
@@ -243,7 +244,7 @@ int pagein_unmap(struct pagein_map *map)
 
 	if (!map)
 		return 0;
-	/* A child has inherited neither the memory (MADV_DONTFORK) nor the loop. */
+	/* A child that has inherited neither the memory nor the loop. */
 	if (map->length == 0 || context_is_inherited(map->object->context)) {
 		map_free(map);
 		return 0;

@@ -18,6 +18,19 @@ struct range map_pages(const struct pagein_map *map)
 	return range_intersect(map->want.range, object);
 }
 
+int map_grow(struct pagein_map *map, uintptr_t address)
+{
+	uint64_t object_end = align_up(map->object->size, PAGE_BYTES), offset, end;
+	int err = extents_grow(&map->extents, address, PAGE_BYTES);
+
+	if (err < 0 || !extents_find(&map->extents, address, &offset))
+		return err;
+	end = offset + PAGE_BYTES < object_end ? offset + PAGE_BYTES : object_end;
+	if (end > map->want.range.end)
+		map->want.range.end = end;
+	return 0;
+}
+
 static struct map_block *map_take_block(struct pagein_map *map)
 {
 	struct map_slab *slab = map->slabs;

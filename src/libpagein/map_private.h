@@ -25,6 +25,7 @@
 
 struct pagein_object {
 	struct context *context;
+	struct list node;      /* of the context's roll */
 	struct object *object; /* touched on the loop only */
 	_Atomic unsigned uses; /* the caller's, and each map's */
 	uint64_t size;
@@ -67,6 +68,7 @@ typedef void map_trace_fn(const struct fill_trace *trace, void *context);
 
 struct pagein_map {
 	struct pagein_object *object;
+	struct list node; /* of the context's roll, while it is not closing */
 	struct uffd uffd;
 	struct loop_fd fd;
 	struct want want;
@@ -111,6 +113,10 @@ extern const struct memory memory_anonymous;
 
 /* 0, or -ECHILD with words: this is a child of the process that made the object. */
 int pagein_object_check(const struct pagein_object *object);
+
+/* map.c: finds what mremap(2) has grown and nobody touched; on the loop, or while it stands still.
+ */
+void map_find_growth(struct pagein_map *map);
 
 /* map_fault.c: what the descriptor says. */
 void map_ready(struct loop_fd *fd, uint32_t events);
@@ -163,6 +169,8 @@ int map_range(const struct pagein_map *map, size_t offset, size_t length, struct
 void map_forget(struct pagein_map *map, struct range range);
 /* Where they lie nowhere any more, they are not waited for, and need not come. */
 void map_abandon(struct pagein_map *map, struct range range);
+/* There is memory at this page, of which nothing was known. As extents_grow(). */
+int map_grow(struct pagein_map *map, uintptr_t address);
 /* Is the page at this offset of the object anywhere in memory? */
 bool map_lies_anywhere(const struct pagein_map *map, uint64_t offset);
 /* The want's question: does it still wait for any of these pages? */

@@ -27,9 +27,12 @@
  * SIGBUS at that address (SIGSEGV on kernels before 6.6), a system call that is given the address
  * EFAULT. pagein_error() tells why. pagein_populate() brings pages in without any signal.
  *
- * fork(2). A child does not inherit maps: touching one there raises SIGSEGV, never shows zeros.
- * The child may open objects and make maps of its own; calls that need one of its parent's give
- * -ECHILD, and pagein_unmap() and pagein_close() only forget it.
+ * fork(2). A child has its parent's objects and maps, with what was resident, and a thread and
+ * connections of its own for what was not (pagein_options.fork has other policies). Where it can't
+ * have them, for want of descriptors or memory, and after a clone(2) that libc does not know of, a
+ * touch raises SIGSEGV: never does it show zeros. Calls with what a child can't use give -ECHILD,
+ * and pagein_unmap() and pagein_close() only forget it. Programs that fork often only to exec(2)
+ * should use posix_spawn(3), which costs nothing, or PAGEIN_FORK_DENY.
  *
  * Threads. While an object or a map exists the library has a thread, and more as more maps are made
  * (pagein_options.loops), with all signals blocked. An object is served by one of them, and so are
@@ -54,6 +57,12 @@ extern "C" {
 struct pagein_object; /* one version of one remote object */
 struct pagein_map;    /* part of it, mapped */
 
+enum pagein_fork {
+	PAGEIN_FORK_REARM, /* its own copies, which fetch for themselves */
+	PAGEIN_FORK_SERVE, /* the same, but the parent fetches for them as long as it lives */
+	PAGEIN_FORK_DENY,  /* nothing: a touch is SIGSEGV, calls give -ECHILD */
+};
+
 /*
  * Zero in a field means the default, everywhere. Initialise with PAGEIN_OPTIONS_INIT, so that a
  * later library knows which fields its caller was compiled with.
@@ -66,6 +75,7 @@ struct pagein_options {
 	unsigned loops;       /* most threads that serve maps; default: one less than the
 				 CPUs, at least 1 and at most 4; with
 				 cache_bytes always 1 */
+	unsigned fork;        /* enum pagein_fork: what a child of fork(2) has of the maps */
 	unsigned spin_us;     /* how long such a thread looks for events before it sleeps, as long
 				 as that pays: costs power; default: not at all */
 	/*
