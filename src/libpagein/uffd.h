@@ -25,6 +25,7 @@ struct uffd_access {
 	int syscall_err;   /* userfaultfd(0) */
 	int user_mode_err; /* userfaultfd(UFFD_USER_MODE_ONLY) */
 	uint64_t features; /* what the kernel has; 0 if all three fail */
+	bool may_follow_fork; /* EVENT_FORK: CAP_SYS_PTRACE */
 };
 void uffd_probe(struct uffd_access *ret);
 
