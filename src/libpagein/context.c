@@ -22,6 +22,7 @@
 #include "clock.h"
 #include "fork.h"
 #include "list.h"
+#include "uffd.h"
 
 #define CACHE_MIN_BYTES (UINT64_C(1) << 20)
 
@@ -35,6 +36,7 @@ struct context {
 	struct core *core;
 	struct context_roll roll;
 	atomic_bool served;
+	int probe_fd; /* -1: not opened yet */
 	struct pagein_stats map_stats;
 	uint8_t scratch[4096];
 };
@@ -102,6 +104,7 @@ static void context_free(struct context *context)
 {
 	if (!context)
 		return;
+	close_fd(&context->probe_fd);
 	core_destroy(context->core);
 	loop_destroy(context->loop);
 	free(context);
@@ -139,6 +142,7 @@ static int context_create(const struct pagein_options *options, struct context *
 
 	if (!context)
 		return -ENOMEM;
+	context->probe_fd = -1;
 	context->options = *options;
 	context->generation = generation;
 	list_init(&context->roll.objects);
@@ -156,6 +160,8 @@ static int context_create(const struct pagein_options *options, struct context *
 
 int context_renew(struct context *context)
 {
+	close_fd(&context->probe_fd);
+	context->probe_fd = -1;
 	/* What the old ones have is lost: it can't be ended without their descriptors. */
 	context->loop = NULL;
 	context->core = NULL;
@@ -168,6 +174,13 @@ bool context_restart(struct context *context)
 		return false;
 	context->generation = generation;
 	return true;
+}
+
+int context_probe_fd(struct context *context)
+{
+	if (context->probe_fd < 0)
+		context->probe_fd = uffd_open_probe();
+	return context->probe_fd;
 }
 
 unsigned context_fork_policy(const struct context *context)

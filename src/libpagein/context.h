@@ -55,6 +55,8 @@ void *context_scratch(struct context *context);
 int context_renew(struct context *context);
 /* Starts the loop; false: as above. */
 bool context_restart(struct context *context);
+/* For uffd_owns(); on the loop, or while it stands still. Negative: none to be had. */
+int context_probe_fd(struct context *context);
 unsigned context_fork_policy(const struct context *context);
 /* Does the parent serve this child's maps? Any thread. */
 bool context_is_served(const struct context *context);

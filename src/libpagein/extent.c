@@ -178,6 +178,18 @@ static void extents_empty_hole(struct extents *extents, uintptr_t address)
 			extent_end(hole), 0, extent_offset(hole, extent_end(hole)), true};
 }
 
+/* There is no memory at `address`: what a hole that ends there said of it is over. */
+static void extents_drop_hole(struct extents *extents, uintptr_t address)
+{
+	size_t above = extents_above(extents, address);
+	struct extent *hole = extents->list + above - 1;
+
+	if (above == 0 || !hole->hole || extent_end(hole) != address)
+		return;
+	extents->count--;
+	memmove(hole, hole + 1, (extents->count - (above - 1)) * sizeof *hole);
+}
+
 int extents_cut(struct extents *extents, uintptr_t start, uintptr_t end, bool more)
 {
 	size_t above = extents_above(extents, end - 1);
@@ -192,6 +204,8 @@ int extents_cut(struct extents *extents, uintptr_t start, uintptr_t end, bool mo
 	if (more) {
 		extents_empty_hole(extents, end);
 		extents_insert(extents, hole);
+	} else {
+		extents_drop_hole(extents, start);
 	}
 	extents_join(extents);
 	return 0;

@@ -249,13 +249,12 @@ size_t pagein_length(const struct pagein_map *map)
 /* ---- unmapping ----------------------------------------------------------------------------- */
 
 /* How many pages from `start` on, below `end`, are the map's memory: searched by doubling. */
-static size_t map_count_owned(const struct pagein_map *map, uintptr_t start, uintptr_t end)
+static size_t map_count_owned(struct pagein_map *map, uintptr_t start, uintptr_t end)
 {
 	size_t owned = 0, step = 1, max = (end - start) / PAGE_BYTES;
 
 	while (step > 0)
-		if (step <= max - owned &&
-			uffd_owns(&map->uffd, (void *)(start + (owned + step - 1) * PAGE_BYTES))) {
+		if (step <= max - owned && map_owns(map, start + (owned + step - 1) * PAGE_BYTES)) {
 			owned += step;
 			step *= 2;
 		} else {

@@ -13,7 +13,6 @@
  */
 #include <errno.h>
 #include <stdlib.h>
-#include <sys/mman.h>
 
 #include "clock.h"
 #include "map_private.h"
@@ -43,21 +42,12 @@ static struct range map_forget_at(struct pagein_map *map, uintptr_t start, uintp
 	return hull;
 }
 
-/* Is there memory at this address, whose ever? A child's can't be asked. */
-static bool is_mapped(const struct pagein_map *map, uintptr_t address)
-{
-	unsigned char resident;
-
-	return map->origin || mincore((void *)address, PAGE_BYTES, &resident) == 0 ||
-	       errno != ENOMEM;
-}
-
 static void map_event_unmap(struct pagein_map *map, uintptr_t start, uintptr_t end)
 {
 	struct range gone = map_forget_at(map, start, end);
 
 	/* Out of memory: a fill there gets ENOENT, and its fault goes unserved. */
-	(void)extents_cut(&map->extents, start, end, is_mapped(map, end));
+	(void)extents_cut(&map->extents, start, end, map_owns(map, end));
 	/* The kernel lets them wait on, though no fill will ever go there. */
 	uffd_wake(&map->uffd, (void *)start, end - start);
 	if (!range_empty(gone))

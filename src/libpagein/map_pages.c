@@ -18,6 +18,13 @@ struct range map_pages(const struct pagein_map *map)
 	return range_intersect(map->want.range, object);
 }
 
+bool map_owns(struct pagein_map *map, uintptr_t address)
+{
+	/* A child's memory can't be asked for here. */
+	return !map->origin &&
+	       uffd_owns(&map->uffd, context_probe_fd(map->object->context), (void *)address);
+}
+
 int map_grow(struct pagein_map *map, uintptr_t address)
 {
 	uint64_t object_end = align_up(map->object->size, PAGE_BYTES), offset, end;

@@ -188,6 +188,8 @@ int map_range(const struct pagein_map *map, size_t offset, size_t length, struct
 void map_forget(struct pagein_map *map, struct range range);
 /* Where they lie nowhere any more, they are not waited for, and need not come. */
 void map_abandon(struct pagein_map *map, struct range range);
+/* Is the page at this address the map's memory? On the loop, or while it stands still. */
+bool map_owns(struct pagein_map *map, uintptr_t address);
 /* There is memory at this page, of which nothing was known. As extents_grow(). */
 int map_grow(struct pagein_map *map, uintptr_t address);
 /* Is the page at this offset of the object anywhere in memory? */

@@ -168,21 +168,35 @@ int uffd_poison(const struct uffd *uffd, void *address, size_t length)
 	return ioctl(uffd->fd, UFFDIO_POISON, &argument) < 0 ? -errno : 0;
 }
 
-/*
- * Two questions, because the first does not tell whose descriptor it is, and the second would
- * register what is none's. UFFDIO_CONTINUE can't be done to anonymous memory: EINVAL, but ENOENT
- * where nothing is registered. Registering again what is registered changes nothing; what another
- * descriptor has is EBUSY. While the address space changes there is no answer.
- */
-bool uffd_owns(const struct uffd *uffd, void *page)
+int uffd_open_probe(void)
 {
-	struct uffdio_continue argument = {.range = {.start = (uintptr_t)page, .len = PAGE_LENGTH}};
+	bool user_mode_only;
+	int fd = open_any(&user_mode_only), err;
+	uint64_t features;
 
-	if (!(uffd->features & UFFD_FEATURE_MINOR_SHMEM))
-		return false;
-	if (ioctl(uffd->fd, UFFDIO_CONTINUE, &argument) == 0 || errno != EINVAL)
-		return false;
-	return uffd_register(uffd, page, PAGE_LENGTH) == 0;
+	if (fd < 0)
+		return fd;
+	err = ask_api(fd, 0, &features);
+	if (err < 0)
+		close_fd(&fd);
+	return err < 0 ? err : fd;
+}
+
+/*
+ * Two questions: is it anybody's (then another descriptor can't register it: EBUSY), and is it this
+ * one's (then registering it again changes nothing)? Asked the other way round, the first question
+ * would take what is nobody's. Neither waits for events, and both are right while one is pending.
+ */
+bool uffd_owns(const struct uffd *uffd, int probe_fd, void *page)
+{
+	const struct uffd probe = {.fd = probe_fd};
+	struct uffdio_range range = {.start = (uintptr_t)page, .len = PAGE_LENGTH};
+	int err = probe_fd < 0 ? -EBADF : uffd_register(&probe, page, PAGE_LENGTH);
+
+	/* Somebody's ordinary memory, for the length of these two calls. */
+	if (err == 0)
+		ioctl(probe_fd, UFFDIO_UNREGISTER, &range);
+	return err == -EBUSY && uffd_register(uffd, page, PAGE_LENGTH) == 0;
 }
 
 size_t uffd_read(const struct uffd *uffd, struct uffd_msg *messages, size_t max)

@@ -48,8 +48,12 @@ int uffd_copy(
 /* A touch of the range raises SIGBUS from now on; wakes. -EEXIST: a page is there; -ENOTSUP. */
 int uffd_poison(const struct uffd *uffd, void *address, size_t length);
 
-/* Is this page, about which nothing is known, in an area that this descriptor is registered for? */
-bool uffd_owns(const struct uffd *uffd, void *page);
+/*
+ * Is this page, about which nothing is known, in an area that this descriptor is registered for?
+ * Asks with a descriptor that is registered for nothing: uffd_open_probe(), -errno as uffd_open().
+ */
+int uffd_open_probe(void);
+bool uffd_owns(const struct uffd *uffd, int probe_fd, void *page);
 
 /* Messages read, 0 when there are none. Fewer than max: there are no more for now. */
 size_t uffd_read(const struct uffd *uffd, struct uffd_msg *messages, size_t max);

@@ -3,9 +3,11 @@
  * local file's, and nothing is left behind.
  *
  * PAGEIN_TEST_SEED repeats a run as far as threads can be repeated, PAGEIN_TEST_SECONDS makes it
- * longer than five seconds. Each thread owns one map at a time, which it drops pages of, moves and
- * replaces as it likes; all of them read one common map besides, which only loses pages. An access
- * either gives the right bytes or, where the server was too bad for too long, SIGBUS and a reason.
+ * longer than five seconds. Each thread owns one map at a time, which it drops pages of, protects,
+ * locks, moves, grows, cuts and replaces as it likes; all of them read one common map besides,
+ * which only loses pages. A thousand signals a second interrupt them, and from time to time one
+ * forks. An access either gives the right bytes or, where the server was too bad for too long,
+ * SIGBUS and a reason.
  */
 #include "fixture.h"
 
@@ -13,11 +15,13 @@
 #include <pthread.h>
 #include <signal.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
+#include <sys/time.h>
 #include <unistd.h>
 
 #include "clock.h"
 
-#define THREADS 6
+#define THREADS 8
 #define SIZE (6 * 1024 * 1024 + 4321)
 #define PAGES (SIZE / PAGE + 1)
 
@@ -54,6 +58,9 @@ struct worker {
 	struct pagein_map *map;
 	uint8_t *bytes;
 	size_t first, count; /* pages of the object that its map shows */
+	bool gone[PAGES];    /* of these: unmapped, and somebody else's memory now */
+	bool stop;           /* the thread that reads while it is unmapped */
+	bool splits;         /* into several areas, or moves: mremap(2) moves one area */
 };
 
 static void problem(const struct worker *worker, const char *what, size_t page, int result)
@@ -100,12 +107,27 @@ static void compare(struct worker *worker, struct pagein_map *map, const uint8_t
 		problem(worker, "wrong bytes or signal", page, result);
 }
 
+/* What was mapped where a part of the map was must stay what it is. */
+static void check_gone(struct worker *worker, size_t at)
+{
+	const uint8_t *bytes = worker->bytes + at * PAGE;
+
+	if (bytes[0] != 0x5a || bytes[PAGE - 1] != 0x5a)
+		problem(worker, "memory that is not the map's", at, bytes[0]);
+}
+
 static void read_own(struct worker *worker)
 {
-	size_t at = pick(worker, worker->count);
-	size_t count = 1 + pick(worker, worker->count - at < 40 ? worker->count - at : 40);
+	size_t at = pick(worker, worker->count), end = at;
+	size_t max = at + 1 + pick(worker, worker->count - at < 40 ? worker->count - at : 40);
 
-	compare(worker, worker->map, worker->bytes + at * PAGE, worker->first + at, count);
+	while (end < max && !worker->gone[end])
+		end++;
+	if (end == at)
+		check_gone(worker, at);
+	else
+		compare(worker, worker->map, worker->bytes + at * PAGE, worker->first + at,
+			end - at);
 }
 
 static void read_common(struct worker *worker)
@@ -144,9 +166,47 @@ static void drop_own(struct worker *worker)
 {
 	size_t at = pick(worker, worker->count);
 
+	/* Others' memory would be zeros. */
+	if (worker->splits)
+		return;
 	if (madvise(worker->bytes + at * PAGE, (1 + pick(worker, worker->count - at)) * PAGE,
 		    MADV_DONTNEED) != 0)
 		problem(worker, "madvise", at, errno);
+}
+
+static bool gone_in(const struct worker *worker, size_t at, size_t count)
+{
+	return memchr(worker->gone + at, true, count);
+}
+
+/* Writable and read-only again: the kernel sees three areas, and may join them. */
+static void protect_own(struct worker *worker)
+{
+	size_t at = pick(worker, worker->count), count = 1 + pick(worker, worker->count - at);
+
+	if (!worker->splits || gone_in(worker, at, count))
+		return;
+	if (mprotect(worker->bytes + at * PAGE, count * PAGE, PROT_READ | PROT_WRITE) != 0)
+		problem(worker, "mprotect", at, errno);
+	compare(worker, worker->map, worker->bytes + at * PAGE, worker->first + at,
+		count < 8 ? count : 8);
+	if (mprotect(worker->bytes + at * PAGE, count * PAGE, PROT_READ) != 0)
+		problem(worker, "mprotect", at, errno);
+}
+
+static void lock_own(struct worker *worker)
+{
+	size_t at = pick(worker, worker->count), count = 1 + pick(worker, 8);
+
+	if (count > worker->count - at)
+		count = worker->count - at;
+	if (!worker->splits || gone_in(worker, at, count))
+		return;
+	/* By the system call: sanitizers make the function do nothing. What a page that failed
+	 * gives depends on the kernel. */
+	if (syscall(SYS_mlock, worker->bytes + at * PAGE, count * PAGE) == 0)
+		compare(worker, worker->map, worker->bytes + at * PAGE, worker->first + at, count);
+	syscall(SYS_munlock, worker->bytes + at * PAGE, count * PAGE);
 }
 
 static void write_own(struct worker *worker)
@@ -160,16 +220,59 @@ static void write_own(struct worker *worker)
 		problem(worker, "write", at, errno);
 }
 
+/* Several areas would be moved in part (Linux 6.17), or not at all; hence worker->splits. */
 static void move_own(struct worker *worker)
 {
 	size_t length = worker->count * PAGE;
-	void *place = mmap(NULL, length, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	void *moved = mremap(worker->bytes, length, length, MREMAP_MAYMOVE | MREMAP_FIXED, place);
+	void *place, *moved;
 
+	if (worker->splits)
+		return;
+	place = mmap(NULL, length, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	moved = mremap(worker->bytes, length, length, MREMAP_MAYMOVE | MREMAP_FIXED, place);
 	if (moved == MAP_FAILED)
 		problem(worker, "mremap", 0, errno);
 	else
 		worker->bytes = moved;
+}
+
+/* More of the object, at a new place. */
+static void grow_own(struct worker *worker)
+{
+	size_t more = PAGES - worker->first - worker->count;
+	void *moved;
+
+	if (worker->splits || more == 0)
+		return;
+	more = 1 + pick(worker, more);
+	moved = mremap(
+		worker->bytes, worker->count * PAGE, (worker->count + more) * PAGE, MREMAP_MAYMOVE);
+	if (moved == MAP_FAILED) {
+		problem(worker, "mremap, growing", more, errno);
+		return;
+	}
+	worker->bytes = moved;
+	worker->count += more;
+}
+
+/* A part of the map is unmapped, and its addresses are used for something else. */
+static void reuse_own(struct worker *worker)
+{
+	size_t at = pick(worker, worker->count), count = 1 + pick(worker, 8);
+	uint8_t *memory;
+
+	if (!worker->splits)
+		return;
+	if (count > worker->count - at)
+		count = worker->count - at;
+	memory = mmap(worker->bytes + at * PAGE, count * PAGE, PROT_READ | PROT_WRITE,
+		MAP_FIXED | MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (memory == MAP_FAILED) {
+		problem(worker, "mmap", at, errno);
+		return;
+	}
+	memset(memory, 0x5a, count * PAGE);
+	memset(worker->gone + at, true, count);
 }
 
 /* The end of the map, for good. */
@@ -183,9 +286,58 @@ static void shorten_own(struct worker *worker)
 	munmap(worker->bytes + worker->count * PAGE, gone * PAGE);
 }
 
+static int compare_in_child(void *context)
+{
+	struct worker *worker = context;
+
+	for (int i = 0; i < 20 && run.problem[0] == '\0'; i++)
+		(i % 2 ? read_own : read_common)(worker);
+	return run.problem[0] != '\0';
+}
+
+static void fork_own(struct worker *worker)
+{
+	int result;
+
+	if (pick(worker, 20) != 0)
+		return;
+	result = run_in_child(compare_in_child, worker);
+	if (result != 0)
+		problem(worker, "fork", 0, result);
+}
+
+/* Reads until it is told to stop, or there is no map any more. */
+static void *read_until_the_end(void *context)
+{
+	struct worker *worker = context;
+	const uint8_t *bytes = worker->bytes;
+
+	for (size_t i = 0; !__atomic_load_n(&worker->stop, __ATOMIC_ACQUIRE); i++)
+		if (touch(bytes + i % worker->count * PAGE, NULL) == SIGSEGV)
+			break;
+	return NULL;
+}
+
 static void unmap_own(struct worker *worker)
 {
+	bool under_reader = pick(worker, 2) == 0;
+	pthread_t reader;
+
+	worker->stop = false;
+	if (under_reader)
+		pthread_create(&reader, NULL, read_until_the_end, worker);
+	if (under_reader)
+		usleep((useconds_t)pick(worker, 2000));
 	pagein_unmap(worker->map);
+	__atomic_store_n(&worker->stop, true, __ATOMIC_RELEASE);
+	if (under_reader)
+		pthread_join(reader, NULL);
+	for (size_t i = 0; i < worker->count; i++)
+		if (worker->gone[i]) {
+			check_gone(worker, i);
+			munmap(worker->bytes + i * PAGE, PAGE);
+		}
+	memset(worker->gone, false, sizeof worker->gone);
 	pagein_close(worker->object);
 	worker->map = NULL;
 	worker->object = NULL;
@@ -210,6 +362,7 @@ static bool map_own(struct worker *worker)
 		return false;
 	}
 	worker->bytes = pagein_address(worker->map);
+	worker->splits = pick(worker, 2);
 	return true;
 }
 
@@ -228,8 +381,13 @@ static void operate(struct worker *worker)
 		advise_own,
 		drop_own,
 		write_own,
+		protect_own,
+		lock_own,
 		move_own,
+		grow_own,
 		shorten_own,
+		reuse_own,
+		fork_own,
 	};
 
 	if (!worker->map && !map_own(worker)) {
@@ -255,6 +413,21 @@ static void *work(void *context)
 	return NULL;
 }
 
+static void on_alarm(int number)
+{
+	(void)number;
+}
+
+/* A thousand signals a second, to whichever thread the kernel likes. */
+static void set_alarm(long interval_us)
+{
+	const struct itimerval interval = {{0, interval_us}, {0, interval_us}};
+	struct sigaction action = {.sa_handler = on_alarm, .sa_flags = SA_RESTART};
+
+	sigaction(SIGALRM, &action, NULL);
+	setitimer(ITIMER_REAL, &interval, NULL);
+}
+
 static uint64_t from_environment(const char *name, uint64_t otherwise)
 {
 	const char *text = getenv(name);
@@ -269,7 +442,7 @@ static void every_byte_that_is_seen_is_right(void **state)
 	const struct pagein_options options = {.size = sizeof options,
 		.timeout_ms = 3000,
 		.cache_bytes = seed % 2 * 3 * 1024 * 1024};
-	struct worker workers[THREADS];
+	static struct worker workers[THREADS];
 	uint64_t operations = 0, failures = 0;
 
 	(void)state;
@@ -285,11 +458,13 @@ static void every_byte_that_is_seen_is_right(void **state)
 			.null_fd = memfd_create("sink", MFD_CLOEXEC)};
 		pthread_create(&workers[i].thread, NULL, work, &workers[i]);
 	}
+	set_alarm(1000);
 	while (clock_now_ns() < run.end_ns) {
 		server_script(
 			&run.session.server, weathers[random_next(&seed) % array_len(weathers)]);
 		usleep(300000);
 	}
+	set_alarm(0);
 	server_script(&run.session.server, "");
 	for (size_t i = 0; i < THREADS; i++) {
 		pthread_join(workers[i].thread, NULL);
