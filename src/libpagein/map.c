@@ -51,7 +51,7 @@ static void map_give_up(struct pagein_map *map)
 /* Memory that faults into the descriptor. */
 static int map_memory(struct pagein_map *map)
 {
-	int err = uffd_open(&map->uffd);
+	int err = uffd_open(&map->uffd, map->memory->features ? map->memory->features(map) : 0);
 
 	if (err < 0)
 		return context_fail(
@@ -66,11 +66,13 @@ static int map_memory(struct pagein_map *map)
 	return err;
 }
 
-static void map_free(struct pagein_map *map)
+void map_free(struct pagein_map *map)
 {
 	if (!map)
 		return;
 	map_free_blocks(map);
+	threads_finish(&map->threads);
+	pthread_mutex_destroy(&map->overlay.dropping);
 	extents_finish(&map->extents);
 	uffd_close(&map->uffd);
 	context_count_map(map->object->context, -1);
@@ -106,7 +108,7 @@ static int map_create(struct pagein_object *object, uint64_t offset, size_t leng
 	context_count_map(object->context, 1);
 	map->object = object;
 	map->flags = flags;
-	map->memory = &memory_anonymous;
+	map->memory = flags & PAGEIN_PRIVATE ? &memory_overlay : &memory_anonymous;
 	map->uffd.fd = -1;
 	map->offset = offset;
 	map->length = length;
@@ -119,6 +121,8 @@ static int map_create(struct pagein_object *object, uint64_t offset, size_t leng
 	list_init(&map->pulls);
 	list_init(&map->parked);
 	list_init(&map->held);
+	threads_init(&map->threads);
+	pthread_mutex_init(&map->overlay.dropping, NULL);
 	radix_init(&map->blocks, object->size / BLOCK_BYTES + 1);
 	if (length > 0)
 		err = map_start(map);
@@ -137,7 +141,7 @@ int pagein_map(struct pagein_object *object, uint64_t offset, size_t length, uns
 			sysconf(_SC_PAGESIZE));
 	if (pagein_object_check(object) < 0)
 		return -ECHILD;
-	if (flags != 0)
+	if (flags & ~(unsigned)PAGEIN_PRIVATE)
 		return context_fail(-EINVAL, "map: unknown flags 0x%x", flags);
 	if (offset % PAGE_BYTES != 0)
 		return context_fail(-EINVAL, "map: offset %llu is not a multiple of 4096",
@@ -183,7 +187,7 @@ static size_t map_count_owned(const struct pagein_map *map, uintptr_t start, uin
 }
 
 /* What mremap(2) has grown unseen has to go, too: it would be memory of zeros. */
-static void map_find_growth(struct pagein_map *map)
+void map_find_growth(struct pagein_map *map)
 {
 	struct extents *extents = &map->extents;
 
@@ -198,7 +202,7 @@ static void map_find_growth(struct pagein_map *map)
 }
 
 /* First step: nothing is fetched for it, and nothing is filled into it, any more. */
-static void map_quiesce(void *argument)
+void map_quiesce(void *argument)
 {
 	struct pagein_map *map = argument;
 
@@ -206,12 +210,13 @@ static void map_quiesce(void *argument)
 	object_remove_want(map->object->object, &map->want);
 	pull_cancel_all(map);
 	map_unpark(map);
+	overlay_stop(map);
 	map_drop_held(map, map->want.range);
 	map_find_growth(map);
 }
 
 /* Third step: the waiters find PROT_NONE. */
-static void map_detach(void *argument)
+void map_end(void *argument)
 {
 	struct pagein_map *map = argument;
 	struct pagein_stats *all = context_map_stats(map->object->context);
@@ -253,7 +258,7 @@ int pagein_unmap(struct pagein_map *map)
 	/* The extents stand still: a closing map takes no event to heart. */
 	for (size_t i = 0; i < map->extents.count; i++)
 		extent_close(&map->extents.list[i]);
-	loop_call(loop, map_detach, map);
+	loop_call(loop, map_end, map);
 	for (size_t i = 0; i < map->extents.count; i++)
 		if (!map->extents.list[i].hole)
 			munmap((void *)map->extents.list[i].address, map->extents.list[i].length);

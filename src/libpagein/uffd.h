@@ -15,7 +15,8 @@
 
 struct uffd {
 	int fd;
-	uint64_t features;
+	uint64_t features;   /* that the kernel has */
+	uint64_t enabled;    /* that this descriptor was opened with */
 	bool user_mode_only; /* faults of the kernel itself (read(2) into the range) get EFAULT */
 };
 
@@ -30,17 +31,24 @@ void uffd_probe(struct uffd_access *ret);
 
 /*
  * Opens a non-blocking descriptor with the events that a map needs: device, else syscall, else user
- * mode only. -EPERM, -EACCES, -ENOSYS, -EMFILE; -ENOTSUP: a kernel without the events.
+ * mode only. Of the features in `wanted` it has those that the kernel has. -EPERM, -EACCES,
+ * -ENOSYS, -EMFILE; -ENOTSUP: a kernel without the events.
  */
-int uffd_open(struct uffd *ret);
+int uffd_open(struct uffd *ret, uint64_t wanted);
 void uffd_close(struct uffd *uffd);
 
-int uffd_register(const struct uffd *uffd, void *address, size_t length);
+/* For missing pages; modes: UFFDIO_REGISTER_MODE_WP and so on, besides. */
+int uffd_register(const struct uffd *uffd, void *address, size_t length, uint64_t modes);
+/* A touch of a missing page finds zeros from now on; write protection is off. Wakes. */
+int uffd_unregister(const struct uffd *uffd, void *address, size_t length);
 int uffd_wake(const struct uffd *uffd, void *address, size_t length);
 
-/* Whole pages; *ret_copied is right in every case. */
-int uffd_copy(
-	const struct uffd *uffd, void *to, const void *from, size_t length, size_t *ret_copied);
+/* Whole pages; *ret_copied is right in every case. mode: UFFDIO_COPY_MODE_WP, or 0. */
+int uffd_copy(const struct uffd *uffd, void *to, const void *from, size_t length, uint64_t mode,
+	size_t *ret_copied);
+
+/* Ends write protection; wakes. */
+int uffd_let_write(const struct uffd *uffd, void *address, size_t length);
 
 /* A touch of the range raises SIGBUS from now on; wakes. -EEXIST: a page is there; -ENOTSUP. */
 int uffd_poison(const struct uffd *uffd, void *address, size_t length);
