@@ -186,6 +186,20 @@ static size_t map_count_owned(const struct pagein_map *map, uintptr_t start, uin
 	return owned;
 }
 
+int map_grow(struct pagein_map *map, uintptr_t page)
+{
+	uint64_t object_end = align_up(map->object->size, PAGE_BYTES), offset, end;
+	int err = extents_grow(&map->extents, page, PAGE_BYTES);
+
+	if (err < 0 || !extents_find(&map->extents, page, &offset))
+		return err;
+	/* The page itself may lie past the object's end, and others below it not. */
+	end = offset + PAGE_BYTES < object_end ? offset + PAGE_BYTES : object_end;
+	if (end > map->want.range.end)
+		map->want.range.end = end;
+	return 0;
+}
+
 /* What mremap(2) has grown unseen has to go, too: it would be memory of zeros. */
 void map_find_growth(struct pagein_map *map)
 {
@@ -197,7 +211,7 @@ void map_find_growth(struct pagein_map *map)
 		size_t owned = map_count_owned(map, start, end);
 
 		if (owned > 0)
-			(void)extents_grow(extents, start + (owned - 1) * PAGE_BYTES, PAGE_BYTES);
+			(void)map_grow(map, start + (owned - 1) * PAGE_BYTES);
 	}
 }
 

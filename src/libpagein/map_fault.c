@@ -103,15 +103,10 @@ static void map_event(struct pagein_map *map, const struct uffd_msg *message)
  */
 static bool map_fault_unknown(struct pagein_map *map, uintptr_t page, uint64_t *ret_offset)
 {
-	uint64_t object_end = align_up(map->object->size, PAGE_BYTES);
-
-	if (extents_grow(&map->extents, page, PAGE_BYTES) < 0 ||
-		!extents_find(&map->extents, page, ret_offset)) {
+	if (map_grow(map, page) < 0 || !extents_find(&map->extents, page, ret_offset)) {
 		uffd_wake(&map->uffd, (void *)page, PAGE_BYTES);
 		return false;
 	}
-	if (*ret_offset<object_end && * ret_offset + PAGE_BYTES> map->want.range.end)
-		map->want.range.end = *ret_offset + PAGE_BYTES;
 	return true;
 }
 

@@ -157,6 +157,8 @@ void map_drop_held(struct pagein_map *map, struct range range);
 void map_fill(struct pagein_map *map, struct range range, const uint8_t *bytes);
 
 /* map.c: a map's end, in this order; map_free() on the caller's thread. */
+/* The map reaches up to this page, of which no extent knows. -ENOENT, -ENOMEM: extents_grow() */
+int map_grow(struct pagein_map *map, uintptr_t page);
 /* Extents are told of what mremap(2) has grown unseen. */
 void map_find_growth(struct pagein_map *map);
 /* Nothing is fetched for it any more, and no fault served. */
