@@ -8,8 +8,7 @@
  * waiters are woken, and find PROT_NONE (loop); the descriptor is closed (loop); the addresses are
  * given back (caller). Unregistering or closing first would wake them onto pages of zeros.
  *
- * The memory is not inherited by fork(2) (MADV_DONTFORK): a child without the descriptor would read
- * zeros where a page was not resident.
+ * What becomes of it in a child stands in fork.c.
  */
 #include <assert.h>
 #include <errno.h>
@@ -37,6 +36,7 @@ static void map_attach(void *argument)
 	if (call->err < 0)
 		return;
 	object_add_want(map->object->object, &map->want);
+	list_append(&context_roll(map->object->context)->maps, &map->node);
 	context_map_stats(map->object->context)->maps++;
 }
 
@@ -48,10 +48,15 @@ static void map_give_up(struct pagein_map *map)
 		munmap(map->address, map->mapped);
 }
 
+int map_open_uffd(struct pagein_map *map)
+{
+	return uffd_open(&map->uffd, map->memory->features ? map->memory->features(map) : 0);
+}
+
 /* Memory that faults into the descriptor. */
 static int map_memory(struct pagein_map *map)
 {
-	int err = uffd_open(&map->uffd, map->memory->features ? map->memory->features(map) : 0);
+	int err = map_open_uffd(map);
 
 	if (err < 0)
 		return context_fail(
@@ -186,20 +191,6 @@ static size_t map_count_owned(const struct pagein_map *map, uintptr_t start, uin
 	return owned;
 }
 
-int map_grow(struct pagein_map *map, uintptr_t page)
-{
-	uint64_t object_end = align_up(map->object->size, PAGE_BYTES), offset, end;
-	int err = extents_grow(&map->extents, page, PAGE_BYTES);
-
-	if (err < 0 || !extents_find(&map->extents, page, &offset))
-		return err;
-	/* The page itself may lie past the object's end, and others below it not. */
-	end = offset + PAGE_BYTES < object_end ? offset + PAGE_BYTES : object_end;
-	if (end > map->want.range.end)
-		map->want.range.end = end;
-	return 0;
-}
-
 /* What mremap(2) has grown unseen has to go, too: it would be memory of zeros. */
 void map_find_growth(struct pagein_map *map)
 {
@@ -221,6 +212,7 @@ void map_quiesce(void *argument)
 	struct pagein_map *map = argument;
 
 	map->closing = true;
+	list_remove(&map->node);
 	object_remove_want(map->object->object, &map->want);
 	pull_cancel_all(map);
 	map_unpark(map);
@@ -262,7 +254,7 @@ int pagein_unmap(struct pagein_map *map)
 
 	if (!map)
 		return 0;
-	/* A child has inherited neither the memory (MADV_DONTFORK) nor the loop. */
+	/* A child that has inherited neither the memory nor the loop. */
 	if (map->length == 0 || context_is_inherited(map->object->context)) {
 		map_free(map);
 		return 0;

@@ -90,23 +90,8 @@ struct run_call {
 static void map_find_run(void *argument)
 {
 	struct run_call *call = argument;
-	struct range range = range_intersect(call->range, map_pages(call->map));
-	uint64_t end = (range.end + BLOCK_BYTES - 1) / BLOCK_BYTES;
-	struct map_block *block;
 
-	call->run = (struct range){call->range.end, call->range.end};
-	if (range_empty(range))
-		return;
-	for (uint64_t i = range.start / BLOCK_BYTES;
-		(block = radix_next(&call->map->blocks, &i, end)); i++) {
-		if (!(call->pages(block) & block_range_mask(i, range)))
-			continue;
-		/* Not by map_run() from the start, which visits blocks that there are not. */
-		if (range.start < i * BLOCK_BYTES)
-			range.start = i * BLOCK_BYTES;
-		call->run = map_run(call->map, range, call->pages);
-		return;
-	}
+	call->run = map_next_run(call->map, call->range, call->pages);
 }
 
 struct range map_call_run(struct pagein_map *map, struct range range,

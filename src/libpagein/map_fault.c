@@ -103,11 +103,10 @@ static void map_event(struct pagein_map *map, const struct uffd_msg *message)
  */
 static bool map_fault_unknown(struct pagein_map *map, uintptr_t page, uint64_t *ret_offset)
 {
-	if (map_grow(map, page) < 0 || !extents_find(&map->extents, page, ret_offset)) {
-		uffd_wake(&map->uffd, (void *)page, PAGE_BYTES);
-		return false;
-	}
-	return true;
+	if (map_grow(map, page) == 0 && extents_find(&map->extents, page, ret_offset))
+		return true;
+	uffd_wake(&map->uffd, (void *)page, PAGE_BYTES);
+	return false;
 }
 
 /*

@@ -18,6 +18,19 @@ struct range map_pages(const struct pagein_map *map)
 	return range_intersect(map->want.range, object);
 }
 
+int map_grow(struct pagein_map *map, uintptr_t address)
+{
+	uint64_t object_end = align_up(map->object->size, PAGE_BYTES), offset, end;
+	int err = extents_grow(&map->extents, address, PAGE_BYTES);
+
+	if (err < 0 || !extents_find(&map->extents, address, &offset))
+		return err;
+	end = offset + PAGE_BYTES < object_end ? offset + PAGE_BYTES : object_end;
+	if (end > map->want.range.end)
+		map->want.range.end = end;
+	return 0;
+}
+
 static struct map_block *map_take_block(struct pagein_map *map)
 {
 	struct map_slab *slab = map->slabs;
@@ -140,6 +153,24 @@ int map_ask(struct pagein_map *map, struct range range, uint64_t urgent, uint64_
 	if (failure.err < 0)
 		map_failed(&map->want, range, &failure);
 	return failure.err;
+}
+
+struct range map_next_run(struct pagein_map *map, struct range range,
+	uint64_t (*pages)(const struct map_block *block))
+{
+	struct range part = range_intersect(range, map_pages(map));
+	uint64_t end = (part.end + BLOCK_BYTES - 1) / BLOCK_BYTES;
+	struct map_block *block;
+
+	for (uint64_t i = part.start / BLOCK_BYTES;
+		!range_empty(part) && (block = radix_next(&map->blocks, &i, end)); i++) {
+		if (!(pages(block) & block_range_mask(i, part)))
+			continue;
+		if (part.start < i * BLOCK_BYTES)
+			part.start = i * BLOCK_BYTES;
+		return map_run(map, part, pages);
+	}
+	return (struct range){range.end, range.end};
 }
 
 void map_forget(struct pagein_map *map, struct range range)

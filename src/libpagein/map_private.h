@@ -27,6 +27,7 @@
 
 struct pagein_object {
 	struct context *context;
+	struct list node;      /* of the context's roll */
 	struct object *object; /* touched on the loop only */
 	_Atomic unsigned uses; /* the caller's, and each map's */
 	uint64_t size;
@@ -72,6 +73,7 @@ typedef void map_trace_fn(const struct fill_trace *trace, void *context);
 
 struct pagein_map {
 	struct pagein_object *object;
+	struct list node; /* of the context's roll, while it is not closing */
 	struct uffd uffd;
 	struct loop_fd fd;
 	struct want want;
@@ -116,15 +118,22 @@ struct memory {
 	/* As uffd_copy(); it may leave off earlier, without an error. */
 	int (*fill)(struct pagein_map *map, void *to, const void *from, size_t length,
 		size_t *ret_filled);
-	bool plain; /* it can outlive its descriptor: pagein_detach() */
+	uint64_t modes; /* of uffd_register() */
+	bool plain;     /* it can outlive its descriptor: pagein_detach() */
 };
 extern const struct memory memory_anonymous;
 extern const struct memory memory_overlay; /* overlay.c */
-/* Private anonymous memory, registered for missing pages and `modes`; as memory->create. */
-int memory_create_private(struct pagein_map *map, int protection, uint64_t modes);
+/* Private anonymous memory; as memory->create. */
+int memory_create_private(struct pagein_map *map, int protection);
 
 /* 0, or -ECHILD with words: this is a child of the process that made the object. */
 int pagein_object_check(const struct pagein_object *object);
+
+/* map.c: uffd_open() with what its memory wants. */
+int map_open_uffd(struct pagein_map *map);
+/* map.c: finds what mremap(2) has grown and nobody touched; on the loop, or while it stands still.
+ */
+void map_find_growth(struct pagein_map *map);
 
 /* map_fault.c: what the descriptor says. */
 void map_ready(struct loop_fd *fd, uint32_t events);
@@ -157,10 +166,6 @@ void map_drop_held(struct pagein_map *map, struct range range);
 void map_fill(struct pagein_map *map, struct range range, const uint8_t *bytes);
 
 /* map.c: a map's end, in this order; map_free() on the caller's thread. */
-/* The map reaches up to this page, of which no extent knows. -ENOENT, -ENOMEM: extents_grow() */
-int map_grow(struct pagein_map *map, uintptr_t page);
-/* Extents are told of what mremap(2) has grown unseen. */
-void map_find_growth(struct pagein_map *map);
 /* Nothing is fetched for it any more, and no fault served. */
 void map_quiesce(void *map);
 /* Waiters go on, and nothing more is read from the descriptor. */
@@ -190,16 +195,19 @@ int map_range(const struct pagein_map *map, size_t offset, size_t length, struct
 void map_forget(struct pagein_map *map, struct range range);
 /* Those that lie nowhere any more are absent, are not waited for, and need not come. */
 void map_abandon(struct pagein_map *map, struct range range);
-/* For callers' threads: map_run(), on the loop. */
+/* As map_run(), for ranges of which most has no blocks. */
+struct range map_next_run(struct pagein_map *map, struct range range,
+	uint64_t (*pages)(const struct map_block *block));
+/* The same for callers' threads, on the loop. */
 struct range map_call_run(struct pagein_map *map, struct range range,
 	uint64_t (*pages)(const struct map_block *block));
-/*
- * The same for extents_next(): false: there is none any more.
- */
+/* extents_next(), likewise. */
 bool map_call_next(struct pagein_map *map, struct range range, uintptr_t *cursor,
 	struct range *ret_part, uintptr_t *ret_address);
 /* Drops the range's pages, wherever they lie; -errno, with words. Not on the loop. */
 int map_dont_need(struct pagein_map *map, struct range range);
+/* There is memory at this page, of which nothing was known. As extents_grow(). */
+int map_grow(struct pagein_map *map, uintptr_t address);
 /* Is the page at this offset of the object anywhere in memory? */
 bool map_lies_anywhere(const struct pagein_map *map, uint64_t offset);
 /* The want's question: does it still wait for any of these pages? */

@@ -8,7 +8,7 @@
 
 #include "map_private.h"
 
-int memory_create_private(struct pagein_map *map, int protection, uint64_t modes)
+int memory_create_private(struct pagein_map *map, int protection)
 {
 	int err = 0;
 
@@ -20,13 +20,13 @@ int memory_create_private(struct pagein_map *map, int protection, uint64_t modes
 	if (madvise(map->address, map->mapped, MADV_DONTFORK) < 0)
 		err = -errno;
 	if (err == 0)
-		err = uffd_register(&map->uffd, map->address, map->mapped, modes);
+		err = uffd_register(&map->uffd, map->address, map->mapped, map->memory->modes);
 	return err < 0 ? context_fail(err, "map: register: %s", strerrordesc_np(-err)) : 0;
 }
 
 static int anonymous_create(struct pagein_map *map)
 {
-	return memory_create_private(map, PROT_READ, 0);
+	return memory_create_private(map, PROT_READ);
 }
 
 static int anonymous_fill(

@@ -66,7 +66,7 @@ static int overlay_create(struct pagein_map *map)
 	if (!(map->uffd.enabled & UFFD_FEATURE_PAGEFAULT_FLAG_WP))
 		return context_fail(
 			-ENOTSUP, "map: this kernel can't write-protect memory (PAGEIN_PRIVATE)");
-	return memory_create_private(map, PROT_READ | PROT_WRITE, UFFDIO_REGISTER_MODE_WP);
+	return memory_create_private(map, PROT_READ | PROT_WRITE);
 }
 
 bool overlay_is_async(const struct pagein_map *map)
@@ -124,7 +124,7 @@ static struct range overlay_run(struct pagein_map *map, struct range range, bool
 	return *ret_writing ? run : (struct range){range.start, run.start};
 }
 
-static void overlay_written(struct pagein_map *map, struct range range)
+void overlay_written(struct pagein_map *map, struct range range)
 {
 	for (uint64_t at = range.start; at < range.end; at = (at / BLOCK_BYTES + 1) * BLOCK_BYTES) {
 		struct map_block *block = map_find_block(map, at / BLOCK_BYTES);
@@ -165,6 +165,7 @@ const struct memory memory_overlay = {
 	.features = overlay_features,
 	.create = overlay_create,
 	.fill = overlay_fill,
+	.modes = UFFDIO_REGISTER_MODE_WP,
 	.plain = true,
 };
 
@@ -214,7 +215,7 @@ void overlay_write(struct pagein_map *map, uintptr_t address, struct range page)
 		return;
 	}
 	overlay_written(map, page); /* before it can be: O1 */
-	err = uffd_let_write(&map->uffd, (void *)address, PAGE_BYTES);
+	err = uffd_write_protect(&map->uffd, (void *)address, PAGE_BYTES, 0);
 	if (err == -EAGAIN)
 		overlay_wait(map, page);
 	else if (err < 0)

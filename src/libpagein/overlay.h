@@ -38,6 +38,8 @@ bool overlay_is_async(const struct pagein_map *map);
 void overlay_write(struct pagein_map *map, uintptr_t address, struct range page);
 /* `range` was nowhere in memory, and now is filled with the object's bytes or poisoned. */
 void overlay_clean(struct pagein_map *map, struct range range);
+/* The pages are dirty, or will be before the next event is read. */
+void overlay_written(struct pagein_map *map, struct range range);
 void overlay_stop(struct pagein_map *map);
 
 /*
@@ -48,6 +50,13 @@ int overlay_drop(struct pagein_map *map, struct range range,
 	int (*drop)(struct pagein_map *map, struct range range));
 /* For overlay_drop(): what is certainly clean; nothing, where the kernel does not tell. */
 int overlay_drop_clean(struct pagein_map *map, struct range range);
+
+/*
+ * overlay_fork.c: before a fork(2), in the parent, and in the child, when its memory is registered.
+ * The loop stands still.
+ */
+void overlay_fork(struct pagein_map *map);
+int overlay_rearm(struct pagein_map *map);
 
 /* For tests, before a map is made: false: as on a kernel without WP_ASYNC. */
 void overlay_allow_async(bool allow);

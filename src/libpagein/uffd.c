@@ -67,6 +67,7 @@ void uffd_probe(struct uffd_access *ret)
 	int device = open_device(), plain = open_syscall(0),
 	    user = open_syscall(UFFD_USER_MODE_ONLY);
 	int fds[] = {device, plain, user};
+	uint64_t features;
 
 	*ret = (struct uffd_access){
 		.device_err = device < 0 ? device : 0,
@@ -76,6 +77,9 @@ void uffd_probe(struct uffd_access *ret)
 	for (size_t i = 0; i < sizeof fds / sizeof *fds; i++) {
 		if (fds[i] >= 0 && ret->features == 0)
 			ask_api(fds[i], 0, &ret->features);
+		else if (fds[i] >= 0 && !ret->may_follow_fork)
+			ret->may_follow_fork =
+				ask_api(fds[i], UFFD_FEATURE_EVENT_FORK, &features) == 0;
 		close_fd(&fds[i]);
 	}
 }
@@ -157,10 +161,12 @@ int uffd_copy(const struct uffd *uffd, void *to, const void *from, size_t length
 	return err;
 }
 
-int uffd_let_write(const struct uffd *uffd, void *address, size_t length)
+int uffd_write_protect(const struct uffd *uffd, void *address, size_t length, uint64_t mode)
 {
 	struct uffdio_writeprotect argument = {
-		.range = {.start = (uintptr_t)address, .len = length}};
+		.range = {.start = (uintptr_t)address, .len = length},
+		.mode = mode,
+	};
 
 	return ioctl(uffd->fd, UFFDIO_WRITEPROTECT, &argument) < 0 ? -errno : 0;
 }

@@ -22,10 +22,11 @@ struct uffd {
 
 /* How far up the ladder this process comes, for pagein doctor. */
 struct uffd_access {
-	int device_err;    /* /dev/userfaultfd: 0 or -errno */
-	int syscall_err;   /* userfaultfd(0) */
-	int user_mode_err; /* userfaultfd(UFFD_USER_MODE_ONLY) */
-	uint64_t features; /* what the kernel has; 0 if all three fail */
+	int device_err;       /* /dev/userfaultfd: 0 or -errno */
+	int syscall_err;      /* userfaultfd(0) */
+	int user_mode_err;    /* userfaultfd(UFFD_USER_MODE_ONLY) */
+	uint64_t features;    /* what the kernel has; 0 if all three fail */
+	bool may_follow_fork; /* EVENT_FORK: CAP_SYS_PTRACE */
 };
 void uffd_probe(struct uffd_access *ret);
 
@@ -47,8 +48,8 @@ int uffd_wake(const struct uffd *uffd, void *address, size_t length);
 int uffd_copy(const struct uffd *uffd, void *to, const void *from, size_t length, uint64_t mode,
 	size_t *ret_copied);
 
-/* Ends write protection; wakes. */
-int uffd_let_write(const struct uffd *uffd, void *address, size_t length);
+/* mode: UFFDIO_WRITEPROTECT_MODE_WP protects what is there, 0 ends it and wakes. */
+int uffd_write_protect(const struct uffd *uffd, void *address, size_t length, uint64_t mode);
 
 /* A touch of the range raises SIGBUS from now on; wakes. -EEXIST: a page is there; -ENOTSUP. */
 int uffd_poison(const struct uffd *uffd, void *address, size_t length);

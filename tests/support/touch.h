@@ -4,6 +4,8 @@
  */
 #pragma once
 
+#include <pthread.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -18,3 +20,15 @@ int touch_compare(const void *address, const void *expected, size_t length);
 
 /* Writes the bytes there: 0, or the signal; some may have been written then. */
 int touch_write(void *address, const void *bytes, size_t length);
+
+/* A thread that reads one byte. */
+struct toucher {
+	pthread_t thread;
+	const uint8_t *address;
+	int result;
+	uint8_t byte;
+	bool ended;
+};
+void toucher_start(struct toucher *self, const uint8_t *address);
+/* Its signal, or 0; a thread that still waits after ten seconds fails the test. */
+int toucher_join(struct toucher *self);

@@ -18,6 +18,13 @@
 #define SIZE (100 * PAGE + 5)
 #define PAGES (SIZE / PAGE + 1)
 
+/* ThreadSanitizer ends a child that makes threads, unless it is asked not to. */
+const char *__tsan_default_options(void);
+const char *__tsan_default_options(void)
+{
+	return "die_after_fork=0";
+}
+
 static bool told = true, untold = false;
 
 /* The map, and what it ought to show. */
@@ -101,25 +108,37 @@ static void check_page(const struct fixture *fixture, size_t page)
 		touch_compare(fixture->bytes + page * PAGE, fixture->model + page * PAGE, PAGE), 0);
 }
 
-static void check_dirty(const struct fixture *fixture)
+/* The first page that is not told as it ought to be; PAGES: none. */
+static size_t find_wrongly_told(const struct fixture *fixture)
 {
 	struct pagein_range ranges[PAGES];
 	bool dirty[PAGES] = {false};
 	int count = pagein_dirty(fixture->session.map, 0, 0, ranges, PAGES);
 
-	if (count < 0)
-		fail_msg("%s", pagein_last_error());
 	for (int i = 0; i < count; i++) {
-		assert_true(ranges[i].length > 0);
-		assert_true(ranges[i].offset % PAGE == 0 && ranges[i].length % PAGE == 0);
-		assert_true(
-			i == 0 || ranges[i - 1].offset + ranges[i - 1].length < ranges[i].offset);
-		for (size_t at = 0; at < ranges[i].length; at += PAGE)
-			dirty[(ranges[i].offset + at) / PAGE] = true;
+		size_t end = (ranges[i].offset + ranges[i].length) / PAGE;
+
+		/* In order, whole pages, and joined. */
+		if (ranges[i].length == 0 || ranges[i].offset % PAGE || ranges[i].length % PAGE)
+			return 0;
+		if (i > 0 && ranges[i - 1].offset + ranges[i - 1].length >= ranges[i].offset)
+			return 0;
+		for (size_t page = ranges[i].offset / PAGE; page < end; page++)
+			dirty[page] = true;
 	}
 	for (size_t page = 0; page < PAGES; page++)
-		if (dirty[page] != fixture->dirty[page])
-			fail_msg("page %zu is told %s", page, dirty[page] ? "dirty" : "clean");
+		if (count < 0 || dirty[page] != fixture->dirty[page])
+			return page;
+	return PAGES;
+}
+
+static void check_dirty(const struct fixture *fixture)
+{
+	size_t wrong = find_wrongly_told(fixture);
+
+	if (wrong < PAGES)
+		fail_msg("page %zu is told %s; %s", wrong,
+			fixture->dirty[wrong] ? "clean" : "dirty", pagein_last_error());
 }
 
 static void check_all(const struct fixture *fixture)
@@ -484,6 +503,50 @@ static void locked_pages_are_dirty(void **state)
 	close_fixture(&fixture);
 }
 
+/* Told by its status: an assertion that fails in a child jumps into the parent's test. */
+static int use_in_child(void *context)
+{
+	struct fixture *fixture = context;
+
+	if (find_wrongly_told(fixture) < PAGES)
+		return 1;
+	if (touch_compare(fixture->bytes, fixture->model, PAGES * PAGE) != 0)
+		return 2;
+	for (size_t page = 0; page < PAGES; page += 5)
+		write_page(fixture, page);
+	if (find_wrongly_told(fixture) < PAGES)
+		return 3;
+	if (pagein_advise(fixture->session.map, 0, 0, PAGEIN_DONTNEED) != 0 ||
+		touch_compare(fixture->bytes, fixture->model, PAGES * PAGE) != 0)
+		return 4;
+	if (pagein_discard(fixture->session.map, 0, 0) != 0 ||
+		touch_compare(fixture->bytes, fixture->session.local.bytes, SIZE) != 0)
+		return 5;
+	return 0;
+}
+
+static void a_child_has_its_own_overlay_with_the_same_dirty_pages(void **state)
+{
+	struct fixture fixture, copy;
+
+	open_fixture(&fixture, state);
+	for (size_t page = 0; page < PAGES; page += 4)
+		check_page(&fixture, page);
+	for (size_t page = 0; page < PAGES; page += 6)
+		write_page(&fixture, page);
+	for (int i = 0; i < 2; i++) {
+		copy = fixture;
+		assert_int_equal(run_in_child(use_in_child, &copy), 0);
+		check_dirty(&fixture);
+		/* The parent's is as it was, and goes on. */
+		assert_int_equal(pagein_discard(fixture.session.map, 12 * PAGE, PAGE), 0);
+		forget_page(&fixture, 12);
+		write_page(&fixture, 33);
+	}
+	check_all(&fixture);
+	close_fixture(&fixture);
+}
+
 /* ---- system calls that write ----------------------------------------------------------------- */
 
 static void what_system_calls_write_stays(void **state)
@@ -631,6 +694,7 @@ int main(void)
 		each_mode(a_page_at_two_places_is_dirty_if_it_is_at_one),
 		each_mode(dirty_pages_bear_mprotect_and_a_cut),
 		each_mode(locked_pages_are_dirty),
+		each_mode(a_child_has_its_own_overlay_with_the_same_dirty_pages),
 		each_mode(what_system_calls_write_stays),
 		each_mode(a_write_to_a_page_that_failed_raises_sigbus),
 		each_mode(a_failed_page_that_moves_is_not_dirty),

@@ -16,7 +16,7 @@
 #define SIZE (2048 * PAGE)
 #define DELAY_NS (3 * NS_PER_MS)
 
-struct toucher {
+struct reader {
 	pthread_t thread;
 	const struct session *session;
 	size_t first, count, step; /* pages */
@@ -27,16 +27,16 @@ struct toucher {
 
 static void *touch_pages(void *context)
 {
-	struct toucher *toucher = context;
+	struct reader *reader = context;
 	uint64_t start_ns = clock_now_ns();
 
-	toucher->tid = gettid();
-	for (size_t i = 0; i < toucher->count && toucher->result == 0; i++) {
-		size_t page = toucher->first + i * toucher->step;
+	reader->tid = gettid();
+	for (size_t i = 0; i < reader->count && reader->result == 0; i++) {
+		size_t page = reader->first + i * reader->step;
 
-		toucher->result = session_compare(toucher->session, page, page + 1);
+		reader->result = session_compare(reader->session, page, page + 1);
 	}
-	toucher->touching_ns = clock_now_ns() - start_ns;
+	reader->touching_ns = clock_now_ns() - start_ns;
 	return NULL;
 }
 
@@ -64,7 +64,7 @@ static uint64_t sum_of_stalls(const struct pagein_thread_stats *stats)
 /* Each in its own part, another number of pages; not where the probe has brought bytes along. */
 static void each_threads_stalls_are_its_own(void **state)
 {
-	struct toucher touchers[THREADS];
+	struct reader readers[THREADS];
 	struct session session;
 
 	(void)state;
@@ -73,24 +73,24 @@ static void each_threads_stalls_are_its_own(void **state)
 	assert_int_equal(pagein_thread_stats(session.map, NULL, 0), 0);
 	server_script(&session.server, "path=/data : delay=3ms");
 	for (size_t i = 0; i < THREADS; i++) {
-		touchers[i] = (struct toucher){.session = &session,
+		readers[i] = (struct reader){.session = &session,
 			.first = 100 + 400 * i,
 			.count = 5 * (i + 1),
 			.step = 7};
-		pthread_create(&touchers[i].thread, NULL, touch_pages, &touchers[i]);
+		pthread_create(&readers[i].thread, NULL, touch_pages, &readers[i]);
 	}
 	for (size_t i = 0; i < THREADS; i++) {
 		struct pagein_thread_stats stats;
 
-		pthread_join(touchers[i].thread, NULL);
-		assert_int_equal(touchers[i].result, 0);
-		stats = stats_of(session.map, touchers[i].tid);
-		assert_true(stats.faults >= touchers[i].count);
-		assert_true(sum_of_stalls(&stats) >= touchers[i].count);
+		pthread_join(readers[i].thread, NULL);
+		assert_int_equal(readers[i].result, 0);
+		stats = stats_of(session.map, readers[i].tid);
+		assert_true(stats.faults >= readers[i].count);
+		assert_true(sum_of_stalls(&stats) >= readers[i].count);
 		/* Each waited at least as long as the server did, and all together no longer than
 		 * the thread did. */
-		assert_true(stats.stalled_ns >= touchers[i].count * DELAY_NS);
-		assert_true(stats.stalled_ns <= touchers[i].touching_ns);
+		assert_true(stats.stalled_ns >= readers[i].count * DELAY_NS);
+		assert_true(stats.stalled_ns <= readers[i].touching_ns);
 		assert_true(stats.stalled_max_ns >= DELAY_NS);
 		assert_true(stats.stalled_max_ns <= stats.stalled_ns);
 		for (size_t j = 0; j < 12; j++)
@@ -155,20 +155,20 @@ static void the_newest_threads_are_known(void **state)
 {
 	static struct pagein_thread_stats stats[PAGEIN_THREADS_MAX + 10];
 	const size_t count = PAGEIN_THREADS_MAX + 10;
-	struct toucher toucher = {.count = 1};
+	struct reader reader = {.count = 1};
 	struct session session;
 	pid_t tids[PAGEIN_THREADS_MAX + 10];
 
 	(void)state;
 	session_open(&session, SIZE, NULL);
 	assert_int_equal(pagein_advise(session.map, 0, 0, PAGEIN_RANDOM), 0);
-	toucher.session = &session;
+	reader.session = &session;
 	for (size_t i = 0; i < count; i++) {
-		toucher.first = i * 5;
-		pthread_create(&toucher.thread, NULL, touch_pages, &toucher);
-		pthread_join(toucher.thread, NULL);
-		assert_int_equal(toucher.result, 0);
-		tids[i] = toucher.tid;
+		reader.first = i * 5;
+		pthread_create(&reader.thread, NULL, touch_pages, &reader);
+		pthread_join(reader.thread, NULL);
+		assert_int_equal(reader.result, 0);
+		tids[i] = reader.tid;
 	}
 	assert_int_equal(pagein_thread_stats(session.map, stats, count), PAGEIN_THREADS_MAX);
 	for (size_t i = 0; i < PAGEIN_THREADS_MAX; i++)
