@@ -427,7 +427,7 @@ static void a_page_at_two_places_is_dirty_if_it_is_at_one(void **state)
 	open_fixture(&fixture, state);
 	for (size_t page = 0; page < 20; page += 2)
 		write_page(&fixture, page);
-	moved = mremap(fixture.bytes, length, length, MREMAP_MAYMOVE | MREMAP_DONTUNMAP);
+	moved = mremap(fixture.bytes, length, length, MREMAP_MAYMOVE | MREMAP_DONTUNMAP, NULL);
 	assert_ptr_not_equal(moved, MAP_FAILED);
 	check_dirty(&fixture);
 	assert_int_equal(touch_compare(fixture.bytes, fixture.session.local.bytes, length), 0);
