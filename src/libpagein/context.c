@@ -34,6 +34,7 @@ struct context {
 	struct loop *loop;
 	struct core *core;
 	struct context_roll roll;
+	atomic_bool served;
 	struct pagein_stats map_stats;
 	uint8_t scratch[4096];
 };
@@ -142,6 +143,7 @@ static int context_create(const struct pagein_options *options, struct context *
 	context->generation = generation;
 	list_init(&context->roll.objects);
 	list_init(&context->roll.maps);
+	list_init(&context->roll.served);
 	err = context_fill(context);
 	if (err == 0)
 		err = loop_start(context->loop, "pagein");
@@ -171,6 +173,16 @@ bool context_restart(struct context *context)
 unsigned context_fork_policy(const struct context *context)
 {
 	return context->options.fork;
+}
+
+bool context_is_served(const struct context *context)
+{
+	return context->served;
+}
+
+void context_set_served(struct context *context, bool served)
+{
+	context->served = served;
 }
 
 struct context_roll *context_roll(struct context *context)

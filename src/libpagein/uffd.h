@@ -17,6 +17,7 @@ struct uffd {
 	int fd;
 	uint64_t features;   /* that the kernel has */
 	uint64_t enabled;    /* that this descriptor was opened with */
+	bool follows_fork;   /* UFFD_EVENT_FORK comes */
 	bool user_mode_only; /* faults of the kernel itself (read(2) into the range) get EFAULT */
 };
 
@@ -35,7 +36,8 @@ void uffd_probe(struct uffd_access *ret);
  * mode only. Of the features in `wanted` it has those that the kernel has. -EPERM, -EACCES,
  * -ENOSYS, -EMFILE; -ENOTSUP: a kernel without the events.
  */
-int uffd_open(struct uffd *ret, uint64_t wanted);
+#define UFFD_FOLLOW_FORK 0x1U /* if the process may, and the kernel has UFFDIO_POISON */
+int uffd_open(struct uffd *ret, uint64_t wanted, unsigned flags);
 void uffd_close(struct uffd *uffd);
 
 /* For missing pages; modes: UFFDIO_REGISTER_MODE_WP and so on, besides. */

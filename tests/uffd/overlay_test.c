@@ -7,6 +7,8 @@
 #include "fixture.h"
 
 #include <errno.h>
+#include <pthread.h>
+#include <semaphore.h>
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
@@ -547,6 +549,62 @@ static void a_child_has_its_own_overlay_with_the_same_dirty_pages(void **state)
 	close_fixture(&fixture);
 }
 
+struct holder {
+	struct loop_task task;
+	sem_t held;
+};
+
+/* On the loop, so that it reads the write's message and madvise's event together. */
+static void wait_for_both(struct loop_task *task)
+{
+	sem_post(&container_of(task, struct holder, task)->held);
+	for (int ms = 0; ms < 10000 && count_pending_faults() < 1; ms++)
+		usleep(1000);
+	usleep(5000);
+}
+
+static void *write_in_thread(void *context)
+{
+	struct fixture *fixture = context;
+
+	write_page(fixture, 7);
+	return NULL;
+}
+
+static void *drop_in_thread(void *context)
+{
+	struct fixture *fixture = context;
+
+	madvise(fixture->bytes + 50 * PAGE, PAGE, MADV_DONTNEED);
+	return NULL;
+}
+
+/* The kernel refuses to end write protection then, as it refuses fills. */
+static void a_write_may_come_while_the_address_space_changes(void **state)
+{
+	struct holder holder = {.task.run = wait_for_both};
+	pthread_t writer, dropper;
+	struct fixture fixture;
+
+	open_fixture(&fixture, state);
+	sem_init(&holder.held, 0, 0);
+	for (int i = 0; i < 20; i++) {
+		assert_int_equal(pagein_discard(fixture.session.map, 0, 0), 0);
+		assert_int_equal(pagein_populate(fixture.session.map, 0, 0, -1), 0);
+		loop_post(context_loop(fixture.session.object->context), &holder.task);
+		sem_wait(&holder.held);
+		pthread_create(&dropper, NULL, drop_in_thread, &fixture);
+		pthread_create(&writer, NULL, write_in_thread, &fixture);
+		pthread_join(writer, NULL);
+		pthread_join(dropper, NULL);
+		check_page(&fixture, 7);
+		check_dirty(&fixture);
+		forget_page(&fixture, 7);
+	}
+	sem_destroy(&holder.held);
+	close_fixture(&fixture);
+}
+
 /* ---- system calls that write ----------------------------------------------------------------- */
 
 static void what_system_calls_write_stays(void **state)
@@ -695,6 +753,8 @@ int main(void)
 		each_mode(dirty_pages_bear_mprotect_and_a_cut),
 		each_mode(locked_pages_are_dirty),
 		each_mode(a_child_has_its_own_overlay_with_the_same_dirty_pages),
+		{"a_write_may_come_while_the_address_space_changes (told)",
+			a_write_may_come_while_the_address_space_changes, NULL, NULL, &told},
 		each_mode(what_system_calls_write_stays),
 		each_mode(a_write_to_a_page_that_failed_raises_sigbus),
 		each_mode(a_failed_page_that_moves_is_not_dirty),
