@@ -549,6 +549,36 @@ static void a_child_has_its_own_overlay_with_the_same_dirty_pages(void **state)
 	close_fixture(&fixture);
 }
 
+/* Its calls are the parent's to answer. */
+static int write_in_child(void *context)
+{
+	struct fixture *fixture = context;
+
+	if (touch_compare(fixture->bytes, fixture->model, PAGES * PAGE) != 0)
+		return 1;
+	for (size_t page = 0; page < PAGES; page += 5)
+		write_page(fixture, page);
+	return touch_compare(fixture->bytes, fixture->model, PAGES * PAGE) != 0 ? 2 : 0;
+}
+
+static void a_child_whose_parent_serves_it_writes_for_itself(void **state)
+{
+	const struct pagein_options options = {
+		.size = sizeof options, .timeout_ms = 2000, .fork = PAGEIN_FORK_SERVE};
+	struct fixture fixture, copy;
+
+	open_options(&fixture, state, &options);
+	for (size_t page = 0; page < PAGES; page += 6)
+		write_page(&fixture, page);
+	copy = fixture;
+	copy.model = malloc(PAGES * PAGE);
+	memcpy(copy.model, fixture.model, PAGES * PAGE);
+	assert_int_equal(run_in_child(write_in_child, &copy), 0);
+	check_all(&fixture);
+	free(copy.model);
+	close_fixture(&fixture);
+}
+
 struct holder {
 	struct loop_task task;
 	sem_t held;
@@ -753,6 +783,7 @@ int main(void)
 		each_mode(dirty_pages_bear_mprotect_and_a_cut),
 		each_mode(locked_pages_are_dirty),
 		each_mode(a_child_has_its_own_overlay_with_the_same_dirty_pages),
+		each_mode(a_child_whose_parent_serves_it_writes_for_itself),
 		{"a_write_may_come_while_the_address_space_changes (told)",
 			a_write_may_come_while_the_address_space_changes, NULL, NULL, &told},
 		each_mode(what_system_calls_write_stays),
