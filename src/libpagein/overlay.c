@@ -27,7 +27,8 @@
  * of them. O3 in overlay->frozen no page is filled and no write begins: what a caller has found
  * clean or failed there stays so until he has dropped it.
  *
- * On the loop. Cost: a write to a clean page is one fault and one ioctl (3 us), or nothing.
+ * On the loop. Cost: the first write to a clean page is a fault that the loop answers by one ioctl,
+ *or a fault of the kernel's own, which takes a tenth of that.
  */
 #include "overlay.h"
 

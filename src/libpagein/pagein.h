@@ -146,8 +146,9 @@ int pagein_map(struct pagein_object *object, uint64_t offset, size_t length, uns
  * drops clean ones where the library sees a write before it happens, which is so on kernels
  * without UFFD_FEATURE_WP_ASYNC (before 6.7); elsewhere it leaves all: drop them by
  * pagein_discard(). Bytes past the object's end in its last page may be written, too. A write to a
- * poisoned page raises the same signal as a read. mlock(2) and MADV_POPULATE_WRITE touch pages as
- * writers do: they make them dirty. -ENOTSUP: this kernel can't write-protect memory.
+ * poisoned page raises the same signal as a read. A child of fork(2) has an overlay of its own,
+ * with the same dirty pages. mlock(2) and MADV_POPULATE_WRITE touch pages as writers do: they make
+ * them dirty. -ENOTSUP: this kernel can't write-protect memory.
  */
 #define PAGEIN_PRIVATE 0x1
 
