@@ -28,7 +28,7 @@
  * clean or failed there stays so until he has dropped it.
  *
  * On the loop. Cost: the first write to a clean page is a fault that the loop answers by one ioctl,
- *or a fault of the kernel's own, which takes a tenth of that.
+ * or a fault of the kernel's own, which takes a tenth of that.
  */
 #include "overlay.h"
 
