@@ -70,6 +70,7 @@ void fork_prepare(struct context *context)
 		struct pagein_map *map = list_entry(node, struct pagein_map, node);
 
 		map_find_growth(map);
+		overlay_fork(map);
 		map_advise_fork(map, MADV_DOFORK);
 	}
 }
@@ -116,7 +117,10 @@ static void map_forget_waiters(struct pagein_map *map)
 		block->held &= ~block->asked;
 		block->asked = 0;
 		block->waiting = 0;
+		block->writing = 0;
 	}
+	threads_finish(&map->threads);
+	threads_init(&map->threads);
 }
 
 /* Addresses that can't be served are no memory. */
@@ -126,7 +130,7 @@ static void map_close_addresses(struct pagein_map *map)
 		const struct extent *extent = &map->extents.list[i];
 
 		if (!extent->hole)
-			mmap((void *)extent->address, extent->length, PROT_NONE,
+			(void)mmap((void *)extent->address, extent->length, PROT_NONE,
 				MAP_FIXED | MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	}
 }
@@ -142,15 +146,14 @@ static void map_renew(struct pagein_map *map)
 
 static int map_rearm(struct pagein_map *map)
 {
-	unsigned flags = context_fork_policy(map->object->context) == PAGEIN_FORK_SERVE
-				 ? UFFD_FOLLOW_FORK
-				 : 0;
-	int err = uffd_open(&map->uffd, flags);
+	int err = map_open_uffd(map);
 
 	for (size_t i = 0; i < map->extents.count && err == 0; i++)
 		if (!map->extents.list[i].hole)
 			err = uffd_register(&map->uffd, (void *)map->extents.list[i].address,
-				map->extents.list[i].length);
+				map->extents.list[i].length, map->memory->modes);
+	if (err == 0)
+		err = overlay_rearm(map);
 	if (err < 0)
 		return err;
 	map->fd.fd = map->uffd.fd;

@@ -49,13 +49,20 @@ static void map_give_up(struct pagein_map *map)
 		munmap(map->address, map->mapped);
 }
 
+int map_open_uffd(struct pagein_map *map)
+{
+	uint64_t wanted = map->memory->features ? map->memory->features(map) : 0;
+	bool follow = context_fork_policy(map->object->context) == PAGEIN_FORK_SERVE &&
+		      !(map->flags & PAGEIN_PRIVATE);
+
+	/* What a child writes is its own, and so is who knows of it. */
+	return uffd_open(&map->uffd, wanted, follow ? UFFD_FOLLOW_FORK : 0);
+}
+
 /* Memory that faults into the descriptor. */
 static int map_memory(struct pagein_map *map)
 {
-	unsigned follow = context_fork_policy(map->object->context) == PAGEIN_FORK_SERVE
-				  ? UFFD_FOLLOW_FORK
-				  : 0;
-	int err = uffd_open(&map->uffd, follow);
+	int err = map_open_uffd(map);
 
 	if (err < 0)
 		return context_fail(
@@ -73,12 +80,14 @@ static int map_memory(struct pagein_map *map)
 static void map_free_parts(struct pagein_map *map)
 {
 	map_free_blocks(map);
+	threads_finish(&map->threads);
+	pthread_mutex_destroy(&map->overlay.dropping);
 	extents_finish(&map->extents);
 	uffd_close(&map->uffd);
 	free(map);
 }
 
-static void map_free(struct pagein_map *map)
+void map_free(struct pagein_map *map)
 {
 	struct pagein_object *object = map->object;
 
@@ -95,6 +104,7 @@ static void map_end_service(struct pagein_map *map)
 	object_remove_want(map->object->object, &map->want);
 	pull_cancel_all(map);
 	map_unpark(map);
+	overlay_stop(map);
 	map_drop_held(map, map->want.range);
 }
 
@@ -123,7 +133,7 @@ static struct pagein_map *map_allocate(
 		return NULL;
 	map->object = object;
 	map->flags = flags;
-	map->memory = &memory_anonymous;
+	map->memory = flags & PAGEIN_PRIVATE ? &memory_overlay : &memory_anonymous;
 	map->uffd.fd = -1;
 	map->fd = (struct loop_fd){.fd = -1, .ready = map_ready};
 	map->offset = offset;
@@ -138,6 +148,8 @@ static struct pagein_map *map_allocate(
 	list_init(&map->pulls);
 	list_init(&map->parked);
 	list_init(&map->held);
+	threads_init(&map->threads);
+	pthread_mutex_init(&map->overlay.dropping, NULL);
 	radix_init(&map->blocks, object->size / BLOCK_BYTES + 1);
 	return map;
 }
@@ -219,7 +231,7 @@ int pagein_map(struct pagein_object *object, uint64_t offset, size_t length, uns
 			sysconf(_SC_PAGESIZE));
 	if (pagein_object_check(object) < 0)
 		return -ECHILD;
-	if (flags != 0)
+	if (flags & ~(unsigned)PAGEIN_PRIVATE)
 		return context_fail(-EINVAL, "map: unknown flags 0x%x", flags);
 	if (offset % PAGE_BYTES != 0)
 		return context_fail(-EINVAL, "map: offset %llu is not a multiple of 4096",
@@ -279,7 +291,7 @@ void map_find_growth(struct pagein_map *map)
 }
 
 /* First step. */
-static void map_quiesce(void *argument)
+void map_quiesce(void *argument)
 {
 	struct pagein_map *map = argument;
 
@@ -289,7 +301,7 @@ static void map_quiesce(void *argument)
 }
 
 /* Third step: the waiters find PROT_NONE. */
-static void map_detach(void *argument)
+void map_end(void *argument)
 {
 	struct pagein_map *map = argument;
 	struct pagein_stats *all = context_map_stats(map->object->context);
@@ -329,7 +341,7 @@ int pagein_unmap(struct pagein_map *map)
 	/* The extents stand still: a closing map takes no event to heart. */
 	for (size_t i = 0; i < map->extents.count; i++)
 		extent_close(&map->extents.list[i]);
-	loop_call(loop, map_detach, map);
+	loop_call(loop, map_end, map);
 	for (size_t i = 0; i < map->extents.count; i++)
 		if (!map->extents.list[i].hole)
 			munmap((void *)map->extents.list[i].address, map->extents.list[i].length);

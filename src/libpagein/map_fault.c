@@ -20,8 +20,8 @@
 #define MESSAGES_MAX 64
 #define CACHED_AHEAD_BYTES (UINT64_C(256) << 10) /* some 50 us of copying */
 
-/* What lay at [start, end) is absent now. The range of the object that holds all of it. */
-static struct range map_forget_at(struct pagein_map *map, uintptr_t start, uintptr_t end)
+/* The range of the object that holds all of what lies at [start, end), which is absent now. */
+static struct range map_hull_at(struct pagein_map *map, uintptr_t start, uintptr_t end, bool absent)
 {
 	struct range hull = {UINT64_MAX, 0};
 
@@ -35,7 +35,8 @@ static struct range map_forget_at(struct pagein_map *map, uintptr_t start, uintp
 		if (from >= to || extent->hole)
 			continue;
 		range.end = range.start + (to - from);
-		map_forget(map, range);
+		if (absent)
+			map_forget(map, range);
 		hull.start = range.start < hull.start ? range.start : hull.start;
 		hull.end = range.end > hull.end ? range.end : hull.end;
 	}
@@ -44,7 +45,7 @@ static struct range map_forget_at(struct pagein_map *map, uintptr_t start, uintp
 
 static void map_event_unmap(struct pagein_map *map, uintptr_t start, uintptr_t end)
 {
-	struct range gone = map_forget_at(map, start, end);
+	struct range gone = map_hull_at(map, start, end, false);
 
 	/* Out of memory: a fill there gets ENOENT, and its fault goes unserved. */
 	(void)extents_cut(&map->extents, start, end, map_owns(map, end));
@@ -74,8 +75,8 @@ void map_event(struct pagein_map *map, const struct uffd_msg *message)
 		serve_forward(map, message);
 	switch (message->event) {
 	case UFFD_EVENT_REMOVE:
-		map_forget_at(map, (uintptr_t)message->arg.remove.start,
-			(uintptr_t)message->arg.remove.end);
+		map_hull_at(map, (uintptr_t)message->arg.remove.start,
+			(uintptr_t)message->arg.remove.end, true);
 		break;
 	case UFFD_EVENT_UNMAP:
 		map_event_unmap(map, (uintptr_t)message->arg.remove.start,
@@ -174,7 +175,8 @@ static void map_fetch(struct pagein_map *map, struct range pages)
 }
 
 /* true: the page must be fetched. */
-static bool map_fault_page(struct pagein_map *map, struct map_block *block, struct range page)
+static bool map_fault_page(
+	struct pagein_map *map, struct map_block *block, struct range page, bool writes)
 {
 	uint64_t bit = block_range_mask(page.start / BLOCK_BYTES, page);
 
@@ -183,21 +185,24 @@ static bool map_fault_page(struct pagein_map *map, struct map_block *block, stru
 		map_count_resident(map, block->resident, block->resident & ~bit);
 		block->resident &= ~bit;
 		map_wake(map, page);
+		map_end_waits(map, page);
 		return false;
 	}
 	block->failed &= ~bit;
 	block->waiting |= bit;
+	block->writing |= writes ? bit : 0;
 	/* Before all that is planned from here. */
 	map_fill_cached(map, block, page);
 	return true;
 }
 
 /* true: *ret must be fetched. */
-static bool map_fault(struct pagein_map *map, uintptr_t address, struct range *ret)
+static bool map_fault(struct pagein_map *map, const struct uffd_msg *message, struct range *ret)
 {
+	uintptr_t address = (uintptr_t)align_down(message->arg.pagefault.address, PAGE_BYTES);
+	uint64_t flags = message->arg.pagefault.flags;
 	struct map_block *block;
 
-	address = (uintptr_t)align_down(address, PAGE_BYTES);
 	map->stats.faults++;
 	context_map_stats(map->object->context)->faults++;
 	/* It waits until the addresses are PROT_NONE: pagein_unmap(). */
@@ -207,6 +212,12 @@ static bool map_fault(struct pagein_map *map, uintptr_t address, struct range *r
 		!map_fault_unknown(map, address, &ret->start))
 		return false;
 	ret->end = ret->start + PAGE_BYTES;
+	threads_begin(&map->threads, (int32_t)message->arg.pagefault.feat.ptid, ret->start,
+		map->event_ns);
+	if (flags & UFFD_PAGEFAULT_FLAG_WP) {
+		overlay_write(map, address, *ret);
+		return false;
+	}
 	/* A page that has no byte of the object: SIGBUS. pagein_error() knows why by its place. */
 	if (ret->start >= map_pages(map).end) {
 		map_poison(map, *ret);
@@ -215,7 +226,7 @@ static bool map_fault(struct pagein_map *map, uintptr_t address, struct range *r
 	block = map_block(map, ret->start / BLOCK_BYTES);
 	if (!block)
 		map_poison(map, *ret);
-	return block && map_fault_page(map, block, *ret);
+	return block && map_fault_page(map, block, *ret, flags & UFFD_PAGEFAULT_FLAG_WRITE);
 }
 
 static int by_start(const void *left, const void *right)
@@ -247,16 +258,15 @@ void map_ready(struct loop_fd *fd, uint32_t events)
 	size_t count = uffd_read(&map->uffd, messages, MESSAGES_MAX), wanted = 0;
 
 	(void)events;
-	if (map->trace)
-		map->event_ns = clock_now_ns();
+	map->event_ns = clock_now_ns();
 	for (size_t i = 0; i < count; i++)
 		if (messages[i].event != UFFD_EVENT_PAGEFAULT)
 			map_event(map, &messages[i]);
 	for (size_t i = 0; i < count; i++)
 		if (messages[i].event == UFFD_EVENT_PAGEFAULT)
-			wanted += map_fault(
-				map, (uintptr_t)messages[i].arg.pagefault.address, &pages[wanted]);
+			wanted += map_fault(map, &messages[i], &pages[wanted]);
 	map_fetch_all(map, pages, wanted);
 	/* The requests are under way: this time costs nobody anything. */
 	map_reserve(map);
+	threads_reserve(&map->threads);
 }

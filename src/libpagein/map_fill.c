@@ -51,10 +51,18 @@ static void block_settle(struct pagein_map *map, struct map_block *block, uint64
 
 	block->asked &= ~mask;
 	block->waiting &= ~mask;
+	block->writing &= ~mask;
 	block->failed &= ~mask;
+	block->poisoned &= ~mask;
 	block->held &= ~mask;
 	block->resident |= mask;
 	map_count_resident(map, before, block->resident);
+}
+
+void map_end_waits(struct pagein_map *map, struct range pages)
+{
+	if (!list_empty(&map->threads.waiting))
+		threads_end(&map->threads, pages, clock_now_ns());
 }
 
 void map_settle(struct pagein_map *map, struct range range)
@@ -66,6 +74,7 @@ void map_settle(struct pagein_map *map, struct range range)
 			block_settle(map, block,
 				block_range_mask(at / BLOCK_BYTES, (struct range){at, range.end}));
 	}
+	map_end_waits(map, range);
 	pull_progress(map, range, 0);
 }
 
@@ -364,10 +373,17 @@ void map_wake(struct pagein_map *map, struct range pages)
 }
 
 /* Kernels before 6.6: a touch finds PROT_NONE, SIGSEGV instead of SIGBUS. */
-static void map_poison_page(struct pagein_map *map, void *page)
+static void map_poison_page(struct pagein_map *map, void *address, struct range page)
 {
-	if (uffd_poison(&map->uffd, page, PAGE_BYTES) == -ENOTSUP)
-		mprotect(page, PAGE_BYTES, PROT_NONE);
+	struct map_block *block = map_find_block(map, page.start / BLOCK_BYTES);
+	int err = uffd_poison(&map->uffd, address, PAGE_BYTES);
+
+	if (err == -ENOTSUP)
+		mprotect(address, PAGE_BYTES, PROT_NONE);
+	if (err == 0 && block) {
+		block->poisoned |= block_range_mask(page.start / BLOCK_BYTES, page);
+		overlay_clean(map, page);
+	}
 }
 
 void map_poison(struct pagein_map *map, struct range pages)
@@ -378,10 +394,12 @@ void map_poison(struct pagein_map *map, struct range pages)
 	map->stats.poisoned += range_length(pages) / PAGE_BYTES;
 	context_map_stats(map->object->context)->poisoned += range_length(pages) / PAGE_BYTES;
 	while (extents_next(&map->extents, pages, &cursor, &part, &address)) {
-		for (uintptr_t page = address; page < cursor; page += PAGE_BYTES)
-			map_poison_page(map, (void *)page);
+		for (uint64_t page = part.start; page < part.end; page += PAGE_BYTES)
+			map_poison_page(map, (void *)(address + (page - part.start)),
+				(struct range){page, page + PAGE_BYTES});
 		uffd_wake(&map->uffd, (void *)address, (size_t)range_length(part));
 	}
+	map_end_waits(map, pages);
 }
 
 /* Keeps the reason; the words are the newest failure's. */
@@ -393,6 +411,7 @@ static void block_fail(struct map_block *block, uint64_t mask, const struct fail
 	block->status = failure->status;
 	block->failed |= mask;
 	block->waiting &= ~mask;
+	block->writing &= ~mask;
 }
 
 void map_failed(struct want *want, struct range range, const struct failure *failure)

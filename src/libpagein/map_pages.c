@@ -162,6 +162,24 @@ int map_ask(struct pagein_map *map, struct range range, uint64_t urgent, uint64_
 	return failure.err;
 }
 
+struct range map_next_run(struct pagein_map *map, struct range range,
+	uint64_t (*pages)(const struct map_block *block))
+{
+	struct range part = range_intersect(range, map_pages(map));
+	uint64_t end = (part.end + BLOCK_BYTES - 1) / BLOCK_BYTES;
+	struct map_block *block;
+
+	for (uint64_t i = part.start / BLOCK_BYTES;
+		!range_empty(part) && (block = radix_next(&map->blocks, &i, end)); i++) {
+		if (!(pages(block) & block_range_mask(i, part)))
+			continue;
+		if (part.start < i * BLOCK_BYTES)
+			part.start = i * BLOCK_BYTES;
+		return map_run(map, part, pages);
+	}
+	return (struct range){range.end, range.end};
+}
+
 void map_forget(struct pagein_map *map, struct range range)
 {
 	uint64_t end = (range.end + BLOCK_BYTES - 1) / BLOCK_BYTES;
@@ -174,6 +192,7 @@ void map_forget(struct pagein_map *map, struct range range)
 		map_count_resident(map, block->resident, block->resident & ~mask);
 		block->resident &= ~mask;
 		block->failed &= ~mask;
+		block->poisoned &= ~mask;
 	}
 	if (map->held_count > 0)
 		map_drop_held(map, range);
@@ -187,6 +206,18 @@ bool map_lies_anywhere(const struct pagein_map *map, uint64_t offset)
 	return extents_next(&map->extents, page, &cursor, &part, &address);
 }
 
+/* Which of the block's pages lie anywhere in memory? */
+static uint64_t map_lying(const struct pagein_map *map, uint64_t index)
+{
+	struct range range = {index * BLOCK_BYTES, (index + 1) * BLOCK_BYTES}, part;
+	uintptr_t cursor = 0, address;
+	uint64_t lying = 0;
+
+	while (extents_next(&map->extents, range, &cursor, &part, &address))
+		lying |= block_range_mask(index, part);
+	return lying;
+}
+
 void map_abandon(struct pagein_map *map, struct range range)
 {
 	uint64_t end = (range.end + BLOCK_BYTES - 1) / BLOCK_BYTES;
@@ -194,21 +225,21 @@ void map_abandon(struct pagein_map *map, struct range range)
 
 	for (uint64_t i = range.start / BLOCK_BYTES; (block = radix_next(&map->blocks, &i, end));
 		i++) {
-		uint64_t asked = block->asked & block_range_mask(i, range), left = asked;
+		uint64_t gone = block_range_mask(i, range) & ~map_lying(map, i);
 
-		while (left) {
-			uint64_t bit = left & -left;
-			uint64_t page = i * BLOCK_PAGES + (uint64_t)__builtin_ctzll(left);
+		block->held &= ~(gone & block->asked);
+		block->asked &= ~gone;
+		block->waiting &= ~gone;
+		block->writing &= ~gone;
+		while (gone) {
+			unsigned count, first = mask_take_run(&gone, &count);
+			uint64_t start = i * BLOCK_BYTES + first * PAGE_BYTES;
 
-			left &= ~bit;
-			if (map_lies_anywhere(map, page * PAGE_BYTES))
-				asked &= ~bit;
+			map_forget(map, (struct range){start, start + count * PAGE_BYTES});
 		}
-		block->asked &= ~asked;
-		block->waiting &= ~asked;
-		block->held &= ~asked;
 	}
 	object_cancel_unwanted(map->object->object);
+	map_end_waits(map, range);
 	pull_progress(map, range, 0);
 }
 

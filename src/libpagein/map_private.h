@@ -19,8 +19,10 @@
 #include "context.h"
 #include "extent.h"
 #include "object.h"
+#include "overlay.h"
 #include "pagein.h"
 #include "radix.h"
+#include "threads.h"
 #include "uffd.h"
 
 struct pagein_object {
@@ -40,9 +42,12 @@ struct map_block {
 	uint64_t waiting; /* asked, and a thread faulted on it */
 	uint64_t resident;
 	uint64_t failed;
-	uint64_t held; /* asked: to be held back when it arrives; not asked: its bytes are in
-			  map->held */
-	int err;       /* of the newest failure in this block: positive errno */
+	uint64_t held;     /* asked: to be held back when it arrives; not asked: its bytes are in
+			      map->held */
+	uint64_t writing;  /* waiting, and a thread wants to write to it */
+	uint64_t dirty;    /* of an overlay: may have been written (overlay.c) */
+	uint64_t poisoned; /* the kernel has it so, whatever is done about it meanwhile */
+	int err;           /* of the newest failure in this block: positive errno */
 	unsigned status;
 	char *error; /* its words; NULL: none */
 };
@@ -94,8 +99,11 @@ struct pagein_map {
 	size_t mapped; /* whole pages */
 	uint64_t offset;
 	bool closing; /* faults are not served any more */
+	bool leaving; /* pagein_detach() looks whether all is there: nothing is to be evicted */
+	struct overlay overlay; /* with PAGEIN_PRIVATE */
+	struct threads threads; /* that have faulted */
 	struct pagein_stats stats;
-	uint64_t event_ns; /* when the newest fault was read; only if traced */
+	uint64_t event_ns; /* when the newest fault was read */
 	map_trace_fn *trace;
 	void *trace_context;
 };
@@ -107,17 +115,26 @@ struct pagein_map {
  */
 struct memory {
 	const char *name;
+	/* What map->uffd should have besides, where the kernel has it; NULL: nothing. */
+	uint64_t (*features)(const struct pagein_map *map);
 	/* Makes map->address and registers map->uffd for it. -errno, with words. */
 	int (*create)(struct pagein_map *map);
-	/* As uffd_copy(). */
+	/* As uffd_copy(); it may leave off earlier, without an error. */
 	int (*fill)(struct pagein_map *map, void *to, const void *from, size_t length,
 		size_t *ret_filled);
+	uint64_t modes; /* of uffd_register() */
+	bool plain;     /* it can outlive its descriptor: pagein_detach() */
 };
 extern const struct memory memory_anonymous;
+extern const struct memory memory_overlay; /* overlay.c */
+/* Private anonymous memory; as memory->create. */
+int memory_create_private(struct pagein_map *map, int protection);
 
 /* 0, or -ECHILD with words: this is a child of the process that made the object. */
 int pagein_object_check(const struct pagein_object *object);
 
+/* map.c: uffd_open() with what its memory wants. */
+int map_open_uffd(struct pagein_map *map);
 /* map.c: finds what mremap(2) has grown and nobody touched; on the loop, or while it stands still.
  */
 void map_find_growth(struct pagein_map *map);
@@ -152,6 +169,8 @@ struct range map_run(struct pagein_map *map, struct range range,
 	uint64_t (*pages)(const struct map_block *block));
 /* Wakes who waits for these pages. */
 void map_wake(struct pagein_map *map, struct range pages);
+/* These are not waited for any more: filled, failed, or nothing to wait for. */
+void map_end_waits(struct pagein_map *map, struct range pages);
 /* Drops what is parked. */
 void map_unpark(struct pagein_map *map);
 
@@ -165,7 +184,14 @@ void map_drop_held(struct pagein_map *map, struct range range);
 /* Fills a run of whole pages wherever its parts lie now. (map_fill.c) */
 void map_fill(struct pagein_map *map, struct range range, const uint8_t *bytes);
 
-/* map.c */
+/* map.c: a map's end, in this order; map_free() on the caller's thread. */
+/* Nothing is fetched for it any more, and no fault served. */
+void map_quiesce(void *map);
+/* Waiters go on, and nothing more is read from the descriptor. */
+void map_end(void *map);
+void map_free(struct pagein_map *map);
+
+/* map_pages.c */
 struct map_block *map_block(
 	struct pagein_map *map, uint64_t index); /* made if need be; NULL: no memory */
 static inline struct map_block *map_find_block(struct pagein_map *map, uint64_t index)
@@ -184,12 +210,23 @@ struct range map_pages(const struct pagein_map *map);
 int map_ask(struct pagein_map *map, struct range range, uint64_t urgent, uint64_t chunk_bytes);
 /* The object's pages that [offset, offset + length) of the map overlaps; -EINVAL, with words. */
 int map_range(const struct pagein_map *map, size_t offset, size_t length, struct range *ret);
-/* The pages went away (REMOVE, UNMAP): absent again. */
+/* The pages went away (REMOVE): absent again. */
 void map_forget(struct pagein_map *map, struct range range);
-/* Where they lie nowhere any more, they are not waited for, and need not come. */
+/* Those that lie nowhere any more are absent, are not waited for, and need not come. */
 void map_abandon(struct pagein_map *map, struct range range);
 /* Is the page at this address the map's memory? On the loop, or while it stands still. */
 bool map_owns(struct pagein_map *map, uintptr_t address);
+/* As map_run(), for ranges of which most has no blocks. */
+struct range map_next_run(struct pagein_map *map, struct range range,
+	uint64_t (*pages)(const struct map_block *block));
+/* The same for callers' threads, on the loop. */
+struct range map_call_run(struct pagein_map *map, struct range range,
+	uint64_t (*pages)(const struct map_block *block));
+/* extents_next(), likewise. */
+bool map_call_next(struct pagein_map *map, struct range range, uintptr_t *cursor,
+	struct range *ret_part, uintptr_t *ret_address);
+/* Drops the range's pages, wherever they lie; -errno, with words. Not on the loop. */
+int map_dont_need(struct pagein_map *map, struct range range);
 /* There is memory at this page, of which nothing was known. As extents_grow(). */
 int map_grow(struct pagein_map *map, uintptr_t address);
 /* Is the page at this offset of the object anywhere in memory? */

@@ -8,30 +8,36 @@
 
 #include "map_private.h"
 
-static int anonymous_create(struct pagein_map *map)
+int memory_create_private(struct pagein_map *map, int protection)
 {
 	int err = 0;
 
 	map->address = mmap(
-		NULL, map->mapped, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+		NULL, map->mapped, protection, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	if (map->address == MAP_FAILED)
 		return context_fail(-errno, "map: %zu bytes of addresses: %s", map->mapped,
 			strerrordesc_np(errno));
 	if (madvise(map->address, map->mapped, MADV_DONTFORK) < 0)
 		err = -errno;
 	if (err == 0)
-		err = uffd_register(&map->uffd, map->address, map->mapped);
+		err = uffd_register(&map->uffd, map->address, map->mapped, map->memory->modes);
 	return err < 0 ? context_fail(err, "map: register: %s", strerrordesc_np(-err)) : 0;
+}
+
+static int anonymous_create(struct pagein_map *map)
+{
+	return memory_create_private(map, PROT_READ);
 }
 
 static int anonymous_fill(
 	struct pagein_map *map, void *to, const void *from, size_t length, size_t *ret_filled)
 {
-	return uffd_copy(&map->uffd, to, from, length, ret_filled);
+	return uffd_copy(&map->uffd, to, from, length, 0, ret_filled);
 }
 
 const struct memory memory_anonymous = {
 	.name = "anonymous",
 	.create = anonymous_create,
 	.fill = anonymous_fill,
+	.plain = true,
 };

@@ -125,18 +125,32 @@ const char *pagein_version(const struct pagein_object *object);
  * Maps length bytes of the object from offset on, read-only; length 0 means to the end. Nothing is
  * fetched yet. offset must be a multiple of the page size. Bytes past the object's end in its last
  * page are zero; whole pages past it raise SIGBUS when touched, as with a file. An empty map has
- * the length 0 and no address. flags must be 0 in this version.
+ * the length 0 and no address. flags are 0 or those below.
  *
- * The range may be given to write(2) and other system calls, and to read(2) where mprotect(2) has
- * made it a writable private copy, if the caller may have the kernel's faults handled (see pagein
- * doctor); else those calls fail with EFAULT on pages that are not resident: pagein_populate() them
- * first.
+ * The range may be given to write(2) and other system calls, and to read(2) where it is writable
+ * (PAGEIN_PRIVATE, or mprotect(2), which makes a private copy, too), if the caller may have the
+ * kernel's faults handled (see pagein doctor); else those calls fail with EFAULT on pages that are
+ * not resident: pagein_populate() them first.
  *
  * -EINVAL: offset not aligned or past the end, unknown flags; -ENOMEM, -EMFILE; -EPERM, -EACCES,
  * -ENOSYS: userfaultfd(2) is not allowed here.
  */
 int pagein_map(struct pagein_object *object, uint64_t offset, size_t length, unsigned flags,
 	struct pagein_map **ret);
+
+/*
+ * pagein_map(): the map is an overlay. It may be written, and shows the object's bytes until it is;
+ * what is written stays in it, a page at a time, and never goes back to the object. A page that was
+ * written is dirty: it is not fetched again and not dropped to save memory, until pagein_discard()
+ * or the caller's own MADV_DONTNEED or munmap(2) drop it. PAGEIN_DONTNEED leaves dirty pages. It
+ * drops clean ones where the library sees a write before it happens, which is so on kernels
+ * without UFFD_FEATURE_WP_ASYNC (before 6.7); elsewhere it leaves all: drop them by
+ * pagein_discard(). Bytes past the object's end in its last page may be written, too. A write to a
+ * poisoned page raises the same signal as a read. A child of fork(2) has an overlay of its own,
+ * with the same dirty pages. mlock(2) and MADV_POPULATE_WRITE touch pages as writers do: they make
+ * them dirty. -ENOTSUP: this kernel can't write-protect memory.
+ */
+#define PAGEIN_PRIVATE 0x1
 
 /* Where the map begins; NULL for an empty one. */
 void *pagein_address(const struct pagein_map *map);
@@ -150,13 +164,29 @@ size_t pagein_length(const struct pagein_map *map);
  */
 int pagein_unmap(struct pagein_map *map);
 
+/*
+ * Removes the map and leaves its memory to the caller, who has it with munmap(2) when it is no
+ * longer needed: plain private memory, writable if it was, that the library has no part in. Where
+ * it begins is *ret_address: where the map's lowest page lies now, which differs from
+ * pagein_address() if it was moved; NULL of an empty map.
+ *
+ * All of it must be resident: pagein_populate() it first. No other thread may drop pages of it
+ * (MADV_DONTNEED and the like) or move or unmap any while this call lasts: they would read zeros
+ * later on.
+ *
+ * On an error the map is as it was. -EBUSY: a page is missing, or has failed; -EINVAL: the map has
+ * whole pages past the object's end, which no memory can be; -ENOTSUP: it is made of other memory;
+ * -EACCES, -ENOENT: /proc/self/pagemap can't be read.
+ */
+int pagein_detach(struct pagein_map *map, void **ret_address);
+
 enum pagein_advice {
 	PAGEIN_NORMAL,     /* find sequential streams and read ahead of them */
 	PAGEIN_SEQUENTIAL, /* read ahead at once, and far */
 	PAGEIN_RANDOM,     /* fetch what is touched and nothing else */
 	PAGEIN_WILLNEED,   /* start fetching this range; returns at once */
 	PAGEIN_DONTNEED,   /* drop this range's pages; the next touch fetches them again, unless
-			      options.cache_bytes has kept them */
+			      options.cache_bytes has kept them; see PAGEIN_PRIVATE */
 };
 
 /*
@@ -187,6 +217,32 @@ int pagein_error(struct pagein_map *map, const void *address, struct pagein_erro
 /* The pages that failed in [offset, offset + length) are absent again: the next touch tries anew.
  */
 int pagein_retry(struct pagein_map *map, size_t offset, size_t length);
+
+/* Whole pages of a map, in bytes from its beginning; the last may reach past pagein_length(). */
+struct pagein_range {
+	size_t offset;
+	size_t length;
+};
+
+/*
+ * Which pages of [offset, offset + length) of an overlay (PAGEIN_PRIVATE) are dirty, length 0
+ * meaning to the end: how many ranges these are, and the first max of them in ranges (may be NULL
+ * if max is 0), ascending, with at least a clean page between any two. A page is told where it lies
+ * now, if it was moved by mremap(2), and by its place in the object: what lies at several addresses
+ * is dirty if it is at one. Writes that go on meanwhile may be told or not.
+ *
+ * -EINVAL: not an overlay, or a range outside of the map; -ENOMEM; -EACCES, -ENOENT:
+ * /proc/self/pagemap can't be read.
+ */
+int pagein_dirty(struct pagein_map *map, size_t offset, size_t length, struct pagein_range *ranges,
+	size_t max);
+
+/*
+ * Drops all pages of [offset, offset + length) of an overlay, dirty ones, too: they show the
+ * object's bytes again. What is written to them meanwhile may be dropped or not. -EINVAL: not an
+ * overlay, or a range outside of the map, or a page of it is locked (mlock(2)).
+ */
+int pagein_discard(struct pagein_map *map, size_t offset, size_t length);
 
 /* What this kernel and this process's rights allow. */
 enum pagein_cap {
@@ -228,6 +284,29 @@ struct pagein_stats {
 
 /* Of one map (faults to poisoned, and resident_bytes), or of the process when map is NULL. */
 int pagein_stats(struct pagein_map *map, struct pagein_stats *ret);
+
+/*
+ * What a thread of this process has waited for a map: from the fault being read to its page being
+ * filled, or its failure. What the kernel takes besides, before and after, is not in it.
+ */
+#define PAGEIN_STALL_BUCKETS 32
+#define PAGEIN_THREADS_MAX 256 /* known of a map: those that have faulted last */
+struct pagein_thread_stats {
+	int32_t tid; /* as gettid(2) gives it */
+	uint64_t faults;
+	uint64_t stalled_ns;     /* all together */
+	uint64_t stalled_max_ns; /* the longest */
+	/* How many stalls were shorter than 1 us ([0]), than 2, 4, 8 and so on; the last counts all
+	 * that were longer than the one before. */
+	uint64_t stalls[PAGEIN_STALL_BUCKETS];
+};
+
+/*
+ * The threads that have faulted on the map, who has done so last first: how many are known, and the
+ * first max of them in ret (may be NULL if max is 0). A thread that has ended stays known until
+ * others take its place; one that is given the same tid goes on with its figures.
+ */
+int pagein_thread_stats(struct pagein_map *map, struct pagein_thread_stats *ret, size_t max);
 
 /* What went wrong in this thread's last pagein call that failed; "" if none has. Never NULL. */
 const char *pagein_last_error(void);

@@ -19,7 +19,7 @@
 
 #define FEATURES_NEEDED \
 	(UFFD_FEATURE_EVENT_REMAP | UFFD_FEATURE_EVENT_REMOVE | UFFD_FEATURE_EVENT_UNMAP)
-#define FEATURES_WANTED UFFD_FEATURE_POISON
+#define FEATURES_WANTED (UFFD_FEATURE_POISON | UFFD_FEATURE_THREAD_ID)
 
 static int open_device(void)
 {
@@ -84,12 +84,12 @@ void uffd_probe(struct uffd_access *ret)
 	}
 }
 
-int uffd_open(struct uffd *ret, unsigned flags)
+int uffd_open(struct uffd *ret, uint64_t wanted, unsigned flags)
 {
 	bool user_mode_only;
 	cleanup_fd int first = open_any(&user_mode_only);
 	cleanup_fd int fd = -1;
-	uint64_t features = 0, wanted;
+	uint64_t features = 0, enabled;
 	bool follow;
 	int err;
 
@@ -103,18 +103,19 @@ int uffd_open(struct uffd *ret, unsigned flags)
 	fd = open_any(&user_mode_only);
 	if (fd < 0)
 		return fd;
-	wanted = FEATURES_NEEDED | (features & FEATURES_WANTED);
+	enabled = features & (FEATURES_NEEDED | FEATURES_WANTED | wanted);
 	follow = flags & UFFD_FOLLOW_FORK && features & UFFD_FEATURE_POISON;
-	err = ask_api(fd, wanted | (follow ? UFFD_FEATURE_EVENT_FORK : 0), &features);
+	err = ask_api(fd, enabled | (follow ? UFFD_FEATURE_EVENT_FORK : 0), &features);
 	if (err == -EPERM && follow) {
 		follow = false;
-		err = ask_api(fd, wanted, &features);
+		err = ask_api(fd, enabled, &features);
 	}
 	if (err < 0)
 		return err;
 	*ret = (struct uffd){
 		.fd = steal_fd(&fd),
 		.features = features,
+		.enabled = enabled,
 		.follows_fork = follow,
 		.user_mode_only = user_mode_only,
 	};
@@ -127,14 +128,21 @@ void uffd_close(struct uffd *uffd)
 	uffd->fd = -1;
 }
 
-int uffd_register(const struct uffd *uffd, void *address, size_t length)
+int uffd_register(const struct uffd *uffd, void *address, size_t length, uint64_t modes)
 {
 	struct uffdio_register argument = {
 		.range = {.start = (uintptr_t)address, .len = length},
-		.mode = UFFDIO_REGISTER_MODE_MISSING,
+		.mode = UFFDIO_REGISTER_MODE_MISSING | modes,
 	};
 
 	return ioctl(uffd->fd, UFFDIO_REGISTER, &argument) < 0 ? -errno : 0;
+}
+
+int uffd_unregister(const struct uffd *uffd, void *address, size_t length)
+{
+	struct uffdio_range range = {.start = (uintptr_t)address, .len = length};
+
+	return ioctl(uffd->fd, UFFDIO_UNREGISTER, &range) < 0 ? -errno : 0;
 }
 
 int uffd_wake(const struct uffd *uffd, void *address, size_t length)
@@ -144,19 +152,30 @@ int uffd_wake(const struct uffd *uffd, void *address, size_t length)
 	return ioctl(uffd->fd, UFFDIO_WAKE, &range) < 0 ? -errno : 0;
 }
 
-int uffd_copy(
-	const struct uffd *uffd, void *to, const void *from, size_t length, size_t *ret_copied)
+int uffd_copy(const struct uffd *uffd, void *to, const void *from, size_t length, uint64_t mode,
+	size_t *ret_copied)
 {
 	/* .copy is zeroed: before 6.15 EAGAIN may leave it as it was. */
 	struct uffdio_copy copy = {
 		.dst = (uintptr_t)to,
 		.src = (uintptr_t)from,
 		.len = length,
+		.mode = mode,
 	};
 	int err = ioctl(uffd->fd, UFFDIO_COPY, &copy) < 0 ? -errno : 0;
 
 	*ret_copied = copy.copy > 0 ? (size_t)copy.copy : 0;
 	return err;
+}
+
+int uffd_write_protect(const struct uffd *uffd, void *address, size_t length, uint64_t mode)
+{
+	struct uffdio_writeprotect argument = {
+		.range = {.start = (uintptr_t)address, .len = length},
+		.mode = mode,
+	};
+
+	return ioctl(uffd->fd, UFFDIO_WRITEPROTECT, &argument) < 0 ? -errno : 0;
 }
 
 int uffd_poison(const struct uffd *uffd, void *address, size_t length)
@@ -191,12 +210,12 @@ bool uffd_owns(const struct uffd *uffd, int probe_fd, void *page)
 {
 	const struct uffd probe = {.fd = probe_fd};
 	struct uffdio_range range = {.start = (uintptr_t)page, .len = PAGE_LENGTH};
-	int err = probe_fd < 0 ? -EBADF : uffd_register(&probe, page, PAGE_LENGTH);
+	int err = probe_fd < 0 ? -EBADF : uffd_register(&probe, page, PAGE_LENGTH, 0);
 
 	/* Somebody's ordinary memory, for the length of these two calls. */
 	if (err == 0)
 		ioctl(probe_fd, UFFDIO_UNREGISTER, &range);
-	return err == -EBUSY && uffd_register(uffd, page, PAGE_LENGTH) == 0;
+	return err == -EBUSY && uffd_register(uffd, page, PAGE_LENGTH, 0) == 0;
 }
 
 size_t uffd_read(const struct uffd *uffd, struct uffd_msg *messages, size_t max)

@@ -15,7 +15,8 @@
 
 struct uffd {
 	int fd;
-	uint64_t features;
+	uint64_t features;   /* that the kernel has */
+	uint64_t enabled;    /* that this descriptor was opened with */
 	bool follows_fork;   /* UFFD_EVENT_FORK comes */
 	bool user_mode_only; /* faults of the kernel itself (read(2) into the range) get EFAULT */
 };
@@ -32,18 +33,25 @@ void uffd_probe(struct uffd_access *ret);
 
 /*
  * Opens a non-blocking descriptor with the events that a map needs: device, else syscall, else user
- * mode only. -EPERM, -EACCES, -ENOSYS, -EMFILE; -ENOTSUP: a kernel without the events.
+ * mode only. Of the features in `wanted` it has those that the kernel has. -EPERM, -EACCES,
+ * -ENOSYS, -EMFILE; -ENOTSUP: a kernel without the events.
  */
 #define UFFD_FOLLOW_FORK 0x1U /* if the process may, and the kernel has UFFDIO_POISON */
-int uffd_open(struct uffd *ret, unsigned flags);
+int uffd_open(struct uffd *ret, uint64_t wanted, unsigned flags);
 void uffd_close(struct uffd *uffd);
 
-int uffd_register(const struct uffd *uffd, void *address, size_t length);
+/* For missing pages; modes: UFFDIO_REGISTER_MODE_WP and so on, besides. */
+int uffd_register(const struct uffd *uffd, void *address, size_t length, uint64_t modes);
+/* A touch of a missing page finds zeros from now on; write protection is off. Wakes. */
+int uffd_unregister(const struct uffd *uffd, void *address, size_t length);
 int uffd_wake(const struct uffd *uffd, void *address, size_t length);
 
-/* Whole pages; *ret_copied is right in every case. */
-int uffd_copy(
-	const struct uffd *uffd, void *to, const void *from, size_t length, size_t *ret_copied);
+/* Whole pages; *ret_copied is right in every case. mode: UFFDIO_COPY_MODE_WP, or 0. */
+int uffd_copy(const struct uffd *uffd, void *to, const void *from, size_t length, uint64_t mode,
+	size_t *ret_copied);
+
+/* mode: UFFDIO_WRITEPROTECT_MODE_WP protects what is there, 0 ends it and wakes. */
+int uffd_write_protect(const struct uffd *uffd, void *address, size_t length, uint64_t mode);
 
 /* A touch of the range raises SIGBUS from now on; wakes. -EEXIST: a page is there; -ENOTSUP. */
 int uffd_poison(const struct uffd *uffd, void *address, size_t length);

@@ -23,6 +23,10 @@
 #define UFFD_FEATURE_POISON (UINT64_C(1) << 14)
 #endif
 
+#ifndef UFFD_FEATURE_WP_ASYNC
+#define UFFD_FEATURE_WP_ASYNC (UINT64_C(1) << 15)
+#endif
+
 #ifndef UFFD_FEATURE_MOVE
 #define UFFD_FEATURE_MOVE (UINT64_C(1) << 16)
 #endif
@@ -41,5 +45,6 @@ static_assert(UFFDIO_REGISTER == 0xc020aa00, "UFFDIO_REGISTER");
 static_assert(UFFDIO_UNREGISTER == 0x8010aa01, "UFFDIO_UNREGISTER");
 static_assert(UFFDIO_WAKE == 0x8010aa02, "UFFDIO_WAKE");
 static_assert(UFFDIO_COPY == 0xc028aa03, "UFFDIO_COPY");
+static_assert(UFFDIO_WRITEPROTECT == 0xc018aa06, "UFFDIO_WRITEPROTECT");
 static_assert(UFFDIO_POISON == 0xc020aa08, "UFFDIO_POISON");
 static_assert(sizeof(struct uffd_msg) == 32, "struct uffd_msg");

@@ -17,7 +17,11 @@ static const char *library;
 static const char *const calls[] = {
 	"pagein_address",
 	"pagein_advise",
+	"pagein_caps",
 	"pagein_close",
+	"pagein_detach",
+	"pagein_dirty",
+	"pagein_discard",
 	"pagein_error",
 	"pagein_last_error",
 	"pagein_length",
@@ -27,6 +31,7 @@ static const char *const calls[] = {
 	"pagein_retry",
 	"pagein_size",
 	"pagein_stats",
+	"pagein_thread_stats",
 	"pagein_unmap",
 	"pagein_version",
 };
