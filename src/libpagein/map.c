@@ -19,7 +19,7 @@
 #include <sys/mman.h>
 
 #include "cleanup.h"
-#include "map_private.h"
+#include "map_limit.h"
 
 /* ---- mapping ------------------------------------------------------------------------------ */
 
@@ -34,6 +34,11 @@ static void map_attach(void *argument)
 	struct pagein_map *map = call->map;
 
 	call->err = loop_add_prompt(context_loop(map->object->context), &map->fd, EPOLLIN);
+	if (call->err == 0 && map->limit) {
+		call->err = limit_add_map(map->limit, map);
+		if (call->err < 0)
+			loop_remove(context_loop(map->object->context), &map->fd);
+	}
 	if (call->err < 0)
 		return;
 	object_add_want(map->object->object, &map->want);
@@ -51,7 +56,8 @@ static void map_give_up(struct pagein_map *map)
 /* Memory that faults into the descriptor. */
 static int map_memory(struct pagein_map *map)
 {
-	int err = uffd_open(&map->uffd);
+	/* map_evict.c says why. */
+	int err = uffd_open(&map->uffd, map->limit ? UFFD_FEATURE_EVENT_REMOVE : 0);
 
 	if (err < 0)
 		return context_fail(
@@ -78,18 +84,28 @@ static void map_free(struct pagein_map *map)
 	free(map);
 }
 
+static void map_choose_place(void *argument)
+{
+	struct pagein_map *map = argument;
+
+	map->place = limit_place(map->limit, map->mapped);
+}
+
 static int map_start(struct pagein_map *map)
 {
 	struct map_call call = {map, 0};
-	int err = map_memory(map);
+	int err;
 
+	if (map->limit)
+		loop_call(context_loop(map->object->context), map_choose_place, map);
+	err = map_memory(map);
 	if (err < 0)
 		return err;
 	map->fd = (struct loop_fd){.fd = map->uffd.fd, .ready = map_ready};
 	loop_call(context_loop(map->object->context), map_attach, &call);
 	if (call.err < 0) {
 		map_give_up(map);
-		return context_fail(call.err, "map: epoll: %s", strerrordesc_np(-call.err));
+		return context_fail(call.err, "map: the loop: %s", strerrordesc_np(-call.err));
 	}
 	return 0;
 }
@@ -107,6 +123,7 @@ static int map_create(struct pagein_object *object, uint64_t offset, size_t leng
 	map->object = object;
 	map->flags = flags;
 	map->memory = &memory_anonymous;
+	map->limit = map->memory->drop ? context_limit(object->context) : NULL;
 	map->uffd.fd = -1;
 	map->offset = offset;
 	map->length = length;
@@ -207,6 +224,8 @@ static void map_quiesce(void *argument)
 	pull_cancel_all(map);
 	map_unpark(map);
 	map_drop_held(map, map->want.range);
+	if (map->limit)
+		limit_remove_map(map->limit, map);
 	map_find_growth(map);
 }
 

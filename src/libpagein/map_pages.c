@@ -9,7 +9,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "map_private.h"
+#include "map_limit.h"
 
 struct range map_pages(const struct pagein_map *map)
 {
@@ -47,6 +47,8 @@ void map_reserve(struct pagein_map *map)
 	radix_reserve(&map->blocks);
 	if (!map->spare)
 		map->spare = calloc(1, sizeof *map->spare);
+	if (map->limit)
+		run_queue_reserve(&map->limit->runs);
 }
 
 void map_free_blocks(struct pagein_map *map)
@@ -131,6 +133,8 @@ int map_ask(struct pagein_map *map, struct range range, uint64_t urgent, uint64_
 	range = range_intersect(range, map_pages(map));
 	if (map->held_count > 0)
 		map_release(map, range);
+	if (map->limit)
+		map_refill(map, range);
 	failure.err = map_mark_asked(map, range);
 	if (failure.err == 0)
 		failure.err = map_fetch_asked(map, range, urgent, chunk_bytes);
@@ -154,9 +158,55 @@ void map_forget(struct pagein_map *map, struct range range)
 		map_count_resident(map, block->resident, block->resident & ~mask);
 		block->resident &= ~mask;
 		block->failed &= ~mask;
+		block->lone &= ~mask;
 	}
 	if (map->held_count > 0)
 		map_drop_held(map, range);
+	if (map->limit)
+		map_drop_kept(map, range);
+}
+
+static uint64_t block_known(const struct map_block *block)
+{
+	return block->resident | block->failed | block->held | block->kept | block_protected(block);
+}
+
+/* Those of the block's pages that lie anywhere. */
+static uint64_t block_lying(
+	const struct map_block *block, const struct pagein_map *map, uint64_t index)
+{
+	struct range whole = {index * BLOCK_BYTES, (index + 1) * BLOCK_BYTES}, part;
+	uintptr_t cursor = 0, address;
+	uint64_t mask = 0;
+
+	while (extents_next(&map->extents, whole, &cursor, &part, &address))
+		mask |= block_range_mask(index, part);
+	return mask & block_known(block);
+}
+
+/* What has been moved (mremap) stays known. */
+void map_forget_lost(struct pagein_map *map, struct range range)
+{
+	uint64_t end = (range.end + BLOCK_BYTES - 1) / BLOCK_BYTES;
+	struct map_block *block;
+
+	if (range_empty(range))
+		return;
+	for (uint64_t i = range.start / BLOCK_BYTES; (block = radix_next(&map->blocks, &i, end));
+		i++) {
+		uint64_t lost = block_known(block) & block_range_mask(i, range);
+
+		lost &= ~block_lying(block, map, i);
+		while (lost) {
+			unsigned count, first = mask_take_run(&lost, &count);
+			uint64_t start = i * BLOCK_BYTES + first * PAGE_BYTES;
+			struct range run = {start, start + count * PAGE_BYTES};
+
+			map_forget(map, run);
+			if (map->limit)
+				map_unprotect(map, run);
+		}
+	}
 }
 
 bool map_lies_anywhere(const struct pagein_map *map, uint64_t offset)

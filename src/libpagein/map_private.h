@@ -18,6 +18,7 @@
 
 #include "context.h"
 #include "extent.h"
+#include "limit.h"
 #include "object.h"
 #include "pagein.h"
 #include "radix.h"
@@ -39,9 +40,13 @@ struct map_block {
 	uint64_t waiting; /* asked, and a thread faulted on it */
 	uint64_t resident;
 	uint64_t failed;
-	uint64_t held; /* asked: to be held back when it arrives; not asked: its bytes are in
-			  map->held */
-	int err;       /* of the newest failure in this block: positive errno */
+	uint64_t held;   /* asked: to be held back when it arrives; not asked: its bytes are in
+			    map->held */
+	uint64_t lone;   /* resident, by an access that was alone; of a map with a limit, as are: */
+	uint64_t kept;   /* evicted, and its bytes are in limit->second */
+	uint64_t pinned; /* pagein_pin() */
+	uint64_t pulled; /* in the range of a pull that protects it */
+	int err;         /* of the newest failure in this block: positive errno */
 	unsigned status;
 	char *error; /* its words; NULL: none */
 };
@@ -81,8 +86,11 @@ struct pagein_map {
 	struct loop_timer park_timer;
 	struct loop_timer pull_timer;
 	struct readahead readahead;
+	struct limit *limit;         /* its context's; NULL: none, or its pages can't be evicted */
+	uint32_t limit_index;        /* its place in limit->maps */
 	const struct memory *memory; /* what its pages are made of */
 	unsigned flags;              /* PAGEIN_PRIVATE and so on */
+	void *place;                 /* where it had best lie; NULL: anywhere */
 	void *address;
 	size_t length; /* as asked for */
 	size_t mapped; /* whole pages */
@@ -106,6 +114,11 @@ struct memory {
 	/* As uffd_copy(). */
 	int (*fill)(struct pagein_map *map, void *to, const void *from, size_t length,
 		size_t *ret_filled);
+	/*
+	 * Takes the pages at an address out of memory; NULL: can't be done, so these maps have no
+	 * limit. On the loop, so it must not cause an event. -EINVAL: some are locked, and stay.
+	 */
+	int (*drop)(struct pagein_map *map, void *from, size_t length);
 };
 extern const struct memory memory_anonymous;
 
@@ -161,6 +174,8 @@ int map_ask(struct pagein_map *map, struct range range, uint64_t urgent, uint64_
 int map_range(const struct pagein_map *map, size_t offset, size_t length, struct range *ret);
 /* The pages went away (REMOVE, UNMAP): absent again. */
 void map_forget(struct pagein_map *map, struct range range);
+/* The same of those that lie nowhere any more; they are not protected either. */
+void map_forget_lost(struct pagein_map *map, struct range range);
 /* Where they lie nowhere any more, they are not waited for, and need not come. */
 void map_abandon(struct pagein_map *map, struct range range);
 /* Is the page at this offset of the object anywhere in memory? */
@@ -177,6 +192,11 @@ void map_count_resident(struct pagein_map *map, uint64_t before, uint64_t after)
 struct pull {
 	struct list node;
 	struct range range;
+	bool protects;       /* under a limit: its pages stay until it ends (set by its owner) */
+	bool admitted;       /* they are protected now */
+	bool too_long;       /* they would never all fit: err is -ENOMEM */
+	struct list waiting; /* limit->waiting, until there is room for them */
+	struct pagein_map *map;
 	uint64_t at;   /* the pages before it have been resident */
 	uint64_t next; /* asked for up to here */
 	int err;       /* why it ended */
@@ -191,6 +211,8 @@ void pull_start(struct pagein_map *map, struct pull *pull);
 void pull_progress(struct pagein_map *map, struct range range, int err);
 /* Has one asked for this page, and does it still wait? */
 bool pull_waits_for(const struct pagein_map *map, uint64_t offset);
+/* It waited for room, and has it (or pull->err). */
+void pull_resume(struct pull *pull);
 /* Takes it off the list without a word; one that is done is fine. */
 void pull_cancel(struct pull *pull);
 /* Ends all with -ECANCELED, and the timer. */

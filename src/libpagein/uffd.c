@@ -80,7 +80,7 @@ void uffd_probe(struct uffd_access *ret)
 	}
 }
 
-int uffd_open(struct uffd *ret)
+int uffd_open(struct uffd *ret, uint64_t unwanted)
 {
 	bool user_mode_only;
 	cleanup_fd int first = open_any(&user_mode_only);
@@ -98,7 +98,7 @@ int uffd_open(struct uffd *ret)
 	fd = open_any(&user_mode_only);
 	if (fd < 0)
 		return fd;
-	err = ask_api(fd, FEATURES_NEEDED | (features & FEATURES_WANTED), &features);
+	err = ask_api(fd, (FEATURES_NEEDED | (features & FEATURES_WANTED)) & ~unwanted, &features);
 	if (err < 0)
 		return err;
 	*ret = (struct uffd){
@@ -154,6 +154,14 @@ int uffd_poison(const struct uffd *uffd, void *address, size_t length)
 	if (!(uffd->features & UFFD_FEATURE_POISON))
 		return -ENOTSUP;
 	return ioctl(uffd->fd, UFFDIO_POISON, &argument) < 0 ? -errno : 0;
+}
+
+/* What is asked for is nonsense, but whether there is a change is looked at first. */
+bool uffd_is_changing(const struct uffd *uffd)
+{
+	struct uffdio_copy nothing = {0};
+
+	return ioctl(uffd->fd, UFFDIO_COPY, &nothing) < 0 && errno == EAGAIN;
 }
 
 /*

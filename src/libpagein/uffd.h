@@ -32,7 +32,7 @@ void uffd_probe(struct uffd_access *ret);
  * Opens a non-blocking descriptor with the events that a map needs: device, else syscall, else user
  * mode only. -EPERM, -EACCES, -ENOSYS, -EMFILE; -ENOTSUP: a kernel without the events.
  */
-int uffd_open(struct uffd *ret);
+int uffd_open(struct uffd *ret, uint64_t unwanted); /* unwanted: features to do without */
 void uffd_close(struct uffd *uffd);
 
 int uffd_register(const struct uffd *uffd, void *address, size_t length);
@@ -47,6 +47,12 @@ int uffd_poison(const struct uffd *uffd, void *address, size_t length);
 
 /* Is this page, about which nothing is known, in an area that this descriptor is registered for? */
 bool uffd_owns(const struct uffd *uffd, void *page);
+
+/*
+ * Does an event wait to be read, or is one about to come? No: all addresses that were registered
+ * when the last events had been read have been so until now.
+ */
+bool uffd_is_changing(const struct uffd *uffd);
 
 /* Messages read, 0 when there are none. Fewer than max: there are no more for now. */
 size_t uffd_read(const struct uffd *uffd, struct uffd_msg *messages, size_t max);
