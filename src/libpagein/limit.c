@@ -34,6 +34,7 @@
 #define AHEAD_PART                                                                 \
 	3                 /* of the limit: the most to read ahead; what came ahead \
 			     stays until as much has come after it */
+#define GROWTH_PAGES 8    /* of second chances, for one fill: to keep a page frees none */
 #define LOOKS_MAX 16      /* at runs that can't go now, before a fill goes ahead */
 #define READER_TICKS 1024 /* accesses: who has had none of so many is not reading */
 #define PLACE_ALIGN (UINT64_C(1) << 21)
@@ -163,9 +164,25 @@ static uint64_t limit_target_bytes(const struct limit *limit)
 	return limit->reserved_bytes + limit_free_bytes(limit);
 }
 
-uint64_t limit_second_max(const struct limit *limit)
+static uint64_t limit_second_share(const struct limit *limit)
 {
 	return limit_free_bytes(limit) / SECOND_PART;
+}
+
+/*
+ * When the limit is reached for the first time, a third of it would have to be moved before a page
+ * is free: a few go at once, and then the oldest of them makes way.
+ */
+uint64_t limit_second_max(struct limit *limit)
+{
+	uint64_t share = limit_second_share(limit), now = limit_second_bytes(limit);
+
+	if (now + PAGE_BYTES > share)
+		return share;
+	if (limit->growth == 0)
+		return now;
+	limit->growth--;
+	return share;
 }
 
 /* A page of second chances goes. */
@@ -203,9 +220,10 @@ static bool limit_evict_oldest(struct limit *limit)
 
 void limit_make_room(struct limit *limit, uint64_t bytes)
 {
+	limit->growth = GROWTH_PAGES;
 	while (limit->stats->resident_bytes + limit_second_bytes(limit) + bytes >
 		limit_target_bytes(limit)) {
-		bool is_over = limit_second_bytes(limit) > limit_second_max(limit);
+		bool is_over = limit_second_bytes(limit) > limit_second_share(limit);
 
 		if (!(is_over && limit_shrink_second(limit)) && !limit_evict_oldest(limit) &&
 			!limit_shrink_second(limit))

@@ -42,6 +42,7 @@ struct limit {
 	struct pagein_map **maps;   /* NULL: the place is free */
 	uint32_t maps_max;
 	struct list waiting; /* pulls, until there is room for their ranges */
+	unsigned growth;     /* pages by which second chances may grow while room is made */
 	int memory_fd;       /* /proc/self/mem; -1: no second chances */
 	uintptr_t place;     /* where the next map may lie: see limit_place() */
 	uint64_t tick;
@@ -72,8 +73,8 @@ void limit_remove_map(struct limit *limit, struct pagein_map *map);
 /* Evicts until so many bytes more fit, as far as that is possible. */
 void limit_make_room(struct limit *limit, uint64_t bytes);
 
-/* The most that second chances may take now. */
-uint64_t limit_second_max(const struct limit *limit);
+/* The most that second chances may take now, while room is made. */
+uint64_t limit_second_max(struct limit *limit);
 
 /* How much may be read ahead, by all who read this map; which it is told of by this call. */
 uint64_t limit_ahead_bytes(struct limit *limit, const struct pagein_map *map);
