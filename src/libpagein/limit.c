@@ -38,6 +38,19 @@
 #define LOOKS_MAX 16      /* at runs that can't go now, before a fill goes ahead */
 #define READER_TICKS 1024 /* accesses: who has had none of so many is not reading */
 #define PLACE_ALIGN (UINT64_C(1) << 21)
+#define PLACES (1U << 16) /* to begin at */
+
+/* Thread sanitizer's shadow covers a few areas of addresses only. */
+#ifdef __SANITIZE_THREAD__
+#define WITH_TSAN 1
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define WITH_TSAN 1
+#endif
+#endif
+#ifndef WITH_TSAN
+#define WITH_TSAN 0
+#endif
 
 /* ---- life ----------------------------------------------------------------------------------- */
 
@@ -48,14 +61,12 @@
  */
 static uintptr_t place_start(void)
 {
-#if defined(__SANITIZE_THREAD__)
-	return 0; /* its shadow knows a few areas only */
-#else
 	uint32_t random = 0;
 
+	if (WITH_TSAN)
+		return 0;
 	(void)!getrandom(&random, sizeof random, GRND_NONBLOCK);
-	return ((uintptr_t)__builtin_frame_address(0) >> 2) + random % 65536 * PLACE_ALIGN;
-#endif
+	return ((uintptr_t)__builtin_frame_address(0) >> 2) + random % PLACES * PLACE_ALIGN;
 }
 
 int limit_create(uint64_t max_bytes, struct pagein_stats *stats, struct limit **ret)
@@ -270,7 +281,8 @@ int limit_admit_pull(struct limit *limit, struct pagein_map *map, struct pull *p
 	uint64_t alone = map_unprotected_bytes(map, pull->range, block_pinned);
 	int err;
 
-	if (limit->stats->pinned_bytes + alone > limit->max_bytes)
+	pull->too_long = limit->stats->pinned_bytes + alone > limit->max_bytes;
+	if (pull->too_long)
 		return -ENOMEM;
 	if (limit->reserved_bytes + more > limit->max_bytes) {
 		if (list_empty(&pull->waiting))

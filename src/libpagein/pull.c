@@ -154,7 +154,6 @@ static bool pull_enter_limit(struct pagein_map *map, struct pull *pull)
 	}
 	err = limit_admit_pull(map->limit, map, pull);
 	pull->paused = err > 0;
-	pull->too_long = err < 0;
 	if (err < 0)
 		pull_end(pull, err);
 	return err == 0;
