@@ -14,7 +14,8 @@
 struct context;
 struct limit;
 
-/* options->memory is a number of bytes, or 0. Any thread. -ENOMEM, -EMFILE, -EAGAIN (no thread to be had). */
+/* options->memory is a number of bytes, or 0. Any thread. -ENOMEM, -EMFILE, -EAGAIN (no thread to
+ * be had). */
 int context_get(const struct pagein_options *options, struct context **ret);
 /* Ends one use; the last one waits for the thread's end. Any thread but the loop's own. */
 void context_put(struct context *context);
