@@ -44,6 +44,8 @@ static int uffd_open_object(
 	use.loops = (unsigned)options->loops;
 	use.timeout_ms = (unsigned)(options->timeout_ns / 1000000);
 	use.cache_bytes = cache_bytes;
+	/* All of the object is populated once to be cached. */
+	use.memory = cache_bytes > 0 ? PAGEIN_NO_LIMIT : options->map_memory_bytes;
 	err = pagein_open(session->target->url, &use, &state->object);
 	return err < 0 ? uffd_fail(session, err) : 0;
 }

@@ -21,6 +21,7 @@
 #include "cleanup.h"
 #include "clock.h"
 #include "fork.h"
+#include "limit.h"
 #include "list.h"
 #include "uffd.h"
 
@@ -37,6 +38,7 @@ struct context {
 	struct context_roll roll;
 	atomic_bool served;
 	int probe_fd; /* -1: not opened yet */
+	struct limit *limit; /* NULL: none */
 	struct pagein_stats map_stats;
 	uint8_t scratch[4096];
 };
@@ -106,6 +108,7 @@ static void context_free(struct context *context)
 		return;
 	close_fd(&context->probe_fd);
 	core_destroy(context->core);
+	limit_destroy(context->limit);
 	loop_destroy(context->loop);
 	free(context);
 }
@@ -149,6 +152,8 @@ static int context_create(const struct pagein_options *options, struct context *
 	list_init(&context->roll.maps);
 	list_init(&context->roll.served);
 	err = context_fill(context);
+	if (err == 0 && options->memory > 0)
+		err = limit_create(options->memory, &context->map_stats, &context->limit);
 	if (err == 0)
 		err = loop_start(context->loop, "pagein");
 	if (err < 0)
@@ -207,7 +212,8 @@ static bool same_options(const struct pagein_options *a, const struct pagein_opt
 {
 	return a->timeout_ms == b->timeout_ms && a->attempts == b->attempts &&
 	       a->connections == b->connections && a->loops == b->loops &&
-	       a->spin_us == b->spin_us && a->cache_bytes == b->cache_bytes && a->fork == b->fork;
+	       a->spin_us == b->spin_us && a->cache_bytes == b->cache_bytes &&
+	       a->fork == b->fork && a->memory == b->memory;
 }
 
 /* Started loops keep their connections, which are worth a round trip or two: idle ones first. */
@@ -217,10 +223,10 @@ static bool is_better(const struct context *one, const struct context *other)
 	       (one->maps == other->maps && one->uses < other->uses);
 }
 
-/* Objects that share a cache share the loop that owns it. */
+/* Objects that share a cache or a limit share the loop that owns it. */
 static unsigned loops_max(const struct pagein_options *options)
 {
-	if (options->cache_bytes > 0)
+	if (options->cache_bytes > 0 || options->memory > 0)
 		return 1;
 	return options->loops ? options->loops : loops_default();
 }
@@ -252,12 +258,11 @@ static int context_find(const struct pagein_options *options, struct context **r
 
 int context_get(const struct pagein_options *options, struct context **ret)
 {
-	static const struct pagein_options defaults = PAGEIN_OPTIONS_INIT;
 	int err;
 
 	pthread_once(&contexts_once, contexts_init);
 	pthread_mutex_lock(&contexts_lock);
-	err = context_find(options ? options : &defaults, ret);
+	err = context_find(options, ret);
 	if (err == 0)
 		(*ret)->uses++;
 	pthread_mutex_unlock(&contexts_lock);
@@ -289,6 +294,11 @@ uint64_t context_cache_bytes(const struct context *context)
 	return cache_bytes(&context->options);
 }
 
+struct limit *context_limit(const struct context *context)
+{
+	return context->limit;
+}
+
 struct pagein_stats *context_map_stats(struct context *context)
 {
 	return &context->map_stats;
@@ -318,6 +328,9 @@ static void context_add_stats(void *argument)
 	sum->fills += maps->fills;
 	sum->bytes_filled += maps->bytes_filled;
 	sum->poisoned += maps->poisoned;
+	sum->evicted += maps->evicted;
+	sum->refilled += maps->refilled;
+	sum->pinned_bytes += maps->pinned_bytes;
 	sum->maps += maps->maps;
 	sum->resident_bytes += maps->resident_bytes;
 	sum->requests += source->requests;
@@ -328,6 +341,8 @@ static void context_add_stats(void *argument)
 	sum->objects += core->objects;
 	sum->transfers += core->transfers;
 	sum->cached_bytes += core->buffer_bytes;
+	if (call->context->limit)
+		sum->cached_bytes += limit_second_bytes(call->context->limit);
 }
 
 /* Its counters outlive it; its gauges are zero by now, but for idle connections. */
@@ -338,7 +353,7 @@ static void context_retire(struct context *context)
 	pthread_mutex_lock(&contexts_lock);
 	context_add_stats(&call);
 	retired.objects = retired.maps = retired.resident_bytes = 0;
-	retired.transfers = retired.connections = retired.cached_bytes = 0;
+	retired.transfers = retired.connections = retired.cached_bytes = retired.pinned_bytes = 0;
 	pthread_mutex_unlock(&contexts_lock);
 }
 

@@ -13,6 +13,7 @@
 #include "pagein.h"
 
 struct context;
+struct limit;
 
 /* What the loop serves; both lists are the loop's. */
 struct context_roll {
@@ -22,7 +23,8 @@ struct context_roll {
 	struct serving *serving; /* the fork(2) under way; NULL: none, or not to be served */
 };
 
-/* Any thread. -ENOMEM, -EMFILE, -EAGAIN (no thread to be had). */
+/* options->memory is a number of bytes, or 0. Any thread. -ENOMEM, -EMFILE, -EAGAIN (no thread to
+ * be had). */
 int context_get(const struct pagein_options *options, struct context **ret);
 /* Ends one use; the last one waits for the thread's end. Any thread but the loop's own. */
 void context_put(struct context *context);
@@ -42,6 +44,8 @@ struct loop *context_loop(const struct context *context);
 struct core *context_core(const struct context *context);
 /* The limit of what is kept of fetched pages; 0: nothing is. */
 uint64_t context_cache_bytes(const struct context *context);
+/* The memory limit of its maps; NULL: none. */
+struct limit *context_limit(const struct context *context);
 /* Adds what all contexts have counted. */
 void context_stats(struct pagein_stats *ret);
 /* The counters of all maps, the living and the gone; on the loop. */

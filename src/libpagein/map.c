@@ -18,7 +18,7 @@
 #include <sys/mman.h>
 
 #include "cleanup.h"
-#include "map_private.h"
+#include "map_limit.h"
 #include "serve.h"
 
 /* ---- mapping ------------------------------------------------------------------------------ */
@@ -34,6 +34,11 @@ static void map_attach(void *argument)
 	struct pagein_map *map = call->map;
 
 	call->err = loop_add_prompt(context_loop(map->object->context), &map->fd, EPOLLIN);
+	if (call->err == 0 && map->limit) {
+		call->err = limit_add_map(map->limit, map);
+		if (call->err < 0)
+			loop_remove(context_loop(map->object->context), &map->fd);
+	}
 	if (call->err < 0)
 		return;
 	object_add_want(map->object->object, &map->want);
@@ -55,8 +60,10 @@ int map_open_uffd(struct pagein_map *map)
 	bool follow = context_fork_policy(map->object->context) == PAGEIN_FORK_SERVE &&
 		      !(map->flags & PAGEIN_PRIVATE);
 
-	/* What a child writes is its own, and so is who knows of it. */
-	return uffd_open(&map->uffd, wanted, follow ? UFFD_FOLLOW_FORK : 0);
+	/* What a child writes is its own, and so is who knows of it. Why a limited map does without
+	 * REMOVE stands in map_evict.c. */
+	return uffd_open(&map->uffd, wanted,
+		(follow ? UFFD_FOLLOW_FORK : 0) | (map->limit ? UFFD_NO_REMOVE : 0));
 }
 
 /* Memory that faults into the descriptor. */
@@ -106,20 +113,32 @@ static void map_end_service(struct pagein_map *map)
 	map_unpark(map);
 	overlay_stop(map);
 	map_drop_held(map, map->want.range);
+	if (map->limit)
+		limit_remove_map(map->limit, map);
+}
+
+static void map_choose_place(void *argument)
+{
+	struct pagein_map *map = argument;
+
+	map->place = limit_place(map->limit, map->mapped);
 }
 
 static int map_start(struct pagein_map *map)
 {
 	struct map_call call = {map, 0};
-	int err = map_memory(map);
+	int err;
 
+	if (map->limit)
+		loop_call(context_loop(map->object->context), map_choose_place, map);
+	err = map_memory(map);
 	if (err < 0)
 		return err;
 	map->fd.fd = map->uffd.fd;
 	loop_call(context_loop(map->object->context), map_attach, &call);
 	if (call.err < 0) {
 		map_give_up(map);
-		return context_fail(call.err, "map: epoll: %s", strerrordesc_np(-call.err));
+		return context_fail(call.err, "map: the loop: %s", strerrordesc_np(-call.err));
 	}
 	return 0;
 }
@@ -134,6 +153,7 @@ static struct pagein_map *map_allocate(
 	map->object = object;
 	map->flags = flags;
 	map->memory = flags & PAGEIN_PRIVATE ? &memory_overlay : &memory_anonymous;
+	map->limit = map->memory->drop ? context_limit(object->context) : NULL;
 	map->uffd.fd = -1;
 	map->fd = (struct loop_fd){.fd = -1, .ready = map_ready};
 	map->offset = offset;
@@ -186,6 +206,7 @@ struct pagein_map *map_create_shadow(struct pagein_map *origin)
 	map->address = origin->address;
 	map->want.range = origin->want.range;
 	map->readahead.advice = origin->readahead.advice;
+	map->limit = NULL; /* its pages are another process's */
 	for (size_t i = 0; i < origin->extents.count && err == 0; i++)
 		err = extents_add(&map->extents, origin->extents.list[i]);
 	if (err == 0)

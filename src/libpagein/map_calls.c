@@ -9,7 +9,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#include "map_private.h"
+#include "map_limit.h"
 
 void map_set_trace(struct pagein_map *map, map_trace_fn *fn, void *context)
 {
@@ -145,6 +145,13 @@ int map_dont_need(struct pagein_map *map, struct range range)
 		/* Without UFFDIO_POISON a failed page is PROT_NONE. */
 		if (!(map->uffd.features & UFFD_FEATURE_POISON))
 			mprotect((void *)address, length, protection);
+		if (map->limit) {
+			int err = map_dont_need_limited(map, part);
+
+			if (err < 0)
+				return err;
+			continue;
+		}
 		if (madvise((void *)address, length, MADV_DONTNEED) < 0)
 			return context_fail(-errno, "madvise: %s", strerrordesc_np(errno));
 	}

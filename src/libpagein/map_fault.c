@@ -15,28 +15,44 @@
 #include <stdlib.h>
 
 #include "clock.h"
-#include "map_private.h"
+#include "map_limit.h"
 
 #define MESSAGES_MAX 64
 #define CACHED_AHEAD_BYTES (UINT64_C(256) << 10) /* some 50 us of copying */
 
-/* The range of the object that holds all of what lies at [start, end), which is absent now. */
-static struct range map_hull_at(struct pagein_map *map, uintptr_t start, uintptr_t end, bool absent)
+/* The part of an extent's range of the object that lies at [start, end). */
+static struct range extent_range(const struct extent *extent, uintptr_t start, uintptr_t end)
+{
+	struct range whole = {extent->address, extent->address + extent->length};
+	struct range part = range_intersect(whole, (struct range){start, end});
+
+	if (extent->hole || range_empty(part))
+		return (struct range){0, 0};
+	return (struct range){extent->offset + (part.start - extent->address),
+		extent->offset + (part.end - extent->address)};
+}
+
+/* What lies at [start, end) is absent now. */
+static void map_forget_at(struct pagein_map *map, uintptr_t start, uintptr_t end)
+{
+	for (size_t i = 0; i < map->extents.count; i++) {
+		struct range range = extent_range(&map->extents.list[i], start, end);
+
+		if (!range_empty(range))
+			map_forget(map, range);
+	}
+}
+
+/* The range of the object that holds all of what lies at [start, end); empty: nothing does. */
+static struct range map_range_at(const struct pagein_map *map, uintptr_t start, uintptr_t end)
 {
 	struct range hull = {UINT64_MAX, 0};
 
 	for (size_t i = 0; i < map->extents.count; i++) {
-		const struct extent *extent = &map->extents.list[i];
-		uintptr_t from = start > extent->address ? start : extent->address;
-		uintptr_t extent_end = extent->address + extent->length;
-		uintptr_t to = end < extent_end ? end : extent_end;
-		struct range range = {.start = extent->offset + (from - extent->address)};
+		struct range range = extent_range(&map->extents.list[i], start, end);
 
-		if (from >= to || extent->hole)
+		if (range_empty(range))
 			continue;
-		range.end = range.start + (to - from);
-		if (absent)
-			map_forget(map, range);
 		hull.start = range.start < hull.start ? range.start : hull.start;
 		hull.end = range.end > hull.end ? range.end : hull.end;
 	}
@@ -45,7 +61,7 @@ static struct range map_hull_at(struct pagein_map *map, uintptr_t start, uintptr
 
 static void map_event_unmap(struct pagein_map *map, uintptr_t start, uintptr_t end)
 {
-	struct range gone = map_hull_at(map, start, end, false);
+	struct range gone = map_range_at(map, start, end);
 
 	/* Out of memory: a fill there gets ENOENT, and its fault goes unserved. */
 	(void)extents_cut(&map->extents, start, end, map_owns(map, end));
@@ -75,8 +91,8 @@ void map_event(struct pagein_map *map, const struct uffd_msg *message)
 		serve_forward(map, message);
 	switch (message->event) {
 	case UFFD_EVENT_REMOVE:
-		map_hull_at(map, (uintptr_t)message->arg.remove.start,
-			(uintptr_t)message->arg.remove.end, true);
+		map_forget_at(map, (uintptr_t)message->arg.remove.start,
+			(uintptr_t)message->arg.remove.end);
 		break;
 	case UFFD_EVENT_UNMAP:
 		map_event_unmap(map, (uintptr_t)message->arg.remove.start,
@@ -161,8 +177,12 @@ static void map_fetch(struct pagein_map *map, struct range pages)
 	struct map_block *marked;
 
 	conditions.object_size = map_pages(map).end;
+	if (map->limit)
+		conditions.memory_bytes = limit_ahead_bytes(map->limit, map);
 	plan = readahead_plan(&map->readahead, pages, &conditions);
 	map_amend_plan(map, pages, &plan);
+	if (map->limit)
+		map_note_lone(map, pages, &plan);
 	if (map_ask(map, plan.first, range_length(pages), plan.chunk_bytes) < 0)
 		return;
 	if (map_fetch_ahead(map, &plan) < 0)
@@ -181,7 +201,12 @@ static bool map_fault_page(
 	uint64_t bit = block_range_mask(page.start / BLOCK_BYTES, page);
 
 	if (block->resident & bit) {
-		/* Queued before it was filled, or gone without a word: M3. */
+		/* Queued before it was filled, or gone without a word: M3. A limit must not lose
+		 * sight of what is there. */
+		if (map->limit && map_is_present(map, page)) {
+			map_wake(map, page);
+			return false;
+		}
 		map_count_resident(map, block->resident, block->resident & ~bit);
 		block->resident &= ~bit;
 		map_wake(map, page);
@@ -191,6 +216,8 @@ static bool map_fault_page(
 	block->failed &= ~bit;
 	block->waiting |= bit;
 	block->writing |= writes ? bit : 0;
+	if (map->limit)
+		map_refill(map, page);
 	/* Before all that is planned from here. */
 	map_fill_cached(map, block, page);
 	return true;

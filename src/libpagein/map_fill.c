@@ -27,7 +27,7 @@
 #include <sys/mman.h>
 
 #include "clock.h"
-#include "map_private.h"
+#include "map_limit.h"
 
 #define PARK_NS (50 * NS_PER_US)
 #define PARK_NS_MAX (10 * NS_PER_MS)
@@ -75,6 +75,8 @@ void map_settle(struct pagein_map *map, struct range range)
 				block_range_mask(at / BLOCK_BYTES, (struct range){at, range.end}));
 	}
 	map_end_waits(map, range);
+	if (map->limit)
+		map_note_filled(map, range);
 	pull_progress(map, range, 0);
 }
 
@@ -126,6 +128,8 @@ void map_fill(struct pagein_map *map, struct range range, const uint8_t *bytes)
 	uint64_t placed = 0;
 	uintptr_t cursor = 0, address;
 
+	if (map->limit)
+		limit_make_room(map->limit, range_length(range));
 	while (extents_next(&map->extents, range, &cursor, &part, &address)) {
 		size_t length = (size_t)range_length(part);
 		size_t settled = map_copy(map, address, bytes + (part.start - range.start), length);
@@ -232,12 +236,17 @@ struct range map_run(struct pagein_map *map, struct range range,
 
 	for (uint64_t at = range.start; at < range.end; at = (at / BLOCK_BYTES + 1) * BLOCK_BYTES) {
 		uint64_t index = at / BLOCK_BYTES;
-		struct map_block *block = map_find_block(map, index);
-		uint64_t bits = block ? pages(block) : 0;
 		bool open = !range_empty(run);
+		struct map_block *block = open ? map_find_block(map, index)
+					       : radix_next(&map->blocks, &index,
+							 (range.end - 1) / BLOCK_BYTES + 1);
+		uint64_t bits = block ? pages(block) : 0;
 		unsigned first, count;
 		uint64_t start;
 
+		if (!block)
+			break;
+		at = at > index * BLOCK_BYTES ? at : index * BLOCK_BYTES;
 		bits &= block_range_mask(index, (struct range){at, range.end});
 		if (!bits && open)
 			break;

@@ -9,7 +9,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "map_private.h"
+#include "map_limit.h"
 
 struct range map_pages(const struct pagein_map *map)
 {
@@ -67,6 +67,8 @@ void map_reserve(struct pagein_map *map)
 	radix_reserve(&map->blocks);
 	if (!map->spare)
 		map->spare = calloc(1, sizeof *map->spare);
+	if (map->limit)
+		run_queue_reserve(&map->limit->runs);
 }
 
 void map_free_blocks(struct pagein_map *map)
@@ -151,6 +153,8 @@ int map_ask(struct pagein_map *map, struct range range, uint64_t urgent, uint64_
 	range = range_intersect(range, map_pages(map));
 	if (map->held_count > 0)
 		map_release(map, range);
+	if (map->limit)
+		map_refill(map, range);
 	failure.err = map_mark_asked(map, range);
 	if (failure.err == 0)
 		failure.err = map_fetch_asked(map, range, urgent, chunk_bytes);
@@ -193,9 +197,12 @@ void map_forget(struct pagein_map *map, struct range range)
 		block->resident &= ~mask;
 		block->failed &= ~mask;
 		block->poisoned &= ~mask;
+		block->lone &= ~mask;
 	}
 	if (map->held_count > 0)
 		map_drop_held(map, range);
+	if (map->limit)
+		map_drop_kept(map, range);
 }
 
 bool map_lies_anywhere(const struct pagein_map *map, uint64_t offset)
@@ -235,7 +242,11 @@ void map_abandon(struct pagein_map *map, struct range range)
 			unsigned count, first = mask_take_run(&gone, &count);
 			uint64_t start = i * BLOCK_BYTES + first * PAGE_BYTES;
 
-			map_forget(map, (struct range){start, start + count * PAGE_BYTES});
+			struct range run = {start, start + count * PAGE_BYTES};
+
+			map_forget(map, run);
+			if (map->limit)
+				map_unprotect(map, run);
 		}
 	}
 	object_cancel_unwanted(map->object->object);

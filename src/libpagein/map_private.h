@@ -18,6 +18,7 @@
 
 #include "context.h"
 #include "extent.h"
+#include "limit.h"
 #include "object.h"
 #include "overlay.h"
 #include "pagein.h"
@@ -47,6 +48,10 @@ struct map_block {
 	uint64_t writing;  /* waiting, and a thread wants to write to it */
 	uint64_t dirty;    /* of an overlay: may have been written (overlay.c) */
 	uint64_t poisoned; /* the kernel has it so, whatever is done about it meanwhile */
+	uint64_t lone;     /* resident, by an access that was alone; of a map with a limit, as are: */
+	uint64_t kept;     /* evicted, and its bytes are in limit->second */
+	uint64_t pinned;   /* pagein_pin() */
+	uint64_t pulled;   /* in the range of a pull that protects it */
 	int err;           /* of the newest failure in this block: positive errno */
 	unsigned status;
 	char *error; /* its words; NULL: none */
@@ -92,8 +97,11 @@ struct pagein_map {
 	struct pagein_map *origin;
 	struct served *served;
 	bool is_served;              /* in the child: the parent reads the descriptor */
+	struct limit *limit;         /* its context's; NULL: none, or its pages can't be evicted */
+	uint32_t limit_index;        /* its place in limit->maps */
 	const struct memory *memory; /* what its pages are made of */
 	unsigned flags;              /* PAGEIN_PRIVATE and so on */
+	void *place;                 /* where it had best lie; NULL: anywhere */
 	void *address;
 	size_t length; /* as asked for */
 	size_t mapped; /* whole pages */
@@ -124,11 +132,17 @@ struct memory {
 		size_t *ret_filled);
 	uint64_t modes; /* of uffd_register() */
 	bool plain;     /* it can outlive its descriptor: pagein_detach() */
+	/*
+	 * Takes the pages at an address out of memory; NULL: can't be done, so these maps have no
+	 * limit. On the loop, so it must not cause an event. -EINVAL: some are locked, and stay.
+	 */
+	int (*drop)(struct pagein_map *map, void *from, size_t length);
 };
 extern const struct memory memory_anonymous;
 extern const struct memory memory_overlay; /* overlay.c */
 /* Private anonymous memory; as memory->create. */
 int memory_create_private(struct pagein_map *map, int protection);
+int memory_drop_private(struct pagein_map *map, void *from, size_t length); /* as memory->drop */
 
 /* 0, or -ECHILD with words: this is a child of the process that made the object. */
 int pagein_object_check(const struct pagein_object *object);
@@ -212,7 +226,7 @@ int map_ask(struct pagein_map *map, struct range range, uint64_t urgent, uint64_
 int map_range(const struct pagein_map *map, size_t offset, size_t length, struct range *ret);
 /* The pages went away (REMOVE): absent again. */
 void map_forget(struct pagein_map *map, struct range range);
-/* Those that lie nowhere any more are absent, are not waited for, and need not come. */
+/* Those that lie nowhere any more are absent, are not waited for or protected, and need not come. */
 void map_abandon(struct pagein_map *map, struct range range);
 /* Is the page at this address the map's memory? On the loop, or while it stands still. */
 bool map_owns(struct pagein_map *map, uintptr_t address);
@@ -243,6 +257,11 @@ void map_count_resident(struct pagein_map *map, uint64_t before, uint64_t after)
 struct pull {
 	struct list node;
 	struct range range;
+	bool protects;       /* under a limit: its pages stay until it ends (set by its owner) */
+	bool admitted;       /* they are protected now */
+	bool too_long;       /* they would never all fit: err is -ENOMEM */
+	struct list waiting; /* limit->waiting, until there is room for them */
+	struct pagein_map *map;
 	uint64_t at;   /* the pages before it have been resident */
 	uint64_t next; /* asked for up to here */
 	int err;       /* why it ended */
@@ -257,6 +276,8 @@ void pull_start(struct pagein_map *map, struct pull *pull);
 void pull_progress(struct pagein_map *map, struct range range, int err);
 /* Has one asked for this page, and does it still wait? */
 bool pull_waits_for(const struct pagein_map *map, uint64_t offset);
+/* It waited for room, and has it (or pull->err). */
+void pull_resume(struct pull *pull);
 /* Takes it off the list without a word; one that is done is fine. */
 void pull_cancel(struct pull *pull);
 /* Ends all with -ECANCELED, and the timer. */

@@ -138,6 +138,7 @@ static bool is_http(const char *url)
 
 int pagein_open(const char *url, const struct pagein_options *options, struct pagein_object **ret)
 {
+	struct pagein_options use = PAGEIN_OPTIONS_INIT;
 	struct pagein_object *object;
 	int err;
 
@@ -146,13 +147,17 @@ int pagein_open(const char *url, const struct pagein_options *options, struct pa
 	if (options && options->size != sizeof *options)
 		return context_fail(-EINVAL, "open: options of %zu bytes, this library knows %zu",
 			options->size, sizeof *options);
+	if (options)
+		use = *options;
+	if (limit_parse(options, &use.memory) < 0)
+		return -EINVAL;
 	object = calloc(1, sizeof *object);
 	if (!object || !(object->url = strdup(url))) {
 		free(object);
 		return context_fail(-ENOMEM, "open: out of memory");
 	}
 	object->uses = 1;
-	err = context_get(options, &object->context);
+	err = context_get(&use, &object->context);
 	if (err < 0)
 		context_fail(err, "open: no loop: %s", strerrordesc_np(-err));
 	else
@@ -244,7 +249,11 @@ static void populate_stop(void *argument)
 
 int pagein_populate(struct pagein_map *map, size_t offset, size_t length, int timeout_ms)
 {
-	struct populate_call call = {.map = map, .pull.done = populate_done};
+	struct populate_call call = {
+		.map = map,
+		.pull.done = populate_done,
+		.pull.protects = true,
+	};
 	struct loop *loop = context_loop(map->object->context);
 	int err = map_range(map, offset, length, &call.pull.range);
 
@@ -262,5 +271,10 @@ int pagein_populate(struct pagein_map *map, size_t offset, size_t length, int ti
 		err = call.waiter.ended ? call.pull.err : -ETIMEDOUT;
 	}
 	waiter_finish(&call.waiter);
+	if (call.pull.too_long)
+		return context_fail(err,
+			"populate: %llu bytes and what is pinned exceed the memory limit, %llu",
+			(unsigned long long)range_length(call.pull.range),
+			(unsigned long long)map->limit->max_bytes);
 	return err < 0 ? context_fail(err, "populate: %s", strerrordesc_np(-err)) : 0;
 }

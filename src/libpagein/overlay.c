@@ -56,8 +56,8 @@ static uint64_t overlay_features(const struct pagein_map *map)
 {
 	uint64_t features = UFFD_FEATURE_PAGEFAULT_FLAG_WP;
 
-	(void)map;
-	if (!atomic_load(&async_forbidden) && pagemap_can_scan())
+	/* What is to be evicted must be known to be clean. */
+	if (!map->limit && !atomic_load(&async_forbidden) && pagemap_can_scan())
 		features |= UFFD_FEATURE_WP_ASYNC;
 	return features;
 }
@@ -166,6 +166,7 @@ const struct memory memory_overlay = {
 	.features = overlay_features,
 	.create = overlay_create,
 	.fill = overlay_fill,
+	.drop = memory_drop_private,
 	.modes = UFFDIO_REGISTER_MODE_WP,
 	.plain = true,
 };

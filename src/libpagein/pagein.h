@@ -74,7 +74,7 @@ struct pagein_options {
 	unsigned connections; /* most connections of a loop to one server; default 96 */
 	unsigned loops;       /* most threads that serve maps; default: one less than the
 				 CPUs, at least 1 and at most 4; with
-				 cache_bytes always 1 */
+				 cache_bytes or memory always 1 */
 	unsigned fork;        /* enum pagein_fork: what a child of fork(2) has of the maps */
 	unsigned spin_us;     /* how long such a thread looks for events before it sleeps, as long
 				 as that pays: costs power; default: not at all */
@@ -94,7 +94,15 @@ struct pagein_options {
 	 * to give memory back; a map that keeps its pages is filled some percent faster without.
 	 */
 	uint64_t cache_bytes;
+	/*
+	 * Memory that all maps of objects opened with equal options may take together, in bytes;
+	 * default: what the environment variable PAGEIN_MEMORY says (67108864, 64M, 1G), else no
+	 * limit; PAGEIN_NO_LIMIT: none, whatever that says. Less than 1 MiB counts as 1 MiB. See
+	 * "Memory" below.
+	 */
+	uint64_t memory;
 };
+#define PAGEIN_NO_LIMIT UINT64_MAX
 #define PAGEIN_OPTIONS_INIT                           \
 	{                                             \
 		.size = sizeof(struct pagein_options) \
@@ -104,7 +112,8 @@ struct pagein_options {
  * Asks the server for the object, pins its version, and waits for that: one round trip, or a few
  * where the server redirects. options may be NULL. The caller owns *ret and closes it.
  *
- * -EINVAL: not an http:// or https:// URL, or options of an unknown size; -ENOENT: 404, 410;
+ * -EINVAL: not an http:// or https:// URL, options of an unknown size, or a malformed
+ * PAGEIN_MEMORY; -ENOENT: 404, 410;
  * -EACCES: 401, 403; -ENOTSUP: the server does not serve ranges; -EKEYREJECTED: TLS; -EHOSTUNREACH:
  * the name does not resolve; -ECONNREFUSED, -ETIMEDOUT, -EIO: as they say; -EPROTO: an answer that
  * HTTP does not allow. pagein_last_error() has it in words.
@@ -184,7 +193,8 @@ enum pagein_advice {
 	PAGEIN_NORMAL,     /* find sequential streams and read ahead of them */
 	PAGEIN_SEQUENTIAL, /* read ahead at once, and far */
 	PAGEIN_RANDOM,     /* fetch what is touched and nothing else */
-	PAGEIN_WILLNEED,   /* start fetching this range; returns at once */
+	PAGEIN_WILLNEED,   /* start fetching this range (the first third of the memory limit of
+			      it, if there is one); returns at once */
 	PAGEIN_DONTNEED,   /* drop this range's pages; the next touch fetches them again, unless
 			      options.cache_bytes has kept them; see PAGEIN_PRIVATE */
 };
@@ -201,8 +211,48 @@ int pagein_advise(struct pagein_map *map, size_t offset, size_t length, int advi
  * timeout_ms milliseconds (negative: as long as the fetching may take). 0: all are resident;
  * touching them does not fault. Else the first failure's errno, or -ETIMEDOUT; what has arrived
  * stays, and what is under way goes on. Never a signal. A page that had failed is tried again.
+ *
+ * Under a memory limit the pages stay at least until it returns. -ENOMEM: they are more than the
+ * limit leaves beside what is pinned; if only other populates are in the way, it waits for them.
  */
 int pagein_populate(struct pagein_map *map, size_t offset, size_t length, int timeout_ms);
+
+/*
+ * Memory. Under a limit (pagein_options.memory) pages leave memory by themselves as others come in,
+ * and a touch fetches them again. A page that was fetched by a lone touch keeps its bytes for a
+ * while, in at most a third of the limit, and comes back without a request. The limit holds at any
+ * time, within 1 MiB; mlock(2)ed pages are never evicted, and exceed it if there are more of them.
+ * What is on its way to a map takes a MiB or so beside it.
+ *
+ * madvise(2) with MADV_DONTNEED is not noticed at once: such pages count as resident until they are
+ * touched or evicted. PAGEIN_DONTNEED is. What mprotect(2) has made writable may be dropped with
+ * what was written. Other memory must not be moved over a part of such a map by mremap(2) with
+ * MREMAP_FIXED: munmap(2) that part first. (mmap(2) with MAP_FIXED is fine.)
+ *
+ * pagein_pin(): pages that [offset, offset + length) overlaps (length 0: to the end) are not
+ * evicted; they are fetched as usual, by touch or populate. Pins do not nest: as with munlock(2),
+ * one pagein_unpin() ends any number of them. They count against the limit from now on, resident or
+ * not, and end with the map, or the part of it that is unmapped. Without a limit nothing is
+ * evicted, and both do nothing.
+ *
+ * -EINVAL: a range outside the map; -ENOMEM: pinned pages and populates under way would exceed the
+ * limit; nothing has changed then.
+ */
+int pagein_pin(struct pagein_map *map, size_t offset, size_t length);
+int pagein_unpin(struct pagein_map *map, size_t offset, size_t length);
+
+enum pagein_state {
+	PAGEIN_ABSENT,   /* a touch fetches it */
+	PAGEIN_COMING,   /* it has been asked for, or has arrived and is held back for readahead */
+	PAGEIN_RESIDENT, /* filled, and not dropped since, as far as the library has been told */
+	PAGEIN_FAILED,   /* a touch raises SIGBUS, or tries anew: see pagein_error() */
+};
+
+/*
+ * What the pages that [offset, offset + length) overlaps are now, as mincore(2): one byte for each,
+ * of enum pagein_state; length 0: to the end. -EINVAL: a range outside the map.
+ */
+int pagein_residency(struct pagein_map *map, size_t offset, size_t length, unsigned char *states);
 
 struct pagein_error {
 	int error;         /* a positive errno value; 0: the page has not failed */
@@ -270,6 +320,8 @@ struct pagein_stats {
 	uint64_t fills;  /* UFFDIO_COPY calls that filled something */
 	uint64_t bytes_filled;
 	uint64_t poisoned;      /* pages */
+	uint64_t evicted;       /* pages that left memory for others, under a limit */
+	uint64_t refilled;      /* of these: came back without a request */
 	uint64_t requests;      /* ranged requests sent, retries included */
 	uint64_t bytes_fetched; /* body bytes received */
 	uint64_t retries;
@@ -279,10 +331,14 @@ struct pagein_stats {
 	uint64_t resident_bytes; /* gauge: filled and not dropped since */
 	uint64_t transfers;      /* gauge: ranged requests under way or waiting for a connection */
 	uint64_t connections;    /* gauge */
-	uint64_t cached_bytes;   /* gauge: of the blocks in which fetched pages are kept */
+	uint64_t cached_bytes;   /* gauge: in which fetched pages are kept beside the maps:
+				    blocks of cache_bytes, and pages that wait for a second
+				    chance under a memory limit */
+	uint64_t pinned_bytes;   /* gauge: of pinned pages, resident or not */
 };
 
-/* Of one map (faults to poisoned, and resident_bytes), or of the process when map is NULL. */
+/* Of one map (faults to refilled, resident_bytes and pinned_bytes), or of the process when map is
+ * NULL. */
 int pagein_stats(struct pagein_map *map, struct pagein_stats *ret);
 
 /*

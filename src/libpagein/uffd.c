@@ -104,6 +104,8 @@ int uffd_open(struct uffd *ret, uint64_t wanted, unsigned flags)
 	if (fd < 0)
 		return fd;
 	enabled = features & (FEATURES_NEEDED | FEATURES_WANTED | wanted);
+	if (flags & UFFD_NO_REMOVE)
+		enabled &= ~(uint64_t)UFFD_FEATURE_EVENT_REMOVE;
 	follow = flags & UFFD_FOLLOW_FORK && features & UFFD_FEATURE_POISON;
 	err = ask_api(fd, enabled | (follow ? UFFD_FEATURE_EVENT_FORK : 0), &features);
 	if (err == -EPERM && follow) {
@@ -185,6 +187,14 @@ int uffd_poison(const struct uffd *uffd, void *address, size_t length)
 	if (!(uffd->features & UFFD_FEATURE_POISON))
 		return -ENOTSUP;
 	return ioctl(uffd->fd, UFFDIO_POISON, &argument) < 0 ? -errno : 0;
+}
+
+/* What is asked for is nonsense, but whether there is a change is looked at first. */
+bool uffd_is_changing(const struct uffd *uffd)
+{
+	struct uffdio_copy nothing = {0};
+
+	return ioctl(uffd->fd, UFFDIO_COPY, &nothing) < 0 && errno == EAGAIN;
 }
 
 int uffd_open_probe(void)

@@ -37,6 +37,7 @@ void uffd_probe(struct uffd_access *ret);
  * -ENOSYS, -EMFILE; -ENOTSUP: a kernel without the events.
  */
 #define UFFD_FOLLOW_FORK 0x1U /* if the process may, and the kernel has UFFDIO_POISON */
+#define UFFD_NO_REMOVE 0x2U   /* no events of dropped pages */
 int uffd_open(struct uffd *ret, uint64_t wanted, unsigned flags);
 void uffd_close(struct uffd *uffd);
 
@@ -62,6 +63,12 @@ int uffd_poison(const struct uffd *uffd, void *address, size_t length);
  */
 int uffd_open_probe(void);
 bool uffd_owns(const struct uffd *uffd, int probe_fd, void *page);
+
+/*
+ * Does an event wait to be read, or is one about to come? No: all addresses that were registered
+ * when the last events had been read have been so until now.
+ */
+bool uffd_is_changing(const struct uffd *uffd);
 
 /* Messages read, 0 when there are none. Fewer than max: there are no more for now. */
 size_t uffd_read(const struct uffd *uffd, struct uffd_msg *messages, size_t max);

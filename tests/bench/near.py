@@ -163,5 +163,15 @@ def terabyte(build, _, folder):
     ]
 
 
+def limited_scan(build, _, folder):
+    with Origin(build, folder) as origin:
+        found = build.cases("limited-scan", origin.url("8G"), "64M")
+    ratio = found["unlimited_s"] / found["limited_s"]
+    return [
+        Figure("4.2", "near, 8 GiB under 64 MiB: memory of the map, MiB", found["limited_mib"], at_most=64 + 16),
+        Figure("4.2", "near, 8 GiB under 64 MiB: unlimited seconds / limited", ratio, at_least=0.8),
+    ]
+
+
 MEASURES = [near_random, near_sequential, near_dd, near_peers, near_amplification, near_cached, near_beside,
-            near_tls, terabyte]
+            near_tls, terabyte, limited_scan]

@@ -27,12 +27,15 @@ static const char *const calls[] = {
 	"pagein_length",
 	"pagein_map",
 	"pagein_open",
+	"pagein_pin",
 	"pagein_populate",
+	"pagein_residency",
 	"pagein_retry",
 	"pagein_size",
 	"pagein_stats",
 	"pagein_thread_stats",
 	"pagein_unmap",
+	"pagein_unpin",
 	"pagein_version",
 };
 

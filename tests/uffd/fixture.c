@@ -72,6 +72,7 @@ void session_close(struct session *session)
 	assert_true(stats.transfers == session->before.transfers);
 	assert_true(stats.connections == session->before.connections);
 	assert_true(stats.cached_bytes == session->before.cached_bytes);
+	assert_true(stats.pinned_bytes == session->before.pinned_bytes);
 	local_finish(&session->local);
 	server_stop(&session->server);
 	assert_int_equal(count_fds(), session->fds);

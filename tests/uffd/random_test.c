@@ -152,8 +152,20 @@ static void populate_own(struct worker *worker)
 	size_t length = 1 + pick(worker, pagein_length(worker->map) - offset);
 	int err = pagein_populate(worker->map, offset, length, (int)pick(worker, 200));
 
-	if (err < 0 && err != -ETIMEDOUT && err != -EIO && err != -EPROTO)
+	/* -ENOMEM: of more than a memory limit. */
+	if (err < 0 && err != -ETIMEDOUT && err != -EIO && err != -EPROTO && err != -ENOMEM)
 		problem(worker, "populate", offset, err);
+}
+
+static void pin_own(struct worker *worker)
+{
+	size_t offset = pick(worker, pagein_length(worker->map));
+	size_t length = 1 + pick(worker, pagein_length(worker->map) - offset);
+	int err = pick(worker, 2) ? pagein_pin(worker->map, offset, length)
+				  : pagein_unpin(worker->map, offset, length);
+
+	if (err < 0 && err != -ENOMEM)
+		problem(worker, "pin", offset, err);
 }
 
 static void advise_own(struct worker *worker)
@@ -349,7 +361,8 @@ static bool map_own(struct worker *worker)
 		.timeout_ms = 1000,
 		.connections = (unsigned)pick(worker, 3) * 5,
 		.loops = (unsigned)pick(worker, 4),
-		.cache_bytes = pick(worker, 2) * 2 * 1024 * 1024};
+		.cache_bytes = pick(worker, 2) * 2 * 1024 * 1024,
+		.memory = pick(worker, 2) * (1 + pick(worker, 4)) * 1024 * 1024};
 
 	/* A probe is not repeated; the weather will change. */
 	if (pagein_open(run.url, &options, &worker->object) < 0)
@@ -378,6 +391,7 @@ static void operate(struct worker *worker)
 		read_common,
 		drop_common,
 		populate_own,
+		pin_own,
 		advise_own,
 		drop_own,
 		write_own,
@@ -441,7 +455,8 @@ static void every_byte_that_is_seen_is_right(void **state)
 	uint64_t seconds = from_environment("PAGEIN_TEST_SECONDS", 5);
 	const struct pagein_options options = {.size = sizeof options,
 		.timeout_ms = 3000,
-		.cache_bytes = seed % 2 * 3 * 1024 * 1024};
+		.cache_bytes = seed % 2 * 3 * 1024 * 1024,
+		.memory = seed / 2 % 2 * 2 * 1024 * 1024};
 	static struct worker workers[THREADS];
 	uint64_t operations = 0, failures = 0;
 
@@ -478,7 +493,8 @@ static void every_byte_that_is_seen_is_right(void **state)
 		fail_msg("%s", run.problem);
 	/* In fair weather again, all is well. */
 	pagein_retry(run.session.map, 0, 0);
-	assert_int_equal(pagein_populate(run.session.map, 0, 0, 60000), 0);
+	assert_int_equal(
+		pagein_populate(run.session.map, 0, 0, 60000), options.memory > 0 ? -ENOMEM : 0);
 	assert_int_equal(session_compare(&run.session, 0, PAGES), 0);
 	session_close(&run.session);
 }

@@ -33,7 +33,7 @@ static const char *const weathers[] = {
 	"path=/data percent=60 : status=500\npath=/data percent=20 seed=4 : delay=2ms\n",
 };
 
-static struct run {
+static struct writing {
 	struct session session;
 	uint8_t *bytes;
 	uint8_t *model;    /* what the pages ought to show */
