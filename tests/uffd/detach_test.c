@@ -40,7 +40,7 @@ static void detach(struct session *session)
 	if (pagein_detach(session->map, &address) < 0)
 		fail_msg("%s", pagein_last_error());
 	assert_ptr_equal(address, session->bytes);
-	assert_int_equal(count_pending_faults(), -1);
+	assert_true(count_pending_faults() <= 0);
 	session->map = NULL;
 }
 
