@@ -4,10 +4,10 @@
  *
  * PAGEIN_TEST_SEED repeats a run as far as threads can be repeated, PAGEIN_TEST_SECONDS makes it
  * longer than five seconds. Each thread owns one map at a time, which it drops pages of, protects,
- * locks, moves, grows, cuts and replaces as it likes; all of them read one common map besides,
- * which only loses pages. A thousand signals a second interrupt them, and from time to time one
- * forks. An access either gives the right bytes or, where the server was too bad for too long,
- * SIGBUS and a reason.
+ * locks, moves, grows, cuts, writes to and replaces as it likes; all of them read one common map
+ * besides, which only loses pages. A thousand signals a second interrupt them, and from time to
+ * time one forks. An access either gives the right bytes or, where the server was too bad for too
+ * long, SIGBUS and a reason.
  */
 #include "fixture.h"
 
@@ -44,6 +44,7 @@ static struct run {
 	struct session session; /* with the common map */
 	char url[64];           /* the object's */
 	uint64_t end_ns;
+	int pattern_fd; /* page i is all bytes i */
 	uint64_t operations[THREADS], failures[THREADS];
 	char problem[200]; /* the first; under lock */
 	pthread_mutex_t lock;
@@ -57,10 +58,12 @@ struct worker {
 	struct pagein_object *object; /* its own */
 	struct pagein_map *map;
 	uint8_t *bytes;
-	size_t first, count; /* pages of the object that its map shows */
-	bool gone[PAGES];    /* of these: unmapped, and somebody else's memory now */
-	bool stop;           /* the thread that reads while it is unmapped */
-	bool splits;         /* into several areas, or moves: mremap(2) moves one area */
+	size_t first, count;    /* pages of the object that its map shows */
+	bool writes;            /* an overlay: */
+	uint8_t written[PAGES]; /* ... of these: what the page was filled with; 0: nothing */
+	bool gone[PAGES];       /* of these: unmapped, and somebody else's memory now */
+	bool stop;              /* the thread that reads while it is unmapped */
+	bool splits;            /* into several areas, or moves: mremap(2) moves one area */
 };
 
 static void problem(const struct worker *worker, const char *what, size_t page, int result)
@@ -116,15 +119,29 @@ static void check_gone(struct worker *worker, size_t at)
 		problem(worker, "memory that is not the map's", at, bytes[0]);
 }
 
+/* A page that was written to can't be had again: it must be there, and is never failed. */
+static void check_written(struct worker *worker, size_t at)
+{
+	uint8_t expected[PAGE];
+	int result;
+
+	memset(expected, worker->written[at], sizeof expected);
+	result = touch_compare(worker->bytes + at * PAGE, expected, PAGE);
+	if (result != 0)
+		problem(worker, "what was written", worker->first + at, result);
+}
+
 static void read_own(struct worker *worker)
 {
 	size_t at = pick(worker, worker->count), end = at;
 	size_t max = at + 1 + pick(worker, worker->count - at < 40 ? worker->count - at : 40);
 
-	while (end < max && !worker->gone[end])
+	while (end < max && !worker->gone[end] && !worker->written[end])
 		end++;
-	if (end == at)
+	if (end == at && worker->gone[at])
 		check_gone(worker, at);
+	else if (end == at)
+		check_written(worker, at);
 	else
 		compare(worker, worker->map, worker->bytes + at * PAGE, worker->first + at,
 			end - at);
@@ -176,14 +193,59 @@ static void advise_own(struct worker *worker)
 
 static void drop_own(struct worker *worker)
 {
-	size_t at = pick(worker, worker->count);
+	size_t at = pick(worker, worker->count), count;
 
 	/* Others' memory would be zeros. */
 	if (worker->splits)
 		return;
-	if (madvise(worker->bytes + at * PAGE, (1 + pick(worker, worker->count - at)) * PAGE,
-		    MADV_DONTNEED) != 0)
+	count = 1 + pick(worker, worker->count - at);
+	if (madvise(worker->bytes + at * PAGE, count * PAGE, MADV_DONTNEED) != 0)
 		problem(worker, "madvise", at, errno);
+	memset(worker->written + at, 0, count);
+}
+
+/* By a system call: what can't be fetched is an error of it. */
+static void overwrite_own(struct worker *worker)
+{
+	size_t at = pick(worker, worker->count);
+	uint8_t value = (uint8_t)(1 + pick(worker, 255));
+
+	if (!worker->writes || worker->gone[at])
+		return;
+	if (pread(run.pattern_fd, worker->bytes + at * PAGE, PAGE, (off_t)value * PAGE) == PAGE)
+		worker->written[at] = value;
+	else if (errno != EFAULT)
+		problem(worker, "read", at, errno);
+}
+
+/* Exactly what was written is dirty. Where memory is locked and protected it may be more. */
+static void ask_dirty(struct worker *worker)
+{
+	static _Thread_local struct pagein_range ranges[PAGES];
+	bool dirty[PAGES] = {false};
+	int count;
+
+	if (!worker->writes || worker->splits || worker->count * PAGE != pagein_length(worker->map))
+		return;
+	count = pagein_dirty(worker->map, 0, 0, ranges, PAGES);
+	for (int i = 0; i < count; i++)
+		memset(dirty + ranges[i].offset / PAGE, true, ranges[i].length / PAGE);
+	for (size_t i = 0; i < worker->count; i++)
+		if (dirty[i] != (worker->written[i] != 0))
+			problem(worker, dirty[i] ? "dirty" : "not dirty", i, count);
+}
+
+static void discard_own(struct worker *worker)
+{
+	size_t offset, length;
+
+	if (!worker->writes || worker->splits || worker->count * PAGE != pagein_length(worker->map))
+		return;
+	offset = pick(worker, worker->count);
+	length = 1 + pick(worker, worker->count - offset);
+	if (pagein_discard(worker->map, offset * PAGE, length * PAGE) != 0)
+		problem(worker, "discard", offset, 0);
+	memset(worker->written + offset, 0, length);
 }
 
 static bool gone_in(const struct worker *worker, size_t at, size_t count)
@@ -200,9 +262,8 @@ static void protect_own(struct worker *worker)
 		return;
 	if (mprotect(worker->bytes + at * PAGE, count * PAGE, PROT_READ | PROT_WRITE) != 0)
 		problem(worker, "mprotect", at, errno);
-	compare(worker, worker->map, worker->bytes + at * PAGE, worker->first + at,
-		count < 8 ? count : 8);
-	if (mprotect(worker->bytes + at * PAGE, count * PAGE, PROT_READ) != 0)
+	read_own(worker);
+	if (!worker->writes && mprotect(worker->bytes + at * PAGE, count * PAGE, PROT_READ) != 0)
 		problem(worker, "mprotect", at, errno);
 }
 
@@ -217,7 +278,7 @@ static void lock_own(struct worker *worker)
 	/* By the system call: sanitizers make the function do nothing. What a page that failed
 	 * gives depends on the kernel. */
 	if (syscall(SYS_mlock, worker->bytes + at * PAGE, count * PAGE) == 0)
-		compare(worker, worker->map, worker->bytes + at * PAGE, worker->first + at, count);
+		read_own(worker);
 	syscall(SYS_munlock, worker->bytes + at * PAGE, count * PAGE);
 }
 
@@ -284,6 +345,7 @@ static void reuse_own(struct worker *worker)
 		return;
 	}
 	memset(memory, 0x5a, count * PAGE);
+	memset(worker->written + at, 0, count);
 	memset(worker->gone + at, true, count);
 }
 
@@ -295,6 +357,7 @@ static void shorten_own(struct worker *worker)
 	if (gone == 0)
 		return;
 	worker->count -= gone;
+	memset(worker->written + worker->count, 0, gone);
 	munmap(worker->bytes + worker->count * PAGE, gone * PAGE);
 }
 
@@ -350,6 +413,7 @@ static void unmap_own(struct worker *worker)
 			munmap(worker->bytes + i * PAGE, PAGE);
 		}
 	memset(worker->gone, false, sizeof worker->gone);
+	memset(worker->written, 0, sizeof worker->written);
 	pagein_close(worker->object);
 	worker->map = NULL;
 	worker->object = NULL;
@@ -367,10 +431,11 @@ static bool map_own(struct worker *worker)
 	/* A probe is not repeated; the weather will change. */
 	if (pagein_open(run.url, &options, &worker->object) < 0)
 		return false;
+	worker->writes = pick(worker, 2);
 	worker->first = pick(worker, PAGES);
 	worker->count = 1 + pick(worker, PAGES - worker->first);
-	if (pagein_map(worker->object, worker->first * PAGE, worker->count * PAGE, 0,
-		    &worker->map) < 0) {
+	if (pagein_map(worker->object, worker->first * PAGE, worker->count * PAGE,
+		    worker->writes ? PAGEIN_PRIVATE : 0, &worker->map) < 0) {
 		problem(worker, "map", worker->first, 0);
 		return false;
 	}
@@ -401,6 +466,10 @@ static void operate(struct worker *worker)
 		grow_own,
 		shorten_own,
 		reuse_own,
+		overwrite_own,
+		overwrite_own,
+		ask_dirty,
+		discard_own,
 		fork_own,
 	};
 
@@ -449,6 +518,17 @@ static uint64_t from_environment(const char *name, uint64_t otherwise)
 	return text && *text ? strtoull(text, NULL, 10) : otherwise;
 }
 
+static void make_patterns(void)
+{
+	uint8_t page[PAGE];
+
+	run.pattern_fd = memfd_create("patterns", MFD_CLOEXEC);
+	for (int i = 0; i < 256; i++) {
+		memset(page, i, sizeof page);
+		assert_int_equal(pwrite(run.pattern_fd, page, PAGE, (off_t)i * PAGE), PAGE);
+	}
+}
+
 static void every_byte_that_is_seen_is_right(void **state)
 {
 	uint64_t seed = from_environment("PAGEIN_TEST_SEED", clock_now_ns() % 1000000000);
@@ -465,6 +545,7 @@ static void every_byte_that_is_seen_is_right(void **state)
 		(unsigned long long)seconds);
 	fflush(stdout);
 	session_open(&run.session, SIZE, &options);
+	make_patterns();
 	snprintf(run.url, sizeof run.url, "%s", server_url(&run.session.server, "data"));
 	run.end_ns = clock_now_ns() + seconds * NS_PER_S;
 	for (size_t i = 0; i < THREADS; i++) {
@@ -473,7 +554,7 @@ static void every_byte_that_is_seen_is_right(void **state)
 			.null_fd = memfd_create("sink", MFD_CLOEXEC)};
 		pthread_create(&workers[i].thread, NULL, work, &workers[i]);
 	}
-	set_alarm(1000);
+	set_alarm(1000); /* us */
 	while (clock_now_ns() < run.end_ns) {
 		server_script(
 			&run.session.server, weathers[random_next(&seed) % array_len(weathers)]);
@@ -489,6 +570,7 @@ static void every_byte_that_is_seen_is_right(void **state)
 	}
 	printf("%llu operations, %llu of them met a failed page\n", (unsigned long long)operations,
 		(unsigned long long)failures);
+	close(run.pattern_fd);
 	if (run.problem[0])
 		fail_msg("%s", run.problem);
 	/* In fair weather again, all is well. */
