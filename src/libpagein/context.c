@@ -18,10 +18,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "address.h"
 #include "cleanup.h"
 #include "clock.h"
 #include "fork.h"
 #include "list.h"
+#include "map_touch.h"
 
 #define CACHE_MIN_BYTES (UINT64_C(1) << 20)
 
@@ -34,6 +36,7 @@ struct context {
 	struct loop *loop;
 	struct core *core;
 	struct context_roll roll;
+	struct asks asks;
 	struct pagein_stats map_stats;
 	uint8_t scratch[4096];
 };
@@ -64,10 +67,12 @@ static void before_fork(void)
 		loop_hold(context->loop);
 		fork_prepare(context);
 	}
+	address_hold();
 }
 
 static void after_fork_in_parent(void)
 {
+	address_release();
 	list_for_each (node, &contexts) {
 		struct context *context = list_entry(node, struct context, node);
 
@@ -82,6 +87,8 @@ static void after_fork_in_child(void)
 {
 	pthread_mutex_init(&contexts_lock, NULL);
 	generation++;
+	address_release();
+	asks_forget();
 	list_for_each_safe (node, &contexts) {
 		struct context *context = list_entry(node, struct context, node);
 
@@ -102,6 +109,7 @@ static void context_free(struct context *context)
 	if (!context)
 		return;
 	core_destroy(context->core);
+	asks_close(&context->asks);
 	loop_destroy(context->loop);
 	free(context);
 }
@@ -128,6 +136,9 @@ static int context_fill(struct context *context)
 	if (err < 0)
 		return err;
 	loop_set_spin(context->loop, options->spin_us * NS_PER_US);
+	err = asks_open(&context->asks, context->loop, map_asked);
+	if (err < 0)
+		return err;
 	return core_create(context->loop, &core_options, &context->core);
 }
 
@@ -139,6 +150,7 @@ static int context_create(const struct pagein_options *options, struct context *
 	if (!context)
 		return -ENOMEM;
 	context->options = *options;
+	context->asks.bell.fd = -1;
 	context->generation = generation;
 	list_init(&context->roll.objects);
 	list_init(&context->roll.maps);
@@ -157,6 +169,7 @@ int context_renew(struct context *context)
 	/* What the old ones have is lost: it can't be ended without their descriptors. */
 	context->loop = NULL;
 	context->core = NULL;
+	asks_close(&context->asks);
 	return context_fill(context);
 }
 
@@ -171,6 +184,11 @@ bool context_restart(struct context *context)
 unsigned context_fork_policy(const struct context *context)
 {
 	return context->options.fork;
+}
+
+struct asks *context_asks(struct context *context)
+{
+	return &context->asks;
 }
 
 struct context_roll *context_roll(struct context *context)

@@ -26,7 +26,9 @@
 #include <errno.h>
 #include <sys/mman.h>
 
+#include "address.h"
 #include "map_private.h"
+#include "shadow.h"
 
 /* A child of the loop's own thread would have no use for maps, and it can't be held. */
 static bool is_rearmed(const struct context *context)
@@ -90,11 +92,14 @@ static void map_forget_waiters(struct pagein_map *map)
 	list_init(&map->pulls);
 	map->park_timer.slot = 0;
 	map->pull_timer.slot = 0;
+	map->wait.timer.slot = 0;
+	list_init(&map->asks);
 	map_unpark(map);
 	for (uint64_t i = 0; (block = radix_next(&map->blocks, &i, UINT64_MAX)); i++) {
 		block->held &= ~block->asked;
 		block->asked = 0;
 		block->waiting = 0;
+		block->stranded = 0;
 	}
 }
 
@@ -112,12 +117,13 @@ static void map_close_addresses(struct pagein_map *map)
 
 static int map_rearm(struct pagein_map *map)
 {
+	struct map_shadow *shadow = map->shadow;
 	int err;
 
 	map_advise_fork(map, MADV_DONTFORK);
 	map_forget_waiters(map);
 	uffd_close(&map->uffd);
-	err = uffd_open(&map->uffd);
+	err = uffd_open(&map->uffd, map_features(map));
 	for (size_t i = 0; i < map->extents.count && err == 0; i++)
 		if (!map->extents.list[i].hole)
 			err = uffd_register(&map->uffd, (void *)map->extents.list[i].address,
@@ -128,6 +134,9 @@ static int map_rearm(struct pagein_map *map)
 	err = loop_add_prompt(context_loop(map->object->context), &map->fd, EPOLLIN);
 	if (err < 0)
 		return err;
+	shadow->uffd = map->uffd;
+	shadow->cache = shadow->fills ? object_borrow(map->object->object) : NULL;
+	shadow_open_gate(shadow);
 	list_init(&map->want.node);
 	object_add_want(map->object->object, &map->want);
 	return 0;
@@ -150,10 +159,20 @@ static int fork_arm_all(struct context *context)
 
 bool fork_arm(struct context *context)
 {
-	bool armed = is_rearmed(context) && fork_arm_all(context) == 0;
+	bool armed;
 
-	if (!armed && is_rearmed(context))
-		list_for_each (node, &context_roll(context)->maps)
-			map_close_addresses(list_entry(node, struct pagein_map, node));
-	return armed;
+	/* Handlers of the parent's other threads. */
+	list_for_each (node, &context_roll(context)->maps)
+		list_entry(node, struct pagein_map, node)->shadow->users = 0;
+	armed = is_rearmed(context) && fork_arm_all(context) == 0;
+	if (armed)
+		return true;
+	list_for_each (node, &context_roll(context)->maps) {
+		struct pagein_map *map = list_entry(node, struct pagein_map, node);
+
+		address_hide(map->shadow);
+		if (is_rearmed(context))
+			map_close_addresses(map);
+	}
+	return false;
 }

@@ -17,8 +17,11 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "address.h"
 #include "cleanup.h"
+#include "guard.h"
 #include "map_private.h"
+#include "shadow.h"
 
 /* ---- mapping ------------------------------------------------------------------------------ */
 
@@ -35,6 +38,8 @@ static void map_attach(void *argument)
 	call->err = loop_add_prompt(context_loop(map->object->context), &map->fd, EPOLLIN);
 	if (call->err < 0)
 		return;
+	if (map->shadow->fills)
+		map->shadow->cache = object_borrow(map->object->object);
 	object_add_want(map->object->object, &map->want);
 	list_append(&context_roll(map->object->context)->maps, &map->node);
 	context_map_stats(map->object->context)->maps++;
@@ -43,15 +48,47 @@ static void map_attach(void *argument)
 /* Nobody reads the descriptor: while it is open, munmap(2) would wait for that for ever. */
 static void map_give_up(struct pagein_map *map)
 {
+	address_hide(map->shadow);
 	uffd_close(&map->uffd);
 	if (map->address != MAP_FAILED)
 		munmap(map->address, map->mapped);
 }
 
+void map_show(struct pagein_map *map)
+{
+	/* Out of memory: signal handlers take what is not shown for somebody else's. */
+	if (map->moved)
+		(void)address_show(map->shadow, &map->extents);
+	map->moved = false;
+}
+
+/* Signal handlers know of it from now on, but nobody knows the address yet. */
+static int map_shadow(struct pagein_map *map)
+{
+	uint64_t first = map->offset / BLOCK_BYTES;
+	struct map_shadow *shadow = map->shadow;
+	int err = 0;
+
+	shadow->map = map;
+	shadow->asks = context_asks(map->object->context);
+	shadow->uffd = map->uffd;
+	if (map->flags & PAGEIN_INLINE)
+		err = shadow_allow_fills(
+			shadow, first, map->want.range.end / BLOCK_BYTES + 1 - first);
+	if (err == 0)
+		err = address_show(shadow, &map->extents);
+	return err < 0 ? context_fail(err, "map: out of memory") : 0;
+}
+
+uint64_t map_features(const struct pagein_map *map)
+{
+	return map->flags & PAGEIN_INLINE ? UFFD_FEATURE_SIGBUS : 0;
+}
+
 /* Memory that faults into the descriptor. */
 static int map_memory(struct pagein_map *map)
 {
-	int err = uffd_open(&map->uffd);
+	int err = uffd_open(&map->uffd, map_features(map));
 
 	if (err < 0)
 		return context_fail(
@@ -61,6 +98,8 @@ static int map_memory(struct pagein_map *map)
 	if (err == 0 && extents_add(&map->extents, (struct extent){(uintptr_t)map->address,
 							   map->mapped, map->offset, false}) < 0)
 		err = context_fail(-ENOMEM, "map: out of memory");
+	if (err == 0)
+		err = map_shadow(map);
 	if (err < 0)
 		map_give_up(map);
 	return err;
@@ -71,6 +110,7 @@ static void map_free(struct pagein_map *map)
 	if (!map)
 		return;
 	map_free_blocks(map);
+	shadow_give_back(map->shadow);
 	extents_finish(&map->extents);
 	uffd_close(&map->uffd);
 	context_count_map(map->object->context, -1);
@@ -81,8 +121,13 @@ static void map_free(struct pagein_map *map)
 static int map_start(struct pagein_map *map)
 {
 	struct map_call call = {map, 0};
-	int err = map_memory(map);
+	int err = map->flags & PAGEIN_INLINE ? guard_install() : 0;
 
+	map->shadow = shadow_take();
+	if (err == 0 && !map->shadow)
+		err = context_fail(-ENOMEM, "map: out of memory");
+	if (err == 0)
+		err = map_memory(map);
 	if (err < 0)
 		return err;
 	map->fd = (struct loop_fd){.fd = map->uffd.fd, .ready = map_ready};
@@ -119,6 +164,7 @@ static int map_create(struct pagein_object *object, uint64_t offset, size_t leng
 	list_init(&map->pulls);
 	list_init(&map->parked);
 	list_init(&map->held);
+	list_init(&map->asks);
 	radix_init(&map->blocks, object->size / BLOCK_BYTES + 1);
 	if (length > 0)
 		err = map_start(map);
@@ -137,7 +183,7 @@ int pagein_map(struct pagein_object *object, uint64_t offset, size_t length, uns
 			sysconf(_SC_PAGESIZE));
 	if (pagein_object_check(object) < 0)
 		return -ECHILD;
-	if (flags != 0)
+	if (flags & ~(unsigned)(PAGEIN_INLINE | PAGEIN_WAIT))
 		return context_fail(-EINVAL, "map: unknown flags 0x%x", flags);
 	if (offset % PAGE_BYTES != 0)
 		return context_fail(-EINVAL, "map: offset %llu is not a multiple of 4096",
@@ -173,7 +219,8 @@ static size_t map_count_owned(const struct pagein_map *map, uintptr_t start, uin
 
 	while (step > 0)
 		if (step <= max - owned &&
-			uffd_owns(&map->uffd, (void *)(start + (owned + step - 1) * PAGE_BYTES))) {
+			uffd_owns(&map->uffd,
+				(void *)(start + (owned + step - 1) * PAGE_BYTES)) > 0) {
 			owned += step;
 			step *= 2;
 		} else {
@@ -203,10 +250,12 @@ static void map_quiesce(void *argument)
 	struct pagein_map *map = argument;
 
 	map->closing = true;
+	(void)shadow_close_gate(map->shadow);
 	list_remove(&map->node);
 	object_remove_want(map->object->object, &map->want);
 	pull_cancel_all(map);
 	map_unpark(map);
+	map_wait_stop(map);
 	map_drop_held(map, map->want.range);
 	map_find_growth(map);
 }
@@ -220,6 +269,10 @@ static void map_detach(void *argument)
 	for (size_t i = 0; i < map->extents.count; i++)
 		uffd_wake(&map->uffd, (void *)map->extents.list[i].address,
 			map->extents.list[i].length);
+	/* No handler can ask any more; those that have are told. */
+	asks_drain(map->shadow->asks);
+	map_answer(map, (struct range){0, UINT64_MAX});
+	map_fold(map);
 	loop_remove(context_loop(map->object->context), &map->fd);
 	uffd_close(&map->uffd);
 	all->resident_bytes -= map->stats.resident_bytes;
@@ -254,6 +307,7 @@ int pagein_unmap(struct pagein_map *map)
 	/* The extents stand still: a closing map takes no event to heart. */
 	for (size_t i = 0; i < map->extents.count; i++)
 		extent_close(&map->extents.list[i]);
+	address_hide(map->shadow);
 	loop_call(loop, map_detach, map);
 	for (size_t i = 0; i < map->extents.count; i++)
 		if (!map->extents.list[i].hole)

@@ -129,9 +129,6 @@ static int map_dont_need(struct pagein_map *map, struct range range)
 		length = (size_t)range_length(call.part);
 		if (length == 0)
 			return 0;
-		/* Without UFFDIO_POISON a failed page is PROT_NONE. */
-		if (!(map->uffd.features & UFFD_FEATURE_POISON))
-			mprotect((void *)call.address, length, PROT_READ);
 		if (madvise((void *)call.address, length, MADV_DONTNEED) < 0)
 			return context_fail(-errno, "madvise: %s", strerrordesc_np(errno));
 	}
@@ -215,6 +212,8 @@ static void map_tell_stats(void *argument)
 {
 	struct stats_call *call = argument;
 
+	if (call->map->length > 0)
+		map_fold(call->map);
 	*call->ret = call->map->stats;
 }
 

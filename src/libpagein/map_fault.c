@@ -12,11 +12,14 @@
  * Cost: one read(2) for up to MESSAGES_MAX messages; a short read says that there are no more.
  */
 #include <errno.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 
+#include "address.h"
 #include "clock.h"
 #include "map_private.h"
+#include "shadow.h"
 
 #define MESSAGES_MAX 64
 #define CACHED_AHEAD_BYTES (UINT64_C(256) << 10) /* some 50 us of copying */
@@ -57,8 +60,10 @@ static void map_event_unmap(struct pagein_map *map, uintptr_t start, uintptr_t e
 
 	/* Out of memory: a fill there gets ENOENT, and its fault goes unserved. */
 	(void)extents_cut(&map->extents, start, end, is_mapped(end));
+	map->moved = true;
 	/* The kernel lets them wait on, though no fill will ever go there. */
 	uffd_wake(&map->uffd, (void *)start, end - start);
+	map_answer(map, (struct range){0, UINT64_MAX});
 	if (!range_empty(gone))
 		map_abandon(map, gone);
 }
@@ -71,6 +76,8 @@ static void map_event_unmap(struct pagein_map *map, uintptr_t start, uintptr_t e
 static void map_event_remap(struct pagein_map *map, uintptr_t from, uintptr_t to, uintptr_t length)
 {
 	(void)extents_copy(&map->extents, from, to, length);
+	map->moved = true;
+	map_answer(map, (struct range){0, UINT64_MAX});
 	uffd_wake(&map->uffd, (void *)from, length);
 	uffd_wake(&map->uffd, (void *)to, length);
 }
@@ -239,14 +246,21 @@ static void map_fetch_all(struct pagein_map *map, struct range *pages, size_t co
 	}
 }
 
-void map_ready(struct loop_fd *fd, uint32_t events)
+void map_fault_at(struct pagein_map *map, uintptr_t address)
 {
-	struct pagein_map *map = container_of(fd, struct pagein_map, fd);
+	struct range page;
+
+	if (map_fault(map, address, &page))
+		map_fetch_all(map, &page, 1);
+	map_reserve(map);
+}
+
+static void map_read(struct pagein_map *map)
+{
 	struct uffd_msg messages[MESSAGES_MAX];
 	struct range pages[MESSAGES_MAX];
 	size_t count = uffd_read(&map->uffd, messages, MESSAGES_MAX), wanted = 0;
 
-	(void)events;
 	if (map->trace)
 		map->event_ns = clock_now_ns();
 	for (size_t i = 0; i < count; i++)
@@ -256,7 +270,27 @@ void map_ready(struct loop_fd *fd, uint32_t events)
 		if (messages[i].event == UFFD_EVENT_PAGEFAULT)
 			wanted += map_fault(
 				map, (uintptr_t)messages[i].arg.pagefault.address, &pages[wanted]);
+	/* Whom an event was about goes on since it was read: signal handlers first. */
+	if (map->moved)
+		map_show(map);
 	map_fetch_all(map, pages, wanted);
 	/* The requests are under way: this time costs nobody anything. */
 	map_reserve(map);
+}
+
+void map_ready(struct loop_fd *fd, uint32_t events)
+{
+	struct pagein_map *map = container_of(fd, struct pagein_map, fd);
+
+	(void)events;
+	/* epoll says so again, and the handler that has no CPU gets this one. */
+	if (!shadow_close_gate(map->shadow)) {
+		sched_yield();
+		return;
+	}
+	address_change_begin();
+	map_read(map);
+	address_change_end();
+	if (!map->closing)
+		shadow_open_gate(map->shadow);
 }

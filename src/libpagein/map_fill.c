@@ -24,10 +24,10 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 
 #include "clock.h"
 #include "map_private.h"
+#include "shadow.h"
 
 #define PARK_NS (50 * NS_PER_US)
 #define PARK_NS_MAX (10 * NS_PER_MS)
@@ -45,7 +45,8 @@ static void map_park(struct pagein_map *map, struct range range, const uint8_t *
 /* ---- pages settled -------------------------------------------------------------------------- */
 
 /* One block's pages have come in. */
-static void block_settle(struct pagein_map *map, struct map_block *block, uint64_t mask)
+static void block_settle(
+	struct pagein_map *map, uint64_t index, struct map_block *block, uint64_t mask)
 {
 	uint64_t before = block->resident;
 
@@ -53,7 +54,10 @@ static void block_settle(struct pagein_map *map, struct map_block *block, uint64
 	block->waiting &= ~mask;
 	block->failed &= ~mask;
 	block->held &= ~mask;
+	block->stranded &= ~mask;
 	block->resident |= mask;
+	if (block->barred & mask)
+		map_unbar(map, index, block, mask);
 	map_count_resident(map, before, block->resident);
 }
 
@@ -63,9 +67,10 @@ void map_settle(struct pagein_map *map, struct range range)
 		struct map_block *block = map_find_block(map, at / BLOCK_BYTES);
 
 		if (block)
-			block_settle(map, block,
+			block_settle(map, at / BLOCK_BYTES, block,
 				block_range_mask(at / BLOCK_BYTES, (struct range){at, range.end}));
 	}
+	map_answer(map, range);
 	pull_progress(map, range, 0);
 }
 
@@ -321,6 +326,7 @@ void map_arrived(struct want *want, const struct arrival *arrival)
 	const uint8_t *bytes = arrival->bytes + (range.start - arrival->range.start);
 	struct range whole = {range.start, align_down(range.end, PAGE_BYTES)};
 
+	map->wait.rounds = 0;
 	if (!range_empty(whole))
 		map_take(map, whole, bytes);
 	if (whole.end < range.end)
@@ -361,27 +367,29 @@ void map_wake(struct pagein_map *map, struct range pages)
 
 	while (extents_next(&map->extents, pages, &cursor, &part, &address))
 		uffd_wake(&map->uffd, (void *)address, (size_t)range_length(part));
+	map_answer(map, pages);
 }
 
-/* Kernels before 6.6: a touch finds PROT_NONE, SIGSEGV instead of SIGBUS. */
-static void map_poison_page(struct pagein_map *map, void *page)
-{
-	if (uffd_poison(&map->uffd, page, PAGE_BYTES) == -ENOTSUP)
-		mprotect(page, PAGE_BYTES, PROT_NONE);
-}
-
-void map_poison(struct pagein_map *map, struct range pages)
+static void map_poison_pages(struct pagein_map *map, struct range pages)
 {
 	struct range part;
 	uintptr_t cursor = 0, address;
 
+	while (extents_next(&map->extents, pages, &cursor, &part, &address))
+		for (uintptr_t page = address; page < cursor; page += PAGE_BYTES)
+			(void)uffd_poison(&map->uffd, (void *)page, PAGE_BYTES);
+}
+
+void map_poison(struct pagein_map *map, struct range pages)
+{
 	map->stats.poisoned += range_length(pages) / PAGE_BYTES;
 	context_map_stats(map->object->context)->poisoned += range_length(pages) / PAGE_BYTES;
-	while (extents_next(&map->extents, pages, &cursor, &part, &address)) {
-		for (uintptr_t page = address; page < cursor; page += PAGE_BYTES)
-			map_poison_page(map, (void *)page);
-		uffd_wake(&map->uffd, (void *)address, (size_t)range_length(part));
-	}
+	/* Whose touches are asked about needs nothing that raises a signal: they all do. */
+	if (!map->shadow->fills && map->uffd.features & UFFD_FEATURE_POISON)
+		map_poison_pages(map, pages);
+	else if (!map->shadow->fills)
+		map_bar(map, pages);
+	map_wake(map, pages);
 }
 
 /* Keeps the reason; the words are the newest failure's. */
@@ -393,21 +401,26 @@ static void block_fail(struct map_block *block, uint64_t mask, const struct fail
 	block->status = failure->status;
 	block->failed |= mask;
 	block->waiting &= ~mask;
+	block->stranded &= ~mask;
 }
 
 void map_failed(struct want *want, struct range range, const struct failure *failure)
 {
 	struct pagein_map *map = container_of(want, struct pagein_map, want);
+	bool waits = map->flags & PAGEIN_WAIT && failure->passes;
 
 	range.end = align_up(range.end, PAGE_BYTES);
 	for (uint64_t at = range.start; at < range.end; at = (at / BLOCK_BYTES + 1) * BLOCK_BYTES) {
 		uint64_t index = at / BLOCK_BYTES;
 		struct map_block *block = map_find_block(map, index);
 		uint64_t mask = block_range_mask(index, (struct range){at, range.end});
-		uint64_t waiting = block ? block->waiting & mask : 0;
+		uint64_t waiting;
 
 		if (!block)
 			continue;
+		if (waits)
+			mask &= ~map_strand(map, index, mask);
+		waiting = block->waiting & mask;
 		/* Those whose bytes are here stay held. */
 		block->held &= ~(block->asked & mask);
 		block->asked &= ~mask;
@@ -420,5 +433,5 @@ void map_failed(struct want *want, struct range range, const struct failure *fai
 			map_poison(map, (struct range){start, start + count * PAGE_BYTES});
 		}
 	}
-	pull_progress(map, range, failure->err);
+	pull_progress(map, range, waits ? 0 : failure->err);
 }

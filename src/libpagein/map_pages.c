@@ -23,6 +23,7 @@ int map_grow(struct pagein_map *map, uintptr_t address)
 	uint64_t object_end = align_up(map->object->size, PAGE_BYTES), offset, end;
 	int err = extents_grow(&map->extents, address, PAGE_BYTES);
 
+	map->moved = true;
 	if (err < 0 || !extents_find(&map->extents, address, &offset))
 		return err;
 	end = offset + PAGE_BYTES < object_end ? offset + PAGE_BYTES : object_end;
@@ -160,10 +161,13 @@ void map_forget(struct pagein_map *map, struct range range)
 	uint64_t end = (range.end + BLOCK_BYTES - 1) / BLOCK_BYTES;
 	struct map_block *block;
 
+	map_fold(map);
 	for (uint64_t i = range.start / BLOCK_BYTES; (block = radix_next(&map->blocks, &i, end));
 		i++) {
 		uint64_t mask = block_range_mask(i, range);
 
+		if (block->barred & mask)
+			map_unbar(map, i, block, mask);
 		map_count_resident(map, block->resident, block->resident & ~mask);
 		block->resident &= ~mask;
 		block->failed &= ~mask;
@@ -200,7 +204,9 @@ void map_abandon(struct pagein_map *map, struct range range)
 		block->asked &= ~asked;
 		block->waiting &= ~asked;
 		block->held &= ~asked;
+		block->stranded &= ~asked;
 	}
+	map_answer(map, range);
 	object_cancel_unwanted(map->object->object);
 	pull_progress(map, range, 0);
 }

@@ -8,7 +8,8 @@
  * M1 a page is in at most one of asked, resident and failed; a held one is not resident. M2 a
  * waiting page is asked, and an asked page is in flight in the object, or about to be, or its bytes
  * are parked. M3 `resident` is a hint: the kernel knows. A fault on a page that it calls resident
- * clears the bit and wakes; the thread faults again if the kernel disagrees.
+ * clears the bit and wakes; the thread faults again if the kernel disagrees. "Waiting" threads may
+ * be in a signal handler: map_touch.c.
  *
  * All on the context's loop, but for what pagein_map() fills in before the loop knows the map.
  */
@@ -42,6 +43,8 @@ struct map_block {
 	uint64_t failed;
 	uint64_t held; /* asked: to be held back when it arrives; not asked: its bytes are in
 			  map->held */
+	uint64_t stranded; /* asked: but under way only when the network is back (map_wait.c) */
+	uint64_t barred;   /* PROT_NONE, because it has failed (map_bar.c) */
 	int err;       /* of the newest failure in this block: positive errno */
 	unsigned status;
 	char *error; /* its words; NULL: none */
@@ -64,6 +67,14 @@ struct fill_trace {
 	uint64_t last_byte_ns; /* of the filled page */
 	uint64_t fill_ns;
 };
+/* What keeps a map's stranded pages, until it asks for them again. */
+struct map_wait {
+	struct loop_timer timer;
+	struct range range; /* that holds them, while the timer is set */
+	unsigned rounds;    /* since bytes came */
+	uint64_t random;
+};
+
 typedef void map_trace_fn(const struct fill_trace *trace, void *context);
 
 struct pagein_map {
@@ -79,9 +90,12 @@ struct pagein_map {
 	struct list pulls;
 	struct list parked;
 	struct list held; /* the oldest first */
+	struct list asks; /* of threads in signal handlers, for waiting pages (map_touch.c) */
 	unsigned held_count;
 	struct loop_timer park_timer;
 	struct loop_timer pull_timer;
+	struct map_wait wait;
+	struct map_shadow *shadow; /* what signal handlers know of it; NULL: an empty map */
 	struct readahead readahead;
 	const struct memory *memory; /* what its pages are made of */
 	unsigned flags;              /* PAGEIN_PRIVATE and so on */
@@ -90,6 +104,7 @@ struct pagein_map {
 	size_t mapped; /* whole pages */
 	uint64_t offset;
 	bool closing; /* faults are not served any more */
+	bool moved;   /* the extents have changed: map_show() */
 	struct pagein_stats stats;
 	uint64_t event_ns; /* when the newest fault was read; only if traced */
 	map_trace_fn *trace;
@@ -117,9 +132,31 @@ int pagein_object_check(const struct pagein_object *object);
 /* map.c: finds what mremap(2) has grown and nobody touched; on the loop, or while it stands still.
  */
 void map_find_growth(struct pagein_map *map);
+/* What its descriptor needs besides what all need. */
+uint64_t map_features(const struct pagein_map *map);
+/* Tells signal handlers where the map lies, if that has changed. */
+void map_show(struct pagein_map *map);
 
 /* map_fault.c: what the descriptor says. */
 void map_ready(struct loop_fd *fd, uint32_t events);
+
+/* Serves one fault as if it had been read. */
+void map_fault_at(struct pagein_map *map, uintptr_t address);
+
+/* map_touch.c: of signals instead of faults. */
+/* Answers who asked about these pages: they may touch them again, or they have failed. */
+void map_answer(struct pagein_map *map, struct range range);
+/* Takes over what threads have filled themselves. */
+void map_fold(struct pagein_map *map);
+
+/* map_bar.c: failed pages without UFFDIO_POISON. */
+void map_bar(struct pagein_map *map, struct range pages);
+/* Those of a block's pages that are barred may be touched again. */
+void map_unbar(struct pagein_map *map, uint64_t index, struct map_block *block, uint64_t mask);
+
+/* map_wait.c: which of a block's pages, whose fetching has failed, will be asked for again. */
+uint64_t map_strand(struct pagein_map *map, uint64_t index, uint64_t mask);
+void map_wait_stop(struct pagein_map *map);
 
 /* map_fill.c: the want's two calls. */
 void map_arrived(struct want *want, const struct arrival *arrival);

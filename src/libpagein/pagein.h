@@ -121,6 +121,10 @@ uint64_t pagein_size(const struct pagein_object *object);
  * long as the object. */
 const char *pagein_version(const struct pagein_object *object);
 
+/* Flags of pagein_map(). */
+#define PAGEIN_INLINE 0x10U /* the touching thread fills pages that are cached; see below */
+#define PAGEIN_WAIT   0x20U /* wait until the network is back, instead of failing */
+
 /*
  * Maps length bytes of the object from offset on, read-only; length 0 means to the end. Nothing is
  * fetched yet. offset must be a multiple of the page size. Bytes past the object's end in its last
@@ -187,6 +191,9 @@ int pagein_error(struct pagein_map *map, const void *address, struct pagein_erro
 /* The pages that failed in [offset, offset + length) are absent again: the next touch tries anew.
  */
 int pagein_retry(struct pagein_map *map, size_t offset, size_t length);
+
+/* TODO guard doc */
+int pagein_guard(int (*function)(void *argument), void *argument);
 
 /* Counters go up only; gauges are what is now. */
 struct pagein_stats {

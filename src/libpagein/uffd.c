@@ -80,12 +80,14 @@ void uffd_probe(struct uffd_access *ret)
 	}
 }
 
-int uffd_open(struct uffd *ret)
+_Atomic uint64_t uffd_features_off;
+
+int uffd_open(struct uffd *ret, uint64_t also)
 {
 	bool user_mode_only;
 	cleanup_fd int first = open_any(&user_mode_only);
 	cleanup_fd int fd = -1;
-	uint64_t features = 0;
+	uint64_t needed = FEATURES_NEEDED | also, features = 0;
 	int err;
 
 	if (first < 0)
@@ -93,20 +95,29 @@ int uffd_open(struct uffd *ret)
 	err = ask_api(first, 0, &features);
 	if (err < 0)
 		return err;
-	if ((features & FEATURES_NEEDED) != FEATURES_NEEDED)
+	features &= ~uffd_features_off;
+	if ((features & needed) != needed)
 		return -ENOTSUP;
 	fd = open_any(&user_mode_only);
 	if (fd < 0)
 		return fd;
-	err = ask_api(fd, FEATURES_NEEDED | (features & FEATURES_WANTED), &features);
+	err = ask_api(fd, needed | (features & FEATURES_WANTED), &features);
 	if (err < 0)
 		return err;
 	*ret = (struct uffd){
 		.fd = steal_fd(&fd),
-		.features = features,
+		.features = features & ~uffd_features_off,
 		.user_mode_only = user_mode_only,
 	};
 	return 0;
+}
+
+bool uffd_has_poison(void)
+{
+	struct uffd_access access;
+
+	uffd_probe(&access);
+	return access.features & ~uffd_features_off & UFFD_FEATURE_POISON;
 }
 
 void uffd_close(struct uffd *uffd)
@@ -162,15 +173,17 @@ int uffd_poison(const struct uffd *uffd, void *address, size_t length)
  * where nothing is registered. Registering again what is registered changes nothing; what another
  * descriptor has is EBUSY. While the address space changes there is no answer.
  */
-bool uffd_owns(const struct uffd *uffd, void *page)
+int uffd_owns(const struct uffd *uffd, void *page)
 {
 	struct uffdio_continue argument = {.range = {.start = (uintptr_t)page, .len = PAGE_LENGTH}};
 
 	if (!(uffd->features & UFFD_FEATURE_MINOR_SHMEM))
-		return false;
-	if (ioctl(uffd->fd, UFFDIO_CONTINUE, &argument) == 0 || errno != EINVAL)
-		return false;
-	return uffd_register(uffd, page, PAGE_LENGTH) == 0;
+		return 0;
+	if (ioctl(uffd->fd, UFFDIO_CONTINUE, &argument) == 0)
+		return 0;
+	if (errno == EINVAL)
+		return uffd_register(uffd, page, PAGE_LENGTH) == 0;
+	return errno == EAGAIN ? -EAGAIN : 0;
 }
 
 size_t uffd_read(const struct uffd *uffd, struct uffd_msg *messages, size_t max)

@@ -29,14 +29,19 @@ struct uffd_access {
 void uffd_probe(struct uffd_access *ret);
 
 /*
- * Opens a non-blocking descriptor with the events that a map needs: device, else syscall, else user
- * mode only. -EPERM, -EACCES, -ENOSYS, -EMFILE; -ENOTSUP: a kernel without the events.
+ * Opens a non-blocking descriptor with the events that a map needs, and the features `also`: device,
+ * else syscall, else user mode only. -EPERM, -EACCES, -ENOSYS, -EMFILE; -ENOTSUP: a kernel without one of these.
  */
-int uffd_open(struct uffd *ret);
+int uffd_open(struct uffd *ret, uint64_t also);
 void uffd_close(struct uffd *uffd);
 
 int uffd_register(const struct uffd *uffd, void *address, size_t length);
 int uffd_wake(const struct uffd *uffd, void *address, size_t length);
+
+/* Has the kernel UFFDIO_POISON? */
+bool uffd_has_poison(void);
+/* For tests: features that all descriptors do without, as if the kernel had not got them. */
+extern _Atomic uint64_t uffd_features_off;
 
 /* Whole pages; *ret_copied is right in every case. */
 int uffd_copy(
@@ -45,8 +50,11 @@ int uffd_copy(
 /* A touch of the range raises SIGBUS from now on; wakes. -EEXIST: a page is there; -ENOTSUP. */
 int uffd_poison(const struct uffd *uffd, void *address, size_t length);
 
-/* Is this page, about which nothing is known, in an area that this descriptor is registered for? */
-bool uffd_owns(const struct uffd *uffd, void *page);
+/*
+ * Is this page, about which nothing is known, in an area that this descriptor is registered for? 1:
+ * it is; 0: it is not; -EAGAIN: the address space is changing, and the answer with it.
+ */
+int uffd_owns(const struct uffd *uffd, void *page);
 
 /* Messages read, 0 when there are none. Fewer than max: there are no more for now. */
 size_t uffd_read(const struct uffd *uffd, struct uffd_msg *messages, size_t max);

@@ -1,0 +1,5 @@
+/* guard.h - the handler for signals of touches; see guard.c. */
+#pragma once
+
+/* Installs it, once. Any thread, but not in a signal handler. -errno, with words. */
+int guard_install(void);
