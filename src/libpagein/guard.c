@@ -213,6 +213,13 @@ int guard_install(void)
 	return err < 0 ? context_fail(err, "guard: sigaction: %s", strerrordesc_np(-err)) : 0;
 }
 
+void guard_forget(void)
+{
+	atomic_store(&installed, false);
+	atomic_store(&chained_bus.action, NULL);
+	atomic_store(&chained_segv.action, NULL);
+}
+
 int pagein_guard(int (*function)(void *argument), void *argument)
 {
 	struct guard guard = {.outer = innermost};

@@ -24,8 +24,9 @@
 #define MESSAGES_MAX 64
 #define CACHED_AHEAD_BYTES (UINT64_C(256) << 10) /* some 50 us of copying */
 
-/* What lay at [start, end) is absent now. The range of the object that holds all of it. */
-static struct range map_forget_at(struct pagein_map *map, uintptr_t start, uintptr_t end)
+/* Calls function for what lies at [start, end). The range of the object that holds all of it. */
+static struct range map_each_at(struct pagein_map *map, uintptr_t start, uintptr_t end,
+	void (*function)(struct pagein_map *map, struct range range))
 {
 	struct range hull = {UINT64_MAX, 0};
 
@@ -39,7 +40,8 @@ static struct range map_forget_at(struct pagein_map *map, uintptr_t start, uintp
 		if (from >= to || extent->hole)
 			continue;
 		range.end = range.start + (to - from);
-		map_forget(map, range);
+		if (function)
+			function(map, range);
 		hull.start = range.start < hull.start ? range.start : hull.start;
 		hull.end = range.end > hull.end ? range.end : hull.end;
 	}
@@ -54,9 +56,26 @@ static bool is_mapped(uintptr_t address)
 	return mincore((void *)address, PAGE_BYTES, &resident) == 0 || errno != ENOMEM;
 }
 
+/* Of a range of which a part was unmapped: what mremap(2) has moved lies somewhere else. */
+static void map_forget_gone(struct pagein_map *map, struct range range)
+{
+	uintptr_t cursor = 0, address;
+	struct range part;
+
+	if (!extents_next(&map->extents, range, &cursor, &part, &address)) {
+		map_forget(map, range);
+		return;
+	}
+	if (range_length(part) == range_length(range))
+		return;
+	for (uint64_t at = range.start; at < range.end; at += PAGE_BYTES)
+		if (!map_lies_anywhere(map, at))
+			map_forget(map, (struct range){at, at + PAGE_BYTES});
+}
+
 static void map_event_unmap(struct pagein_map *map, uintptr_t start, uintptr_t end)
 {
-	struct range gone = map_forget_at(map, start, end);
+	struct range gone = map_each_at(map, start, end, NULL);
 
 	/* Out of memory: a fill there gets ENOENT, and its fault goes unserved. */
 	(void)extents_cut(&map->extents, start, end, is_mapped(end));
@@ -64,8 +83,10 @@ static void map_event_unmap(struct pagein_map *map, uintptr_t start, uintptr_t e
 	/* The kernel lets them wait on, though no fill will ever go there. */
 	uffd_wake(&map->uffd, (void *)start, end - start);
 	map_answer(map, (struct range){0, UINT64_MAX});
-	if (!range_empty(gone))
-		map_abandon(map, gone);
+	if (range_empty(gone))
+		return;
+	map_forget_gone(map, gone);
+	map_abandon(map, gone);
 }
 
 /*
@@ -88,8 +109,8 @@ static void map_event(struct pagein_map *map, const struct uffd_msg *message)
 		return;
 	switch (message->event) {
 	case UFFD_EVENT_REMOVE:
-		map_forget_at(map, (uintptr_t)message->arg.remove.start,
-			(uintptr_t)message->arg.remove.end);
+		map_each_at(map, (uintptr_t)message->arg.remove.start,
+			(uintptr_t)message->arg.remove.end, map_forget);
 		break;
 	case UFFD_EVENT_UNMAP:
 		map_event_unmap(map, (uintptr_t)message->arg.remove.start,

@@ -163,7 +163,7 @@ static enum ask_answer map_locate(struct pagein_map *map, uintptr_t address, uin
 	return extents_find(&map->extents, address, ret_offset) ? ASK_FAILED : ASK_AGAIN;
 }
 
-/* A guard's question about a map whose absent pages raise no signal. */
+/* A guard's question about PROT_NONE, which may be the application's own. */
 static void map_tell_touch(struct pagein_map *map, struct ask *ask)
 {
 	uint64_t offset;
@@ -171,13 +171,13 @@ static void map_tell_touch(struct pagein_map *map, struct ask *ask)
 
 	if (extents_find(&map->extents, ask->address, &offset))
 		err = map_failure(map, offset);
-	if (err < 0)
-		ask_answer(ask, ASK_FAILED, err);
-	else
-		/* Poison that is gone has been healed; PROT_NONE may be the application's own. */
-		ask_answer(ask, ask->number == SIGBUS ? ASK_AGAIN : ASK_FOREIGN, 0);
+	ask_answer(ask, err < 0 ? ASK_FAILED : ASK_FOREIGN, err);
 }
 
+/*
+ * An absent page, or one that has failed. Poison of which nothing is known any more (a failed page
+ * at two addresses, retried at one) is filled as well, which heals it.
+ */
 static void map_serve_touch(struct pagein_map *map, struct ask *ask)
 {
 	enum ask_answer answer = map_locate(map, ask->address, &ask->offset);
@@ -212,7 +212,7 @@ void map_asked(struct ask *ask)
 	} else if (map->closing) {
 		/* Until the addresses are PROT_NONE: pagein_unmap(). */
 		list_append(&map->asks, &ask->node);
-	} else if (ask->number == SIGBUS && map->shadow->fills) {
+	} else if (ask->number == SIGBUS) {
 		map_serve_touch(map, ask);
 	} else {
 		map_tell_touch(map, ask);

@@ -19,6 +19,7 @@ static const char *const calls[] = {
 	"pagein_advise",
 	"pagein_close",
 	"pagein_error",
+	"pagein_guard",
 	"pagein_last_error",
 	"pagein_length",
 	"pagein_map",
