@@ -13,7 +13,7 @@
 
 /* Gives up at once: what waits then waits by the map's policy. */
 static const struct pagein_options one_attempt = {
-	.size = sizeof one_attempt, .timeout_ms = 500, .attempts = 1};
+	.size = sizeof one_attempt, .timeout_ms = 3000, .attempts = 1};
 
 static void session_open_waiting(struct session *session)
 {
