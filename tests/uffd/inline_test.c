@@ -190,8 +190,8 @@ static void errno_is_as_it_was(void **state)
 
 /* ---- failures ------------------------------------------------------------------------------- */
 
-static volatile sig_atomic_t seen;
-static void *volatile seen_address;
+static atomic_int seen;
+static _Atomic(void *) seen_address;
 static _Thread_local sigjmp_buf back;
 
 static void see(int number, siginfo_t *info, void *context)
@@ -371,8 +371,9 @@ static void wait_until_asked(const struct session *session, uint64_t faults)
 /* Waits for a server that is gone, in the handler. */
 static void session_open_stalled(struct session *session, struct reader *readers, size_t count)
 {
+	/* Starting a server is a fork(2), and ThreadSanitizer lets no child make threads. */
 	static const struct pagein_options plain = {
-		.size = sizeof plain, .timeout_ms = 3000, .attempts = 1};
+		.size = sizeof plain, .timeout_ms = 3000, .attempts = 1, .fork = PAGEIN_FORK_DENY};
 
 	session_open_inline(session, &plain, PAGEIN_WAIT);
 	pagein_advise(session->map, 0, 0, PAGEIN_RANDOM);

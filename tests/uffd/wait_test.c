@@ -11,9 +11,12 @@
 #define SIZE (2 * 1024 * 1024 + 5)
 #define PAGES (SIZE / PAGE + 1)
 
-/* Gives up at once: what waits then waits by the map's policy. */
+/*
+ * Gives up at once: what waits then waits by the map's policy. Starting a server is a fork(2), and
+ * ThreadSanitizer lets no child of threads make threads.
+ */
 static const struct pagein_options one_attempt = {
-	.size = sizeof one_attempt, .timeout_ms = 3000, .attempts = 1};
+	.size = sizeof one_attempt, .timeout_ms = 3000, .attempts = 1, .fork = PAGEIN_FORK_DENY};
 
 static void session_open_waiting(struct session *session)
 {
