@@ -8,11 +8,11 @@
  * An array that has become too small is replaced, and kept: a reader may still be in it. All of
  * them together take less than twice the memory of the last.
  *
- * A reader then counts itself as a user of the shadow that it found, and looks at the sequence
+ * A reader then counts itself as a user of the face that it found, and looks at the sequence
  * once more: if it is the same, the map is there until the reader leaves, because address_hide()
  * takes the map out of the array first, and waits for the users to be gone then. A user is a signal
  * handler with all signals blocked, on its way to one ioctl(2) or one push to a list: microseconds.
- * Shadows are never freed, so that counting oneself on a wrong one does no harm.
+ * Faces are never freed, so that counting oneself on a wrong one does no harm.
  *
  * The array is a copy of what the loops know, and a loop learns of mremap(2) and munmap(2) by
  * events. The caller of these goes on as soon as the event was read, a moment before the array is
@@ -33,7 +33,7 @@
 #include <stdlib.h>
 #include <time.h>
 
-#include "shadow.h"
+#include "face.h"
 
 #define SETTLE_TRIES 2000 /* of a sched_yield() each: some milliseconds */
 
@@ -41,7 +41,7 @@ struct address_range {
 	_Atomic uintptr_t start;
 	_Atomic uintptr_t end;
 	_Atomic uint64_t offset; /* of start, in the object */
-	_Atomic(struct map_shadow *) shadow;
+	_Atomic(struct map_face *) face;
 };
 
 struct address_array {
@@ -84,7 +84,7 @@ static bool place_at(uintptr_t address, struct address_place *ret)
 
 	if (!range)
 		return false;
-	ret->shadow = atomic_load(&range->shadow);
+	ret->face = atomic_load(&range->face);
 	ret->known = address < atomic_load(&range->end);
 	ret->offset = atomic_load(&range->offset) + (address - atomic_load(&range->start));
 	return true;
@@ -101,17 +101,17 @@ bool address_find(uintptr_t address, struct address_place *ret)
 			continue;
 		}
 		if (found)
-			atomic_fetch_add(&ret->shadow->users, 1);
+			atomic_fetch_add(&ret->face->users, 1);
 		if (atomic_load(&sequence) == before)
 			return found;
 		if (found)
-			address_leave(ret->shadow);
+			address_leave(ret->face);
 	}
 }
 
-void address_leave(struct map_shadow *shadow)
+void address_leave(struct map_face *face)
 {
-	atomic_fetch_sub(&shadow->users, 1);
+	atomic_fetch_sub(&face->users, 1);
 }
 
 uint64_t address_sequence(void)
@@ -161,7 +161,7 @@ static void range_set(struct address_range *range, const struct address_range *v
 	range->start = value->start;
 	range->end = value->end;
 	range->offset = value->offset;
-	range->shadow = value->shadow;
+	range->face = value->face;
 }
 
 /* An array of at least so many, to take the place of a smaller one. NULL: it is large enough. */
@@ -192,23 +192,23 @@ static void array_replace(struct address_array *larger)
 	atomic_store(&array, larger);
 }
 
-static void ranges_remove(const struct map_shadow *shadow)
+static void ranges_remove(const struct map_face *face)
 {
 	struct address_array *now = atomic_load(&array);
 	size_t left = 0;
 
 	for (size_t i = 0; i < count; i++)
-		if (now->ranges[i].shadow != shadow)
+		if (now->ranges[i].face != face)
 			range_set(&now->ranges[left++], &now->ranges[i]);
 	count = left;
 }
 
 /* There is room for it. */
-static void range_insert(struct map_shadow *shadow, const struct extent *extent)
+static void range_insert(struct map_face *face, const struct extent *extent)
 {
 	struct address_array *now = atomic_load(&array);
 	struct address_range range = {
-		extent->address, extent->address + extent->length, extent->offset, shadow};
+		extent->address, extent->address + extent->length, extent->offset, face};
 	size_t i = count;
 
 	for (; i > 0 && now->ranges[i - 1].start > extent->address; i--)
@@ -217,7 +217,7 @@ static void range_insert(struct map_shadow *shadow, const struct extent *extent)
 	count++;
 }
 
-int address_show(struct map_shadow *shadow, const struct extents *extents)
+int address_show(struct map_face *face, const struct extents *extents)
 {
 	struct address_array *larger = NULL;
 	sigset_t signals;
@@ -232,11 +232,11 @@ int address_show(struct map_shadow *shadow, const struct extents *extents)
 			array_replace(larger);
 			larger = NULL;
 		}
-		ranges_remove(shadow);
+		ranges_remove(face);
 		fits = array->max >= count + extents->count;
 		for (size_t i = 0; i < extents->count && fits; i++)
 			if (!extents->list[i].hole && extents->list[i].length > 0)
-				range_insert(shadow, &extents->list[i]);
+				range_insert(face, &extents->list[i]);
 		write_end(&signals);
 		/* Others have used up the room meanwhile, or have made some. */
 		free(larger);
@@ -244,16 +244,16 @@ int address_show(struct map_shadow *shadow, const struct extents *extents)
 	return 0;
 }
 
-void address_hide(struct map_shadow *shadow)
+void address_hide(struct map_face *face)
 {
 	static const struct timespec moment = {0, 20000};
 	sigset_t signals;
 
 	write_begin(&signals);
 	if (array)
-		ranges_remove(shadow);
+		ranges_remove(face);
 	write_end(&signals);
-	while (atomic_load(&shadow->users) > 0)
+	while (atomic_load(&face->users) > 0)
 		nanosleep(&moment, NULL);
 }
 

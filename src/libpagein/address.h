@@ -14,18 +14,18 @@
 
 #include "extent.h"
 
-struct map_shadow;
+struct map_face;
 
 /* Where an address lies. */
 struct address_place {
-	struct map_shadow *shadow;
+	struct map_face *face;
 	bool known;      /* else it is only the nearest above the map's: memory that has grown */
 	uint64_t offset; /* known: of the object */
 };
 
 /* The map that shows this address; it stays until address_leave(). false: none does. */
 bool address_find(uintptr_t address, struct address_place *ret);
-void address_leave(struct map_shadow *shadow);
+void address_leave(struct map_face *face);
 
 /*
  * A number that is another one when anything in the table has changed. The first waits before, for
@@ -35,10 +35,10 @@ void address_leave(struct map_shadow *shadow);
 uint64_t address_settle(void);
 uint64_t address_sequence(void);
 
-/* The shadow lies at these extents (without holes), and no more where it was. -ENOMEM: not all. */
-int address_show(struct map_shadow *shadow, const struct extents *extents);
+/* The face lies at these extents (without holes), and no more where it was. -ENOMEM: not all. */
+int address_show(struct map_face *face, const struct extents *extents);
 /* Nowhere. Returns when no handler is between address_find() and address_leave() for it. */
-void address_hide(struct map_shadow *shadow);
+void address_hide(struct map_face *face);
 
 /* Around reading a map's events and applying them. */
 void address_change_begin(void);

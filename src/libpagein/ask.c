@@ -77,7 +77,7 @@ static void ask_ring(const struct asks *asks)
 		;
 }
 
-static struct ask *ask_put(struct asks *asks, struct map_shadow *shadow, uintptr_t address,
+static struct ask *ask_put(struct asks *asks, struct map_face *face, uintptr_t address,
 	int number, uint32_t state)
 {
 	struct ask *ask = ask_take();
@@ -85,7 +85,7 @@ static struct ask *ask_put(struct asks *asks, struct map_shadow *shadow, uintptr
 
 	if (!ask)
 		return NULL;
-	ask->shadow = shadow;
+	ask->face = face;
 	ask->address = address;
 	ask->number = number;
 	atomic_store(&ask->state, state);
@@ -100,14 +100,14 @@ static struct ask *ask_put(struct asks *asks, struct map_shadow *shadow, uintptr
 }
 
 struct ask *ask_push(
-	struct asks *asks, struct map_shadow *shadow, uintptr_t address, int number)
+	struct asks *asks, struct map_face *face, uintptr_t address, int number)
 {
-	return ask_put(asks, shadow, address, number, ASK_WAITING);
+	return ask_put(asks, face, address, number, ASK_WAITING);
 }
 
-void ask_note(struct asks *asks, struct map_shadow *shadow)
+void ask_note(struct asks *asks, struct map_face *face)
 {
-	(void)ask_put(asks, shadow, 0, 0, ASK_WITHDRAWN);
+	(void)ask_put(asks, face, 0, 0, ASK_WITHDRAWN);
 }
 
 /* The kernel's own set: 64 signals, libc's two included. */

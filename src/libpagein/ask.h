@@ -15,7 +15,7 @@
 #include "list.h"
 #include "loop.h"
 
-struct map_shadow;
+struct map_face;
 
 enum ask_answer {
 	ASK_AGAIN,   /* touch it again: it has been filled, or something else has changed */
@@ -26,7 +26,7 @@ enum ask_answer {
 struct ask {
 	_Atomic uint32_t state; /* whose it is: ask.c */
 	uint32_t next;
-	struct map_shadow *shadow;
+	struct map_face *face;
 	uintptr_t address;
 	int number; /* of the signal; 0: a note, which nobody waits for */
 	enum ask_answer answer;
@@ -52,9 +52,9 @@ void asks_forget(void);
 
 /* NULL: too many threads are asking; come back later. */
 struct ask *ask_push(
-	struct asks *asks, struct map_shadow *shadow, uintptr_t address, int number);
-/* Tells the loop that there is something to see at the shadow. */
-void ask_note(struct asks *asks, struct map_shadow *shadow);
+	struct asks *asks, struct map_face *face, uintptr_t address, int number);
+/* Tells the loop that there is something to see at the face. */
+void ask_note(struct asks *asks, struct map_face *face);
 /*
  * Waits for the answer. ASK_AGAIN also as soon as a signal is pending that `open`, the mask outside
  * of the handler, lets through. With ASK_FAILED *ret_err is -errno.

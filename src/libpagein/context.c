@@ -37,6 +37,7 @@ struct context {
 	struct core *core;
 	struct context_roll roll;
 	struct asks asks;
+	atomic_bool served;
 	struct pagein_stats map_stats;
 	uint8_t scratch[4096];
 };
@@ -154,6 +155,7 @@ static int context_create(const struct pagein_options *options, struct context *
 	context->generation = generation;
 	list_init(&context->roll.objects);
 	list_init(&context->roll.maps);
+	list_init(&context->roll.served);
 	err = context_fill(context);
 	if (err == 0)
 		err = loop_start(context->loop, "pagein");
@@ -189,6 +191,16 @@ unsigned context_fork_policy(const struct context *context)
 struct asks *context_asks(struct context *context)
 {
 	return &context->asks;
+}
+
+bool context_is_served(const struct context *context)
+{
+	return context->served;
+}
+
+void context_set_served(struct context *context, bool served)
+{
+	context->served = served;
 }
 
 struct context_roll *context_roll(struct context *context)

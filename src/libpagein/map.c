@@ -21,7 +21,8 @@
 #include "cleanup.h"
 #include "guard.h"
 #include "map_private.h"
-#include "shadow.h"
+#include "serve.h"
+#include "face.h"
 
 /* ---- mapping ------------------------------------------------------------------------------ */
 
@@ -38,8 +39,8 @@ static void map_attach(void *argument)
 	call->err = loop_add_prompt(context_loop(map->object->context), &map->fd, EPOLLIN);
 	if (call->err < 0)
 		return;
-	if (map->shadow->fills)
-		map->shadow->cache = object_borrow(map->object->object);
+	if (map->face->fills)
+		map->face->cache = object_borrow(map->object->object);
 	object_add_want(map->object->object, &map->want);
 	list_append(&context_roll(map->object->context)->maps, &map->node);
 	context_map_stats(map->object->context)->maps++;
@@ -48,7 +49,7 @@ static void map_attach(void *argument)
 /* Nobody reads the descriptor: while it is open, munmap(2) would wait for that for ever. */
 static void map_give_up(struct pagein_map *map)
 {
-	address_hide(map->shadow);
+	address_hide(map->face);
 	uffd_close(&map->uffd);
 	if (map->address != MAP_FAILED)
 		munmap(map->address, map->mapped);
@@ -57,38 +58,43 @@ static void map_give_up(struct pagein_map *map)
 void map_show(struct pagein_map *map)
 {
 	/* Out of memory: signal handlers take what is not shown for somebody else's. */
-	if (map->moved)
-		(void)address_show(map->shadow, &map->extents);
+	/* A child's addresses are not ours. */
+	if (map->moved && !map->origin)
+		(void)address_show(map->face, &map->extents);
 	map->moved = false;
 }
 
 /* Signal handlers know of it from now on, but nobody knows the address yet. */
-static int map_shadow(struct pagein_map *map)
+static int map_face(struct pagein_map *map)
 {
 	uint64_t first = map->offset / BLOCK_BYTES;
-	struct map_shadow *shadow = map->shadow;
+	struct map_face *face = map->face;
 	int err = 0;
 
-	shadow->map = map;
-	shadow->asks = context_asks(map->object->context);
-	shadow->uffd = map->uffd;
+	face->map = map;
+	face->asks = context_asks(map->object->context);
+	face->uffd = map->uffd;
 	if (map->flags & PAGEIN_INLINE)
-		err = shadow_allow_fills(
-			shadow, first, map->want.range.end / BLOCK_BYTES + 1 - first);
+		err = face_allow_fills(
+			face, first, map->want.range.end / BLOCK_BYTES + 1 - first);
 	if (err == 0)
-		err = address_show(shadow, &map->extents);
+		err = address_show(face, &map->extents);
 	return err < 0 ? context_fail(err, "map: out of memory") : 0;
 }
 
-uint64_t map_features(const struct pagein_map *map)
+unsigned map_uffd_flags(const struct pagein_map *map)
 {
-	return map->flags & PAGEIN_INLINE ? UFFD_FEATURE_SIGBUS : 0;
+	/* A child's handlers would have to ask the parent: it fetches for itself. */
+	if (map->flags & PAGEIN_INLINE)
+		return UFFD_RAISE;
+	return context_fork_policy(map->object->context) == PAGEIN_FORK_SERVE ? UFFD_FOLLOW_FORK
+									      : 0;
 }
 
 /* Memory that faults into the descriptor. */
 static int map_memory(struct pagein_map *map)
 {
-	int err = uffd_open(&map->uffd, map_features(map));
+	int err = uffd_open(&map->uffd, map_uffd_flags(map));
 
 	if (err < 0)
 		return context_fail(
@@ -99,23 +105,41 @@ static int map_memory(struct pagein_map *map)
 							   map->mapped, map->offset, false}) < 0)
 		err = context_fail(-ENOMEM, "map: out of memory");
 	if (err == 0)
-		err = map_shadow(map);
+		err = map_face(map);
 	if (err < 0)
 		map_give_up(map);
 	return err;
 }
 
-static void map_free(struct pagein_map *map)
+static void map_free_parts(struct pagein_map *map)
 {
-	if (!map)
-		return;
 	map_free_blocks(map);
-	shadow_give_back(map->shadow);
+	face_give_back(map->face);
 	extents_finish(&map->extents);
 	uffd_close(&map->uffd);
-	context_count_map(map->object->context, -1);
-	pagein_object_put(map->object);
 	free(map);
+}
+
+static void map_free(struct pagein_map *map)
+{
+	struct pagein_object *object = map->object;
+
+	map_free_parts(map);
+	context_count_map(object->context, -1);
+	pagein_object_put(object);
+}
+
+/* Nothing is fetched for it, and nothing is filled into it, any more. */
+static void map_end_service(struct pagein_map *map)
+{
+	map->closing = true;
+	(void)face_close_gate(map->face);
+	list_remove(&map->node);
+	object_remove_want(map->object->object, &map->want);
+	pull_cancel_all(map);
+	map_unpark(map);
+	map_wait_stop(map);
+	map_drop_held(map, map->want.range);
 }
 
 static int map_start(struct pagein_map *map)
@@ -123,14 +147,11 @@ static int map_start(struct pagein_map *map)
 	struct map_call call = {map, 0};
 	int err = map->flags & PAGEIN_INLINE ? guard_install() : 0;
 
-	map->shadow = shadow_take();
-	if (err == 0 && !map->shadow)
-		err = context_fail(-ENOMEM, "map: out of memory");
 	if (err == 0)
 		err = map_memory(map);
 	if (err < 0)
 		return err;
-	map->fd = (struct loop_fd){.fd = map->uffd.fd, .ready = map_ready};
+	map->fd.fd = map->uffd.fd;
 	loop_call(context_loop(map->object->context), map_attach, &call);
 	if (call.err < 0) {
 		map_give_up(map);
@@ -139,20 +160,22 @@ static int map_start(struct pagein_map *map)
 	return 0;
 }
 
-static int map_create(struct pagein_object *object, uint64_t offset, size_t length, unsigned flags,
-	struct pagein_map **ret)
+static struct pagein_map *map_allocate(
+	struct pagein_object *object, uint64_t offset, size_t length, unsigned flags)
 {
 	struct pagein_map *map = calloc(1, sizeof *map);
-	int err = 0;
 
-	if (!map)
-		return context_fail(-ENOMEM, "map: out of memory");
-	atomic_fetch_add(&object->uses, 1);
-	context_count_map(object->context, 1);
+	if (map)
+		map->face = face_take();
+	if (!map || !map->face) {
+		free(map);
+		return NULL;
+	}
 	map->object = object;
 	map->flags = flags;
 	map->memory = &memory_anonymous;
 	map->uffd.fd = -1;
+	map->fd = (struct loop_fd){.fd = -1, .ready = map_ready};
 	map->offset = offset;
 	map->length = length;
 	map->mapped = (size_t)align_up(length, PAGE_BYTES);
@@ -160,12 +183,26 @@ static int map_create(struct pagein_object *object, uint64_t offset, size_t leng
 	map->want.wants = map_wants;
 	map->want.arrived = map_arrived;
 	map->want.failed = map_failed;
+	list_init(&map->node);
 	list_init(&map->want.node);
 	list_init(&map->pulls);
 	list_init(&map->parked);
 	list_init(&map->held);
 	list_init(&map->asks);
 	radix_init(&map->blocks, object->size / BLOCK_BYTES + 1);
+	return map;
+}
+
+static int map_create(struct pagein_object *object, uint64_t offset, size_t length, unsigned flags,
+	struct pagein_map **ret)
+{
+	struct pagein_map *map = map_allocate(object, offset, length, flags);
+	int err = 0;
+
+	if (!map)
+		return context_fail(-ENOMEM, "map: out of memory");
+	atomic_fetch_add(&object->uses, 1);
+	context_count_map(object->context, 1);
 	if (length > 0)
 		err = map_start(map);
 	if (err < 0)
@@ -173,6 +210,56 @@ static int map_create(struct pagein_object *object, uint64_t offset, size_t leng
 	else
 		*ret = map;
 	return err;
+}
+
+struct pagein_map *map_create_shadow(struct pagein_map *origin)
+{
+	struct pagein_map *map = map_allocate(
+		origin->object, origin->offset, origin->length, origin->flags);
+	int err = 0;
+
+	if (!map)
+		return NULL;
+	map->origin = origin;
+	map->memory = origin->memory;
+	map->address = origin->address;
+	map->want.range = origin->want.range;
+	map->readahead.advice = origin->readahead.advice;
+	for (size_t i = 0; i < origin->extents.count && err == 0; i++)
+		err = extents_add(&map->extents, origin->extents.list[i]);
+	if (err == 0)
+		return map;
+	map_free_parts(map);
+	return NULL;
+}
+
+int map_start_shadow(struct pagein_map *map, int fd)
+{
+	int err;
+
+	map->fd.fd = fd;
+	err = loop_add_prompt(context_loop(map->object->context), &map->fd, EPOLLIN);
+	if (err < 0)
+		return err;
+	map->uffd = map->origin->uffd;
+	map->uffd.fd = fd;
+	object_add_want(map->object->object, &map->want);
+	return 0;
+}
+
+void map_destroy_shadow(struct pagein_map *map)
+{
+	struct context *context;
+
+	if (!map)
+		return;
+	context = map->object->context;
+	if (map->uffd.fd >= 0) {
+		map_end_service(map);
+		loop_remove(context_loop(context), &map->fd);
+	}
+	context_map_stats(context)->resident_bytes -= map->stats.resident_bytes;
+	map_free_parts(map);
 }
 
 int pagein_map(struct pagein_object *object, uint64_t offset, size_t length, unsigned flags,
@@ -244,19 +331,13 @@ void map_find_growth(struct pagein_map *map)
 	}
 }
 
-/* First step: nothing is fetched for it, and nothing is filled into it, any more. */
+/* First step. */
 static void map_quiesce(void *argument)
 {
 	struct pagein_map *map = argument;
 
-	map->closing = true;
-	(void)shadow_close_gate(map->shadow);
-	list_remove(&map->node);
-	object_remove_want(map->object->object, &map->want);
-	pull_cancel_all(map);
-	map_unpark(map);
-	map_wait_stop(map);
-	map_drop_held(map, map->want.range);
+	map_end_service(map);
+	serve_hand_over(map);
 	map_find_growth(map);
 }
 
@@ -266,11 +347,9 @@ static void map_detach(void *argument)
 	struct pagein_map *map = argument;
 	struct pagein_stats *all = context_map_stats(map->object->context);
 
-	for (size_t i = 0; i < map->extents.count; i++)
-		uffd_wake(&map->uffd, (void *)map->extents.list[i].address,
-			map->extents.list[i].length);
+	map_wake_all(map);
 	/* No handler can ask any more; those that have are told. */
-	asks_drain(map->shadow->asks);
+	asks_drain(map->face->asks);
 	map_answer(map, (struct range){0, UINT64_MAX});
 	map_fold(map);
 	loop_remove(context_loop(map->object->context), &map->fd);
@@ -307,7 +386,7 @@ int pagein_unmap(struct pagein_map *map)
 	/* The extents stand still: a closing map takes no event to heart. */
 	for (size_t i = 0; i < map->extents.count; i++)
 		extent_close(&map->extents.list[i]);
-	address_hide(map->shadow);
+	address_hide(map->face);
 	loop_call(loop, map_detach, map);
 	for (size_t i = 0; i < map->extents.count; i++)
 		if (!map->extents.list[i].hole)

@@ -19,7 +19,7 @@
 #include "address.h"
 #include "clock.h"
 #include "map_private.h"
-#include "shadow.h"
+#include "face.h"
 
 #define MESSAGES_MAX 64
 #define CACHED_AHEAD_BYTES (UINT64_C(256) << 10) /* some 50 us of copying */
@@ -48,12 +48,13 @@ static struct range map_each_at(struct pagein_map *map, uintptr_t start, uintptr
 	return hull;
 }
 
-/* Is there memory at this address, whose ever? */
-static bool is_mapped(uintptr_t address)
+/* Is there memory at this address, whose ever? A child's can't be asked. */
+static bool is_mapped(const struct pagein_map *map, uintptr_t address)
 {
 	unsigned char resident;
 
-	return mincore((void *)address, PAGE_BYTES, &resident) == 0 || errno != ENOMEM;
+	return map->origin || mincore((void *)address, PAGE_BYTES, &resident) == 0 ||
+	       errno != ENOMEM;
 }
 
 /* Of a range of which a part was unmapped: what mremap(2) has moved lies somewhere else. */
@@ -78,7 +79,7 @@ static void map_event_unmap(struct pagein_map *map, uintptr_t start, uintptr_t e
 	struct range gone = map_each_at(map, start, end, NULL);
 
 	/* Out of memory: a fill there gets ENOENT, and its fault goes unserved. */
-	(void)extents_cut(&map->extents, start, end, is_mapped(end));
+	(void)extents_cut(&map->extents, start, end, is_mapped(map, end));
 	map->moved = true;
 	/* The kernel lets them wait on, though no fill will ever go there. */
 	uffd_wake(&map->uffd, (void *)start, end - start);
@@ -103,10 +104,12 @@ static void map_event_remap(struct pagein_map *map, uintptr_t from, uintptr_t to
 	uffd_wake(&map->uffd, (void *)to, length);
 }
 
-static void map_event(struct pagein_map *map, const struct uffd_msg *message)
+void map_event(struct pagein_map *map, const struct uffd_msg *message)
 {
 	if (map->closing)
 		return;
+	if (map->origin)
+		serve_forward(map, message);
 	switch (message->event) {
 	case UFFD_EVENT_REMOVE:
 		map_each_at(map, (uintptr_t)message->arg.remove.start,
@@ -121,6 +124,15 @@ static void map_event(struct pagein_map *map, const struct uffd_msg *message)
 			(uintptr_t)message->arg.remap.to, (uintptr_t)message->arg.remap.len);
 		break;
 	}
+	/* Whom it was about goes on since it was read. */
+	map_show(map);
+}
+
+void map_wake_all(struct pagein_map *map)
+{
+	for (size_t i = 0; i < map->extents.count; i++)
+		uffd_wake(&map->uffd, (void *)map->extents.list[i].address,
+			map->extents.list[i].length);
 }
 
 /*
@@ -291,9 +303,7 @@ static void map_read(struct pagein_map *map)
 		if (messages[i].event == UFFD_EVENT_PAGEFAULT)
 			wanted += map_fault(
 				map, (uintptr_t)messages[i].arg.pagefault.address, &pages[wanted]);
-	/* Whom an event was about goes on since it was read: signal handlers first. */
-	if (map->moved)
-		map_show(map);
+	map_show(map);
 	map_fetch_all(map, pages, wanted);
 	/* The requests are under way: this time costs nobody anything. */
 	map_reserve(map);
@@ -305,7 +315,7 @@ void map_ready(struct loop_fd *fd, uint32_t events)
 
 	(void)events;
 	/* epoll says so again, and the handler that has no CPU gets this one. */
-	if (!shadow_close_gate(map->shadow)) {
+	if (!face_close_gate(map->face)) {
 		sched_yield();
 		return;
 	}
@@ -313,5 +323,5 @@ void map_ready(struct loop_fd *fd, uint32_t events)
 	map_read(map);
 	address_change_end();
 	if (!map->closing)
-		shadow_open_gate(map->shadow);
+		face_open_gate(map->face);
 }

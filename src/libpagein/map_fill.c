@@ -27,7 +27,7 @@
 
 #include "clock.h"
 #include "map_private.h"
-#include "shadow.h"
+#include "face.h"
 
 #define PARK_NS (50 * NS_PER_US)
 #define PARK_NS_MAX (10 * NS_PER_MS)
@@ -385,9 +385,9 @@ void map_poison(struct pagein_map *map, struct range pages)
 	map->stats.poisoned += range_length(pages) / PAGE_BYTES;
 	context_map_stats(map->object->context)->poisoned += range_length(pages) / PAGE_BYTES;
 	/* Whose touches are asked about needs nothing that raises a signal: they all do. */
-	if (!map->shadow->fills && map->uffd.features & UFFD_FEATURE_POISON)
+	if (!map->face->fills && map->uffd.features & UFFD_FEATURE_POISON)
 		map_poison_pages(map, pages);
-	else if (!map->shadow->fills)
+	else if (!map->face->fills)
 		map_bar(map, pages);
 	map_wake(map, pages);
 }

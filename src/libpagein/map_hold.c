@@ -17,10 +17,10 @@
 #include <string.h>
 
 #include "map_private.h"
-#include "shadow.h"
+#include "face.h"
 
 #define HELD_MAX (READAHEAD_STREAMS + READAHEAD_STRIDES + 1)
-static_assert(HELD_MAX == SHADOW_HELD_MAX, "a signal handler asks about each of them");
+static_assert(HELD_MAX == FACE_HELD_MAX, "a signal handler asks about each of them");
 
 struct held {
 	struct list node;
@@ -32,7 +32,7 @@ static void held_remove(struct pagein_map *map, struct held *held)
 {
 	list_remove(&held->node);
 	map->held_count--;
-	shadow_release(map->shadow, held->offset);
+	face_release(map->face, held->offset);
 }
 
 static void held_free(struct pagein_map *map, struct held *held)
@@ -64,7 +64,7 @@ void map_hold(struct pagein_map *map, uint64_t offset, const uint8_t *bytes)
 	memcpy(held->bytes, bytes, PAGE_BYTES);
 	list_append(&map->held, &held->node);
 	map->held_count++;
-	shadow_hold(map->shadow, offset);
+	face_hold(map->face, offset);
 }
 
 static bool is_held_in(const struct held *held, struct range range)

@@ -95,8 +95,12 @@ struct pagein_map {
 	struct loop_timer park_timer;
 	struct loop_timer pull_timer;
 	struct map_wait wait;
-	struct map_shadow *shadow; /* what signal handlers know of it; NULL: an empty map */
+	struct map_face *face; /* what signal handlers know of it */
 	struct readahead readahead;
+	/* Of a shadow, which is a child's map: whose copy it is, and the child. Else NULL. */
+	struct pagein_map *origin;
+	struct served *served;
+	bool is_served;              /* in the child: the parent reads the descriptor */
 	const struct memory *memory; /* what its pages are made of */
 	unsigned flags;              /* PAGEIN_PRIVATE and so on */
 	void *address;
@@ -132,12 +136,27 @@ int pagein_object_check(const struct pagein_object *object);
 /* map.c: finds what mremap(2) has grown and nobody touched; on the loop, or while it stands still.
  */
 void map_find_growth(struct pagein_map *map);
-/* What its descriptor needs besides what all need. */
-uint64_t map_features(const struct pagein_map *map);
+/* How its descriptor is to be opened. */
+unsigned map_uffd_flags(const struct pagein_map *map);
 /* Tells signal handlers where the map lies, if that has changed. */
 void map_show(struct pagein_map *map);
 
+/*
+ * A map of a child's memory; it lives no longer than origin. Made while the loop stands still
+ * before a fork(2), started on the loop with the descriptor that the kernel gives (without any
+ * malloc), destroyed by either. NULL: no memory; -errno: the descriptor is still the caller's.
+ */
+struct pagein_map *map_create_shadow(struct pagein_map *origin);
+int map_start_shadow(struct pagein_map *map, int fd);
+void map_destroy_shadow(struct pagein_map *map);
+
+/* serve.c: something happened in the child's address space. */
+void serve_forward(struct pagein_map *shadow, const struct uffd_msg *event);
+
 /* map_fault.c: what the descriptor says. */
+void map_event(struct pagein_map *map, const struct uffd_msg *event);
+/* Whoever waits asks again. */
+void map_wake_all(struct pagein_map *map);
 void map_ready(struct loop_fd *fd, uint32_t events);
 
 /* Serves one fault as if it had been read. */

@@ -3,7 +3,7 @@
  * loop's.
  *
  * Two kinds of maps raise one. With PAGEIN_INLINE a page that is absent is SIGBUS
- * (UFFD_FEATURE_SIGBUS) and no message: the handler fills it from the object's cache (shadow.c), or
+ * (UFFD_FEATURE_SIGBUS) and no message: the handler fills it from the object's cache (face.c), or
  * asks the loop, which does as it does for a fault, and answers when the page is filled or has
  * failed. Such a map's failed pages are not poisoned: their touch comes to be asked about as well,
  * and a bit says that they have failed. Of all other maps a signal is what poison raises, or
@@ -26,7 +26,7 @@
 #include "address.h"
 #include "clock.h"
 #include "map_private.h"
-#include "shadow.h"
+#include "face.h"
 
 /* ---- the thread: in a signal handler --------------------------------------------------------- */
 
@@ -38,21 +38,21 @@ static bool place_find(uintptr_t address, bool guarded, struct address_place *re
 			address_settle();
 		if (!address_find(address, ret))
 			continue;
-		if (ret->shadow->fills || (ret->known && guarded))
+		if (ret->face->fills || (ret->known && guarded))
 			return true;
-		address_leave(ret->shadow);
+		address_leave(ret->face);
 	}
 	return false;
 }
 
 static enum ask_answer touch_ask(
-	struct map_shadow *shadow, int number, uintptr_t address, const sigset_t *open, int *ret_err)
+	struct map_face *face, int number, uintptr_t address, const sigset_t *open, int *ret_err)
 {
 	static const struct timespec nap = {0, 1000000};
-	struct ask *ask = ask_push(shadow->asks, shadow, address, number);
+	struct ask *ask = ask_push(face->asks, face, address, number);
 
 	/* The loop keeps the map until it has answered. */
-	address_leave(shadow);
+	address_leave(face);
 	if (ask)
 		return ask_wait(ask, open, ret_err);
 	nanosleep(&nap, NULL);
@@ -70,11 +70,11 @@ enum ask_answer touch_resolve(
 	if (!place_find(address, guarded, &place))
 		return ASK_FOREIGN;
 	if (number == SIGBUS && place.known &&
-		shadow_fill(place.shadow, page, place.offset - (address - page))) {
-		address_leave(place.shadow);
+		face_fill(place.face, page, place.offset - (address - page))) {
+		address_leave(place.face);
 		return ASK_AGAIN;
 	}
-	answer = touch_ask(place.shadow, number, address, open, ret_err);
+	answer = touch_ask(place.face, number, address, open, ret_err);
 	if (answer == ASK_FOREIGN && address_settle() != before)
 		return ASK_AGAIN;
 	return answer;
@@ -87,9 +87,9 @@ void map_fold(struct pagein_map *map)
 	struct pagein_stats *all = context_map_stats(map->object->context);
 	uint64_t index, pages, filled;
 
-	if (!map->shadow->fills)
+	if (!map->face->fills)
 		return;
-	while (shadow_next_filled(map->shadow, &index, &pages)) {
+	while (face_next_filled(map->face, &index, &pages)) {
 		struct map_block *block = map_block(map, index);
 		uint64_t before = block ? block->resident : 0;
 
@@ -100,7 +100,7 @@ void map_fold(struct pagein_map *map)
 		block->resident |= pages & ~block->asked;
 		map_count_resident(map, before, block->resident);
 	}
-	filled = shadow_count(map->shadow);
+	filled = face_count(map->face);
 	map->stats.fills += filled;
 	map->stats.bytes_filled += filled * PAGE_BYTES;
 	all->fills += filled;
@@ -204,7 +204,7 @@ static void map_serve_touch(struct pagein_map *map, struct ask *ask)
 
 void map_asked(struct ask *ask)
 {
-	struct pagein_map *map = ask->shadow->map;
+	struct pagein_map *map = ask->face->map;
 
 	map_fold(map);
 	if (ask->number == 0) {
@@ -212,6 +212,9 @@ void map_asked(struct ask *ask)
 	} else if (map->closing) {
 		/* Until the addresses are PROT_NONE: pagein_unmap(). */
 		list_append(&map->asks, &ask->node);
+	} else if (map->is_served) {
+		/* Only the parent knows more. */
+		ask_answer(ask, ASK_FAILED, -EIO);
 	} else if (ask->number == SIGBUS) {
 		map_serve_touch(map, ask);
 	} else {

@@ -194,6 +194,25 @@ int pagein_retry(struct pagein_map *map, size_t offset, size_t length);
 
 /* TODO guard doc */
 int pagein_guard(int (*function)(void *argument), void *argument);
+/* What this kernel and this process's rights allow. */
+enum pagein_cap {
+	PAGEIN_CAP_MAP = 0x1,      /* maps at all */
+	PAGEIN_CAP_SYSCALLS = 0x2, /* system calls may be given pages that are not resident */
+	PAGEIN_CAP_SIGBUS = 0x4,   /* a failed page raises SIGBUS; else SIGSEGV */
+	PAGEIN_CAP_PRIVATE = 0x8,  /* PAGEIN_PRIVATE */
+	PAGEIN_CAP_HUGE = 0x10,    /* PAGEIN_HUGE does more than an ordinary map */
+	PAGEIN_CAP_SHARED = 0x20,  /* PAGEIN_SHARED */
+	PAGEIN_CAP_INLINE = 0x40,  /* PAGEIN_INLINE */
+	PAGEIN_CAP_SERVE = 0x80,   /* PAGEIN_FORK_SERVE; else it is as REARM */
+};
+struct pagein_caps {
+	unsigned caps;     /* enum pagein_cap, ored */
+	int error;         /* a positive errno value: why there can be no map; 0: there can */
+	char message[240]; /* what is missing, and its cure; "" if nothing is */
+};
+
+/* 0, or the error as a negative value: no map can be made; *ret is right all the same. */
+int pagein_caps(struct pagein_caps *ret);
 
 /* Counters go up only; gauges are what is now. */
 struct pagein_stats {

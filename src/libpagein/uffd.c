@@ -67,6 +67,7 @@ void uffd_probe(struct uffd_access *ret)
 	int device = open_device(), plain = open_syscall(0),
 	    user = open_syscall(UFFD_USER_MODE_ONLY);
 	int fds[] = {device, plain, user};
+	uint64_t features;
 
 	*ret = (struct uffd_access){
 		.device_err = device < 0 ? device : 0,
@@ -76,18 +77,22 @@ void uffd_probe(struct uffd_access *ret)
 	for (size_t i = 0; i < sizeof fds / sizeof *fds; i++) {
 		if (fds[i] >= 0 && ret->features == 0)
 			ask_api(fds[i], 0, &ret->features);
+		else if (fds[i] >= 0 && !ret->may_follow_fork)
+			ret->may_follow_fork = ask_api(fds[i], UFFD_FEATURE_EVENT_FORK,
+						       &features) == 0;
 		close_fd(&fds[i]);
 	}
 }
 
 _Atomic uint64_t uffd_features_off;
 
-int uffd_open(struct uffd *ret, uint64_t also)
+int uffd_open(struct uffd *ret, unsigned flags)
 {
 	bool user_mode_only;
 	cleanup_fd int first = open_any(&user_mode_only);
 	cleanup_fd int fd = -1;
-	uint64_t needed = FEATURES_NEEDED | also, features = 0;
+	uint64_t needed = FEATURES_NEEDED, features = 0, wanted;
+	bool follow;
 	int err;
 
 	if (first < 0)
@@ -95,18 +100,27 @@ int uffd_open(struct uffd *ret, uint64_t also)
 	err = ask_api(first, 0, &features);
 	if (err < 0)
 		return err;
+	if (flags & UFFD_RAISE)
+		needed |= UFFD_FEATURE_SIGBUS;
 	features &= ~uffd_features_off;
 	if ((features & needed) != needed)
 		return -ENOTSUP;
 	fd = open_any(&user_mode_only);
 	if (fd < 0)
 		return fd;
-	err = ask_api(fd, needed | (features & FEATURES_WANTED), &features);
+	wanted = needed | (features & FEATURES_WANTED);
+	follow = flags & UFFD_FOLLOW_FORK && features & UFFD_FEATURE_POISON;
+	err = ask_api(fd, wanted | (follow ? UFFD_FEATURE_EVENT_FORK : 0), &features);
+	if (err == -EPERM && follow) {
+		follow = false;
+		err = ask_api(fd, wanted, &features);
+	}
 	if (err < 0)
 		return err;
 	*ret = (struct uffd){
 		.fd = steal_fd(&fd),
 		.features = features & ~uffd_features_off,
+		.follows_fork = follow,
 		.user_mode_only = user_mode_only,
 	};
 	return 0;
