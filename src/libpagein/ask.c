@@ -77,8 +77,8 @@ static void ask_ring(const struct asks *asks)
 		;
 }
 
-static struct ask *ask_put(struct asks *asks, struct map_face *face, uintptr_t address,
-	int number, uint32_t state)
+static struct ask *ask_put(
+	struct asks *asks, struct map_face *face, uintptr_t address, int number, uint32_t state)
 {
 	struct ask *ask = ask_take();
 	uint32_t newest;
@@ -92,15 +92,13 @@ static struct ask *ask_put(struct asks *asks, struct map_face *face, uintptr_t a
 	newest = atomic_load(&asks->newest);
 	do
 		ask->next = newest;
-	while (!atomic_compare_exchange_weak(
-		&asks->newest, &newest, (uint32_t)(ask - table) + 1));
+	while (!atomic_compare_exchange_weak(&asks->newest, &newest, (uint32_t)(ask - table) + 1));
 	if (newest == 0)
 		ask_ring(asks);
 	return ask;
 }
 
-struct ask *ask_push(
-	struct asks *asks, struct map_face *face, uintptr_t address, int number)
+struct ask *ask_push(struct asks *asks, struct map_face *face, uintptr_t address, int number)
 {
 	return ask_put(asks, face, address, number, ASK_WAITING);
 }

@@ -51,8 +51,7 @@ void asks_drain(struct asks *asks);
 void asks_forget(void);
 
 /* NULL: too many threads are asking; come back later. */
-struct ask *ask_push(
-	struct asks *asks, struct map_face *face, uintptr_t address, int number);
+struct ask *ask_push(struct asks *asks, struct map_face *face, uintptr_t address, int number);
 /* Tells the loop that there is something to see at the face. */
 void ask_note(struct asks *asks, struct map_face *face);
 /*

@@ -57,8 +57,7 @@ static void face_mark(struct map_face *face, uint64_t offset)
 		newest = atomic_load(&face->newest);
 		do
 			atomic_store(&block->next, newest);
-		while (!atomic_compare_exchange_weak(
-			&face->newest, &newest, (uint32_t)index + 1));
+		while (!atomic_compare_exchange_weak(&face->newest, &newest, (uint32_t)index + 1));
 	}
 	if (count == NOTE_PAGES)
 		ask_note(face->asks, face);
@@ -100,12 +99,13 @@ struct map_face *face_take(void)
 
 int face_allow_fills(struct map_face *face, uint64_t first_block, uint64_t block_count)
 {
-	size_t max = UINT32_MAX - 1; /* 1 PiB: what is behind that is filled, but not written down */
+	size_t max = UINT32_MAX -
+		     1; /* 1 PiB: what is behind that is filled, but not written down */
 
 	face->first_block = first_block;
 	face->block_count = block_count < max ? (size_t)block_count : max;
-	face->blocks = mmap(NULL, face->block_count * sizeof *face->blocks,
-		PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	face->blocks = mmap(NULL, face->block_count * sizeof *face->blocks, PROT_READ | PROT_WRITE,
+		MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	if (face->blocks == MAP_FAILED) {
 		face->blocks = NULL;
 		return -ENOMEM;
@@ -161,8 +161,7 @@ bool face_next_filled(struct map_face *face, uint64_t *ret_block, uint64_t *ret_
 		if (index == 0)
 			return false;
 		block = &face->blocks[index - 1];
-	} while (!atomic_compare_exchange_weak(
-		&face->newest, &index, atomic_load(&block->next)));
+	} while (!atomic_compare_exchange_weak(&face->newest, &index, atomic_load(&block->next)));
 	*ret_block = face->first_block + index - 1;
 	*ret_pages = atomic_exchange(&block->pages, 0);
 	return true;

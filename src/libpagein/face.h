@@ -38,8 +38,8 @@ struct map_face {
 	uint64_t first_block; /* of the object's, to which blocks[0] belongs */
 	size_t block_count;
 	struct face_block *blocks;
-	_Atomic uint32_t newest; /* of those that have pages: its index + 1 */
-	_Atomic uint64_t filled; /* pages, since the loop asked last */
+	_Atomic uint32_t newest;              /* of those that have pages: its index + 1 */
+	_Atomic uint64_t filled;              /* pages, since the loop asked last */
 	_Atomic uint64_t held[FACE_HELD_MAX]; /* offset + 1 of pages that the loop holds back */
 	struct map_face *next_free;
 };

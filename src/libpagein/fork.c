@@ -30,9 +30,9 @@
 #include <sys/mman.h>
 
 #include "address.h"
+#include "face.h"
 #include "map_private.h"
 #include "serve.h"
-#include "face.h"
 
 /* What a parent serves here is not for children. */
 static bool is_inherited(const struct context *context)

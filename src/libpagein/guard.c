@@ -4,9 +4,9 @@
  * The handler is installed when the first guard or the first map with PAGEIN_INLINE asks for it,
  * for SIGBUS, and for SIGSEGV where failed pages are PROT_NONE; it stays, since others may have
  * built on it. It runs with all signals blocked, so that nothing comes between the steps of
- * map_touch.c, and takes over SA_ONSTACK and SA_RESTART from the handler that it found: this one shall
- * run on the stack that it expects. Where it found none it uses the alternate stack if the thread
- * has one, and a few hundred bytes of it.
+ * map_touch.c, and takes over SA_ONSTACK and SA_RESTART from the handler that it found: this one
+ * shall run on the stack that it expects. Where it found none it uses the alternate stack if the
+ * thread has one, and a few hundred bytes of it.
  *
  * What is not ours goes to the handler that was there, as the kernel would have called it: with the
  * mask that it asked for, once if it is SA_RESETHAND. SIG_DFL: it is set, and the touch, which
@@ -17,8 +17,8 @@
  * initial-exec TLS, because other TLS may be allocated when it is touched first, and that may be in
  * the handler.
  *
- * Threads: any. The lock of the address table guards installing, for fork(2) waits for it. The handlers that were there are written before ours
- * can run, and changed by compare-and-swap.
+ * Threads: any. The lock of the address table guards installing, for fork(2) waits for it. The
+ * handlers that were there are written before ours can run, and changed by compare-and-swap.
  */
 #include <errno.h>
 #include <setjmp.h>
@@ -32,8 +32,8 @@
 #include "address.h"
 #include "context.h"
 #include "guard.h"
-#include "pagein.h"
 #include "map_touch.h"
+#include "pagein.h"
 #include "uffd.h"
 
 #define AGAIN_MAX 1000 /* a page that is there and yet raises SIGBUS: the memory is broken */

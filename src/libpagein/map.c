@@ -19,10 +19,10 @@
 
 #include "address.h"
 #include "cleanup.h"
+#include "face.h"
 #include "guard.h"
 #include "map_private.h"
 #include "serve.h"
-#include "face.h"
 
 /* ---- mapping ------------------------------------------------------------------------------ */
 
@@ -75,8 +75,7 @@ static int map_face(struct pagein_map *map)
 	face->asks = context_asks(map->object->context);
 	face->uffd = map->uffd;
 	if (map->flags & PAGEIN_INLINE)
-		err = face_allow_fills(
-			face, first, map->want.range.end / BLOCK_BYTES + 1 - first);
+		err = face_allow_fills(face, first, map->want.range.end / BLOCK_BYTES + 1 - first);
 	if (err == 0)
 		err = address_show(face, &map->extents);
 	return err < 0 ? context_fail(err, "map: out of memory") : 0;
@@ -306,8 +305,8 @@ static size_t map_count_owned(const struct pagein_map *map, uintptr_t start, uin
 
 	while (step > 0)
 		if (step <= max - owned &&
-			uffd_owns(&map->uffd,
-				(void *)(start + (owned + step - 1) * PAGE_BYTES)) > 0) {
+			uffd_owns(&map->uffd, (void *)(start + (owned + step - 1) * PAGE_BYTES)) >
+				0) {
 			owned += step;
 			step *= 2;
 		} else {

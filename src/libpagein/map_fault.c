@@ -18,8 +18,8 @@
 
 #include "address.h"
 #include "clock.h"
-#include "map_private.h"
 #include "face.h"
+#include "map_private.h"
 
 #define MESSAGES_MAX 64
 #define CACHED_AHEAD_BYTES (UINT64_C(256) << 10) /* some 50 us of copying */

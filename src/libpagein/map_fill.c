@@ -26,8 +26,8 @@
 #include <string.h>
 
 #include "clock.h"
-#include "map_private.h"
 #include "face.h"
+#include "map_private.h"
 
 #define PARK_NS (50 * NS_PER_US)
 #define PARK_NS_MAX (10 * NS_PER_MS)

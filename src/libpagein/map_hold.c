@@ -16,8 +16,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "map_private.h"
 #include "face.h"
+#include "map_private.h"
 
 #define HELD_MAX (READAHEAD_STREAMS + READAHEAD_STRIDES + 1)
 static_assert(HELD_MAX == FACE_HELD_MAX, "a signal handler asks about each of them");

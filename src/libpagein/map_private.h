@@ -41,11 +41,11 @@ struct map_block {
 	uint64_t waiting; /* asked, and a thread faulted on it */
 	uint64_t resident;
 	uint64_t failed;
-	uint64_t held; /* asked: to be held back when it arrives; not asked: its bytes are in
-			  map->held */
+	uint64_t held;     /* asked: to be held back when it arrives; not asked: its bytes are in
+			      map->held */
 	uint64_t stranded; /* asked: but under way only when the network is back (map_wait.c) */
 	uint64_t barred;   /* PROT_NONE, because it has failed (map_bar.c) */
-	int err;       /* of the newest failure in this block: positive errno */
+	int err;           /* of the newest failure in this block: positive errno */
 	unsigned status;
 	char *error; /* its words; NULL: none */
 };

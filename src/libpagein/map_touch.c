@@ -25,8 +25,8 @@
 
 #include "address.h"
 #include "clock.h"
-#include "map_private.h"
 #include "face.h"
+#include "map_private.h"
 
 /* ---- the thread: in a signal handler --------------------------------------------------------- */
 

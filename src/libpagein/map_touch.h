@@ -6,8 +6,9 @@
 #include "ask.h"
 
 /*
- * In a signal handler, with all signals blocked. number: SIGBUS or SIGSEGV; guarded: somebody wants to know why a page failed. Waits for the page
- * if need be, as ask_wait(). ASK_FOREIGN: it is not ours, or nothing is known of a reason.
+ * In a signal handler, with all signals blocked. number: SIGBUS or SIGSEGV; guarded: somebody wants
+ * to know why a page failed. Waits for the page if need be, as ask_wait(). ASK_FOREIGN: it is not
+ * ours, or nothing is known of a reason.
  */
 enum ask_answer touch_resolve(
 	int number, uintptr_t address, bool guarded, const sigset_t *open, int *ret_err);

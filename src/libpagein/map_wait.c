@@ -73,8 +73,8 @@ static int map_wait_again(struct pagein_map *map, struct range range)
 
 	if (wait->timer.slot != 0) {
 		/* One hull, which may hold blocks that have none. */
-		wait->range.start =
-			range.start < wait->range.start ? range.start : wait->range.start;
+		wait->range.start = range.start < wait->range.start ? range.start
+								    : wait->range.start;
 		wait->range.end = range.end > wait->range.end ? range.end : wait->range.end;
 		return 0;
 	}

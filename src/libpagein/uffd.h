@@ -35,7 +35,7 @@ void uffd_probe(struct uffd_access *ret);
  * mode only. -EPERM, -EACCES, -ENOSYS, -EMFILE; -ENOTSUP: a kernel without the events.
  */
 #define UFFD_FOLLOW_FORK 0x1U /* if the process may, and the kernel has UFFDIO_POISON */
-#define UFFD_RAISE       0x2U /* a touch of an absent page is SIGBUS, and no message */
+#define UFFD_RAISE 0x2U       /* a touch of an absent page is SIGBUS, and no message */
 int uffd_open(struct uffd *ret, unsigned flags);
 void uffd_close(struct uffd *uffd);
 

@@ -1,6 +1,6 @@
 /*
- * failure_test.c - what a page shows that can't be fetched, why, and how it heals. With the argument
- * "without-poison" as on kernels before 6.6.
+ * failure_test.c - what a page shows that can't be fetched, why, and how it heals. With the
+ * argument "without-poison" as on kernels before 6.6.
  */
 #include "fixture.h"
 

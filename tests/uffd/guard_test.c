@@ -112,8 +112,7 @@ static void a_failed_page_is_its_errno(void **state)
 		snprintf(rule, sizeof rule, "path=/data : %s", cases[i].rule);
 		server_script(&session.server, rule);
 		assert_int_equal(guard_pages(&session, 100, 101), -cases[i].error);
-		assert_int_equal(
-			pagein_error(session.map, session.bytes + 100 * PAGE, &error), 0);
+		assert_int_equal(pagein_error(session.map, session.bytes + 100 * PAGE, &error), 0);
 		assert_int_equal(error.error, cases[i].error);
 		/* And again, without a request. */
 		server_reset_counts(&session.server);
@@ -150,8 +149,8 @@ static void a_page_past_the_end_is_enxio(void **state)
 	(void)state;
 	session_open_guarded(&session);
 	assert_int_equal(pagein_map(session.object, 0, SIZE + 20 * PAGE, 0, &map), 0);
-	reading = (struct reading){
-		(uint8_t *)pagein_address(map) + (PAGES + 10) * PAGE, session.local.bytes, 1, false};
+	reading = (struct reading){(uint8_t *)pagein_address(map) + (PAGES + 10) * PAGE,
+		session.local.bytes, 1, false};
 	assert_int_equal(pagein_guard(read_all, &reading), -ENXIO);
 	pagein_unmap(map);
 	session_close(&session);
@@ -202,7 +201,8 @@ static void *guard_many_times(void *context)
 		size_t page = self->page + i % 2;
 
 		/* Odd pages are there, even ones are not. */
-		self->wrong += guard_pages(self->session, page, page + 1) != (page % 2 ? 0 : -EACCES);
+		self->wrong += guard_pages(self->session, page, page + 1) !=
+			       (page % 2 ? 0 : -EACCES);
 	}
 	return NULL;
 }
@@ -228,7 +228,8 @@ static void each_thread_has_guards_of_its_own(void **state)
 	session_close(&session);
 }
 
-/* ---- while maps come, go and move ------------------------------------------------------------- */
+/* ---- while maps come, go and move -------------------------------------------------------------
+ */
 
 /* Its map moves; every touch of it fails, wherever it lies. */
 static void *guard_moving_maps(void *context)
@@ -282,7 +283,8 @@ static void failed_pages_are_known_wherever_they_lie(void **state)
 	session_close(&session);
 }
 
-/* ---- the application's own signals ------------------------------------------------------------ */
+/* ---- the application's own signals ------------------------------------------------------------
+ */
 
 static volatile sig_atomic_t seen, seen_code, seen_blocked;
 static void *volatile seen_address;
@@ -317,8 +319,8 @@ static void info_handler(int number, siginfo_t *info, void *context)
 	plain_handler(number);
 }
 
-static void set_handler(int number, void (*plain)(int), void (*info)(int, siginfo_t *, void *),
-	int flags)
+static void set_handler(
+	int number, void (*plain)(int), void (*info)(int, siginfo_t *, void *), int flags)
 {
 	struct sigaction action = {.sa_flags = flags};
 
@@ -539,7 +541,8 @@ static void a_page_that_the_application_has_closed_is_its_own(void **state)
 	session_close(&session);
 }
 
-/* ---- what is left alone ------------------------------------------------------------------------ */
+/* ---- what is left alone ------------------------------------------------------------------------
+ */
 
 static void nobody_has_a_handler_without_asking(void **state)
 {
@@ -601,7 +604,8 @@ static void a_system_call_gets_efault_and_goes_on(void **state)
 	session_close(&session);
 }
 
-/* ---- small alternate stacks --------------------------------------------------------------------- */
+/* ---- small alternate stacks ---------------------------------------------------------------------
+ */
 
 static void *guard_on_a_small_stack(void *context)
 {
@@ -611,7 +615,8 @@ static void *guard_on_a_small_stack(void *context)
 	size_t mapped = (size + PAGE - 1) / PAGE * PAGE + PAGE;
 	uint8_t *memory = mmap(NULL, mapped, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	/* It ends where the memory does, and what is below it is none. */
-	stack_t stack = {.ss_sp = memory + mapped - size, .ss_size = size}, off = {.ss_flags = SS_DISABLE};
+	stack_t stack = {.ss_sp = memory + mapped - size, .ss_size = size},
+		off = {.ss_flags = SS_DISABLE};
 
 	mprotect(memory + PAGE, mapped - PAGE, PROT_READ | PROT_WRITE);
 	if (sigaltstack(&stack, NULL) < 0)

@@ -21,10 +21,8 @@
 #define SIZE (4 * 1024 * 1024 + 5)
 #define PAGES (SIZE / PAGE + 1)
 
-static const struct pagein_options cached = {.size = sizeof cached,
-	.timeout_ms = 5000,
-	.attempts = 1,
-	.cache_bytes = 16 * 1024 * 1024};
+static const struct pagein_options cached = {
+	.size = sizeof cached, .timeout_ms = 5000, .attempts = 1, .cache_bytes = 16 * 1024 * 1024};
 
 /* In a fresh session all of the object is in the cache, and nothing is in the map. */
 static void session_open_inline(
@@ -59,8 +57,7 @@ static int compare_all(void *context)
 }
 
 /* 0: equal; 1: not; -errno: a page could not be had. */
-static int compare_at(
-	const struct session *session, const uint8_t *bytes, size_t first, size_t end)
+static int compare_at(const struct session *session, const uint8_t *bytes, size_t first, size_t end)
 {
 	size_t from = first * PAGE, to = end * PAGE < SIZE ? end * PAGE : SIZE;
 	struct comparing comparing = {bytes, session->local.bytes + from, to - from};
@@ -227,8 +224,9 @@ static void a_failed_page_is_sigbus_or_the_guards(void **state)
 
 	(void)state;
 	set_handler(SIGBUS);
-	session_open_inline(&session, &(struct pagein_options){
-		.size = sizeof cached, .timeout_ms = 5000, .attempts = 1}, 0);
+	session_open_inline(&session,
+		&(struct pagein_options){.size = sizeof cached, .timeout_ms = 5000, .attempts = 1},
+		0);
 	pagein_advise(session.map, 0, 0, PAGEIN_RANDOM);
 	server_script(&session.server, "path=/data : status=403");
 	assert_true(raises(session.bytes + 100 * PAGE + 3));
@@ -247,7 +245,9 @@ static void a_failed_page_is_sigbus_or_the_guards(void **state)
 	assert_int_equal(pagein_populate(session.map, 0, 0, -1), 0);
 	assert_int_equal(compare(&session, 0, PAGES), 0);
 	assert_int_equal(pagein_map(session.object, 0, SIZE + 9 * PAGE, PAGEIN_INLINE, &map), 0);
-	assert_int_equal(compare_at(&session, (uint8_t *)pagein_address(map) + (PAGES + 3) * PAGE, 0, 1), -ENXIO);
+	assert_int_equal(
+		compare_at(&session, (uint8_t *)pagein_address(map) + (PAGES + 3) * PAGE, 0, 1),
+		-ENXIO);
 	pagein_unmap(map);
 	session_close(&session);
 }
@@ -282,7 +282,8 @@ static void a_foreign_sigbus_next_to_a_map_is_passed_on(void **state)
 	session_close(&session);
 }
 
-/* ---- moved, grown and unmapped memory --------------------------------------------------------- */
+/* ---- moved, grown and unmapped memory ---------------------------------------------------------
+ */
 
 /* Parts change their places; a page that was looked up before must not land in what came after. */
 static void moved_parts_show_their_own_bytes(void **state)
@@ -297,7 +298,8 @@ static void moved_parts_show_their_own_bytes(void **state)
 		places[i] = (uint8_t *)session.bytes + i * part * PAGE;
 	for (size_t round = 0; round < 200; round++) {
 		/* One part moves over another, which is gone, and its place is left. */
-		uint8_t *spare = mmap(NULL, part * PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+		uint8_t *spare = mmap(
+			NULL, part * PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 		size_t which = round % array_len(places);
 
 		assert_ptr_equal(mremap(places[which], part * PAGE, part * PAGE,
@@ -307,10 +309,13 @@ static void moved_parts_show_their_own_bytes(void **state)
 		for (size_t i = 0; i < array_len(places); i++) {
 			size_t page = i * part + round % part;
 
-			assert_int_equal(compare_at(&session, spare + (page % part) * PAGE,
-						 which * part + page % part, which * part + page % part + 1),
+			assert_int_equal(
+				compare_at(&session, spare + (page % part) * PAGE,
+					which * part + page % part, which * part + page % part + 1),
 				0);
-			assert_int_equal(compare_at(&session, places[i] + (page % part) * PAGE, page, page + 1), 0);
+			assert_int_equal(compare_at(&session, places[i] + (page % part) * PAGE,
+						 page, page + 1),
+				0);
 		}
 		if (round % 8 == 7)
 			assert_int_equal(madvise(spare, part * PAGE, MADV_DONTNEED), 0);
@@ -326,11 +331,10 @@ static void grown_memory_shows_what_follows(void **state)
 
 	(void)state;
 	session_open_inline(&session, &cached, 0);
-	assert_int_equal(
-		pagein_map(session.object, 0, 100 * PAGE, PAGEIN_INLINE, &map), 0);
+	assert_int_equal(pagein_map(session.object, 0, 100 * PAGE, PAGEIN_INLINE, &map), 0);
 	place = mmap(NULL, 300 * PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	bytes = mremap(pagein_address(map), 100 * PAGE, 100 * PAGE,
-		MREMAP_MAYMOVE | MREMAP_FIXED, place);
+	bytes = mremap(
+		pagein_address(map), 100 * PAGE, 100 * PAGE, MREMAP_MAYMOVE | MREMAP_FIXED, place);
 	assert_ptr_equal(bytes, place);
 	munmap(place + 100 * PAGE, 200 * PAGE);
 	bytes = mremap(place, 100 * PAGE, 300 * PAGE, 0);
@@ -543,7 +547,8 @@ static void a_child_reads_on(void **state)
 	session_close(&session);
 }
 
-/* ---- all at once ------------------------------------------------------------------------------ */
+/* ---- all at once ------------------------------------------------------------------------------
+ */
 
 #define THREADS 8
 
@@ -583,16 +588,19 @@ static void *map_at_random(void *context)
 		struct pagein_map *map;
 		uint8_t *bytes, *place;
 
-		if (pagein_map(storm.session.object, first * PAGE, 64 * PAGE, PAGEIN_INLINE, &map) < 0)
+		if (pagein_map(storm.session.object, first * PAGE, 64 * PAGE, PAGEIN_INLINE, &map) <
+			0)
 			abort();
 		bytes = pagein_address(map);
 		for (int i = 0; i < 6; i++) {
 			at = random_next(&self->seed) % 64;
-			if (compare_at(&storm.session, bytes + at * PAGE, first + at, first + at + 1) != 0)
+			if (compare_at(&storm.session, bytes + at * PAGE, first + at,
+				    first + at + 1) != 0)
 				storm.wrong = (int)(first + at) + 1;
-			place = mmap(NULL, 64 * PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-			if (mremap(bytes, 64 * PAGE, 64 * PAGE, MREMAP_MAYMOVE | MREMAP_FIXED, place) !=
-				place)
+			place = mmap(
+				NULL, 64 * PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+			if (mremap(bytes, 64 * PAGE, 64 * PAGE, MREMAP_MAYMOVE | MREMAP_FIXED,
+				    place) != place)
 				abort();
 			bytes = place;
 		}

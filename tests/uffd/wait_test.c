@@ -60,8 +60,7 @@ static void a_thread_goes_on_when_the_server_is_back(void **state)
 	server_restart(&session.server);
 	for (size_t i = 0; i < array_len(touchers); i++) {
 		assert_int_equal(toucher_join(&touchers[i]), 0);
-		assert_int_equal(
-			touchers[i].byte, session.local.bytes[(100 + 50 * i) * PAGE]);
+		assert_int_equal(touchers[i].byte, session.local.bytes[(100 + 50 * i) * PAGE]);
 	}
 	assert_int_equal(session_compare(&session, 0, PAGES), 0);
 	session_close(&session);
@@ -111,8 +110,7 @@ static void what_does_not_pass_fails_at_once(void **state)
 		session_open_waiting(&session);
 		server_script(&session.server, cases[i].rule);
 		assert_int_equal(touch(session.bytes + 100 * PAGE, NULL), SIGBUS);
-		assert_int_equal(
-			pagein_error(session.map, session.bytes + 100 * PAGE, &error), 0);
+		assert_int_equal(pagein_error(session.map, session.bytes + 100 * PAGE, &error), 0);
 		assert_int_equal(error.error, cases[i].error);
 		session_close(&session);
 	}
