@@ -31,11 +31,15 @@
 #include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/syscall.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "face.h"
 
-#define SETTLE_TRIES 2000 /* of a sched_yield() each: some milliseconds */
+#define SETTLE_YIELDS 100 /* a loop that has a CPU is done by then */
+#define SETTLE_NAPS 20000 /* of NAP_NS: a second, for one that has none */
+#define NAP_NS 50000
 
 struct address_range {
 	_Atomic uintptr_t start;
@@ -51,6 +55,7 @@ struct address_array {
 };
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* of all that writes; a leaf */
+static sigset_t signals_before;                          /* of who holds it */
 static _Atomic uint64_t sequence;
 static _Atomic(struct address_array *) array;
 static _Atomic size_t count;
@@ -121,8 +126,14 @@ uint64_t address_sequence(void)
 
 uint64_t address_settle(void)
 {
-	for (int i = 0; i < SETTLE_TRIES && atomic_load(&changing) > 0; i++)
-		sched_yield();
+	static const struct timespec nap = {0, NAP_NS};
+
+	for (int i = 0; i < SETTLE_NAPS && atomic_load(&changing) > 0; i++)
+		if (i < SETTLE_YIELDS)
+			sched_yield();
+		else
+			/* libc's is a cancellation point. */
+			syscall(SYS_nanosleep, &nap, NULL);
 	return address_sequence();
 }
 
@@ -138,22 +149,35 @@ void address_change_end(void)
 
 /* ---- writing ------------------------------------------------------------------------------- */
 
-static void write_begin(sigset_t *ret_signals)
+void address_hold(void)
 {
-	sigset_t all;
+	sigset_t all, before;
 
-	/* A handler that interrupted a writer would wait for it for ever. */
+	/* A handler that has interrupted who holds it would wait for a loop that waits for it. */
 	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, ret_signals);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
 	pthread_mutex_lock(&lock);
+	signals_before = before;
+}
+
+void address_release(void)
+{
+	sigset_t before = signals_before;
+
+	pthread_mutex_unlock(&lock);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+}
+
+static void write_begin(void)
+{
+	address_hold();
 	atomic_fetch_add(&sequence, 1);
 }
 
-static void write_end(const sigset_t *signals)
+static void write_end(void)
 {
 	atomic_fetch_add(&sequence, 1);
-	pthread_mutex_unlock(&lock);
-	pthread_sigmask(SIG_SETMASK, signals, NULL);
+	address_release();
 }
 
 static void range_set(struct address_range *range, const struct address_range *value)
@@ -220,14 +244,13 @@ static void range_insert(struct map_face *face, const struct extent *extent)
 int address_show(struct map_face *face, const struct extents *extents)
 {
 	struct address_array *larger = NULL;
-	sigset_t signals;
 	bool fits;
 
 	do {
 		/* No malloc under the lock. */
 		if (array_prepare(count + extents->count, &larger) < 0)
 			return -ENOMEM;
-		write_begin(&signals);
+		write_begin();
 		if (larger && (!array || larger->max > array->max) && larger->max >= count) {
 			array_replace(larger);
 			larger = NULL;
@@ -237,7 +260,7 @@ int address_show(struct map_face *face, const struct extents *extents)
 		for (size_t i = 0; i < extents->count && fits; i++)
 			if (!extents->list[i].hole && extents->list[i].length > 0)
 				range_insert(face, &extents->list[i]);
-		write_end(&signals);
+		write_end();
 		/* Others have used up the room meanwhile, or have made some. */
 		free(larger);
 	} while (!fits);
@@ -247,22 +270,11 @@ int address_show(struct map_face *face, const struct extents *extents)
 void address_hide(struct map_face *face)
 {
 	static const struct timespec moment = {0, 20000};
-	sigset_t signals;
 
-	write_begin(&signals);
+	write_begin();
 	if (array)
 		ranges_remove(face);
-	write_end(&signals);
+	write_end();
 	while (atomic_load(&face->users) > 0)
 		nanosleep(&moment, NULL);
-}
-
-void address_hold(void)
-{
-	pthread_mutex_lock(&lock);
-}
-
-void address_release(void)
-{
-	pthread_mutex_unlock(&lock);
 }

@@ -29,7 +29,7 @@ void address_leave(struct map_face *face);
 
 /*
  * A number that is another one when anything in the table has changed. The first waits before, for
- * some milliseconds at the most, while loops apply what the kernel has told them of moved and
+ * a second at the most, while loops apply what the kernel has told them of moved and
  * unmapped memory.
  */
 uint64_t address_settle(void);
@@ -45,8 +45,9 @@ void address_change_begin(void);
 void address_change_end(void);
 
 /*
- * Holds what writes back: around fork(2), so that the child finds the table whole; and for others
- * who have a little to guard, and would need a lock that fork(2) waits for. A leaf.
+ * Holds what writes back, with signals blocked: around fork(2), so that the child finds the table
+ * whole; and for others who have a little to guard, and would need a lock that fork(2) waits for. A
+ * leaf.
  */
 void address_hold(void);
 void address_release(void);

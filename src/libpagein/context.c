@@ -94,8 +94,10 @@ static void after_fork_in_child(void)
 		struct context *context = list_entry(node, struct context, node);
 
 		loop_abandon(context->loop);
-		if (!fork_arm(context))
-			list_remove(&context->node);
+		if (fork_arm(context))
+			continue;
+		asks_close(&context->asks);
+		list_remove(&context->node);
 	}
 	pthread_sigmask(SIG_SETMASK, &signals_before, NULL);
 }

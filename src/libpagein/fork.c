@@ -131,7 +131,7 @@ static void map_close_addresses(struct pagein_map *map)
 		const struct extent *extent = &map->extents.list[i];
 
 		if (!extent->hole)
-			mmap((void *)extent->address, extent->length, PROT_NONE,
+			(void)mmap((void *)extent->address, extent->length, PROT_NONE,
 				MAP_FIXED | MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	}
 }

@@ -20,8 +20,9 @@
 #include "map_touch.h"
 
 #include <errno.h>
-#include <sched.h>
+#include <sys/syscall.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "address.h"
 #include "clock.h"
@@ -55,7 +56,8 @@ static enum ask_answer touch_ask(
 	address_leave(face);
 	if (ask)
 		return ask_wait(ask, open, ret_err);
-	nanosleep(&nap, NULL);
+	/* libc's is a cancellation point. */
+	syscall(SYS_nanosleep, &nap, NULL);
 	return ASK_AGAIN;
 }
 

@@ -251,9 +251,12 @@ struct pagein_caps {
 /* 0, or the error as a negative value: no map can be made; *ret is right all the same. */
 int pagein_caps(struct pagein_caps *ret);
 
-/* Counters go up only; gauges are what is now. */
+/*
+ * Counters go up only; gauges are what is now. What threads fill themselves (PAGEIN_INLINE) is in
+ * the process's numbers 4 MiB later at the most.
+ */
 struct pagein_stats {
-	uint64_t faults; /* page faults read from the kernel */
+	uint64_t faults; /* page faults that were served */
 	uint64_t fills;  /* UFFDIO_COPY calls that filled something */
 	uint64_t bytes_filled;
 	uint64_t poisoned;      /* pages */
