@@ -171,9 +171,9 @@ static void extents_replace(struct extents *extents, uintptr_t start, uintptr_t 
 static void extents_empty_hole(struct extents *extents, uintptr_t address)
 {
 	size_t above = extents_above(extents, address);
-	struct extent *hole = extents->list + above - 1;
+	struct extent *hole = above > 0 ? &extents->list[above - 1] : NULL;
 
-	if (above > 0 && hole->hole && extent_end(hole) > address)
+	if (hole && hole->hole && extent_end(hole) > address)
 		*hole = (struct extent){
 			extent_end(hole), 0, extent_offset(hole, extent_end(hole)), true};
 }
@@ -246,9 +246,12 @@ int extents_grow(struct extents *extents, uintptr_t address, size_t page_bytes)
 bool extents_find(const struct extents *extents, uintptr_t address, uint64_t *ret_offset)
 {
 	size_t above = extents_above(extents, address);
-	const struct extent *extent = extents->list + above - 1;
+	const struct extent *extent;
 
-	if (above == 0 || extent->hole || address - extent->address >= extent->length)
+	if (above == 0)
+		return false;
+	extent = &extents->list[above - 1];
+	if (extent->hole || address - extent->address >= extent->length)
 		return false;
 	*ret_offset = extent_offset(extent, address);
 	return true;
