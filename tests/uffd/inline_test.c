@@ -12,63 +12,16 @@
 #include <signal.h>
 #include <stdatomic.h>
 #include <sys/mman.h>
-#include <sys/time.h>
 #include <unistd.h>
 
-#include "clock.h"
 #include "guard.h"
+#include "guarded.h"
 
 #define SIZE (4 * 1024 * 1024 + 5)
 #define PAGES (SIZE / PAGE + 1)
 
 static const struct pagein_options cached = {
 	.size = sizeof cached, .timeout_ms = 5000, .attempts = 1, .cache_bytes = 16 * 1024 * 1024};
-
-/* In a fresh session all of the object is in the cache, and nothing is in the map. */
-static void session_open_inline(
-	struct session *session, const struct pagein_options *options, unsigned flags)
-{
-	guard_forget();
-	session_start_server(session, SIZE);
-	session_open_object(session, options);
-	if (options->cache_bytes > 0) {
-		struct pagein_map *map;
-
-		assert_int_equal(pagein_map(session->object, 0, 0, 0, &map), 0);
-		assert_int_equal(pagein_populate(map, 0, 0, -1), 0);
-		pagein_unmap(map);
-	}
-	assert_int_equal(
-		pagein_map(session->object, 0, 0, PAGEIN_INLINE | flags, &session->map), 0);
-	session->bytes = pagein_address(session->map);
-	server_reset_counts(&session->server);
-}
-
-struct comparing {
-	const uint8_t *bytes, *expected;
-	size_t length;
-};
-
-static int compare_all(void *context)
-{
-	const struct comparing *comparing = context;
-
-	return memcmp(comparing->bytes, comparing->expected, comparing->length) != 0;
-}
-
-/* 0: equal; 1: not; -errno: a page could not be had. */
-static int compare_at(const struct session *session, const uint8_t *bytes, size_t first, size_t end)
-{
-	size_t from = first * PAGE, to = end * PAGE < SIZE ? end * PAGE : SIZE;
-	struct comparing comparing = {bytes, session->local.bytes + from, to - from};
-
-	return pagein_guard(compare_all, &comparing);
-}
-
-static int compare(const struct session *session, size_t first, size_t end)
-{
-	return compare_at(session, session->bytes + first * PAGE, first, end);
-}
 
 static uint64_t requests(const struct session *session)
 {
@@ -83,7 +36,7 @@ static void a_cached_page_is_filled_by_who_touches_it(void **state)
 	struct pagein_stats stats;
 
 	(void)state;
-	session_open_inline(&session, &cached, 0);
+	session_open_inline(&session, SIZE, &cached, 0);
 	assert_int_equal(compare(&session, 0, PAGES - 1), 0);
 	stats = map_stats(session.map);
 	/* The loop was asked for nothing, and knows of all. */
@@ -110,7 +63,7 @@ static void a_page_that_is_not_cached_comes_the_usual_way(void **state)
 	for (size_t i = 0; i < array_len(options); i++) {
 		struct session session;
 
-		session_open_inline(&session, options[i], 0);
+		session_open_inline(&session, SIZE, options[i], 0);
 		assert_int_equal(compare(&session, 100, 101), 0);
 		assert_true(map_stats(session.map).faults > 0);
 		assert_int_equal(compare(&session, 0, PAGES), 0);
@@ -126,7 +79,7 @@ static void dropped_pages_are_filled_again(void **state)
 	struct session session;
 
 	(void)state;
-	session_open_inline(&session, &cached, 0);
+	session_open_inline(&session, SIZE, &cached, 0);
 	for (int i = 0; i < 3; i++) {
 		assert_int_equal(compare(&session, 10, 200), 0);
 		assert_true(map_stats(session.map).resident_bytes == 190 * PAGE);
@@ -146,7 +99,7 @@ static void a_populated_page_raises_nothing(void **state)
 	uint64_t fills;
 
 	(void)state;
-	session_open_inline(&session, &cached, 0);
+	session_open_inline(&session, SIZE, &cached, 0);
 	assert_int_equal(compare(&session, 10, 20), 0);
 	assert_int_equal(pagein_populate(session.map, 0, 0, -1), 0);
 	fills = map_stats(session.map).fills;
@@ -163,7 +116,7 @@ static void a_system_call_needs_populated_pages(void **state)
 	int fd;
 
 	(void)state;
-	session_open_inline(&session, &cached, 0);
+	session_open_inline(&session, SIZE, &cached, 0);
 	fd = memfd_create("sink", MFD_CLOEXEC);
 	assert_int_equal(write(fd, session.bytes + 100 * PAGE, PAGE), -1);
 	assert_int_equal(errno, EFAULT);
@@ -178,7 +131,7 @@ static void errno_is_as_it_was(void **state)
 	struct session session;
 
 	(void)state;
-	session_open_inline(&session, &cached, 0);
+	session_open_inline(&session, SIZE, &cached, 0);
 	errno = 4711;
 	assert_int_equal(session.bytes[77 * PAGE], session.local.bytes[77 * PAGE]);
 	assert_int_equal(errno, 4711);
@@ -224,7 +177,7 @@ static void a_failed_page_is_sigbus_or_the_guards(void **state)
 
 	(void)state;
 	set_handler(SIGBUS);
-	session_open_inline(&session,
+	session_open_inline(&session, SIZE,
 		&(struct pagein_options){.size = sizeof cached, .timeout_ms = 5000, .attempts = 1},
 		0);
 	pagein_advise(session.map, 0, 0, PAGEIN_RANDOM);
@@ -261,7 +214,7 @@ static void a_foreign_sigbus_next_to_a_map_is_passed_on(void **state)
 
 	(void)state;
 	set_handler(SIGBUS);
-	session_open_inline(&session, &cached, 0);
+	session_open_inline(&session, SIZE, &cached, 0);
 	fd = memfd_create("short", MFD_CLOEXEC);
 	assert_int_equal(ftruncate(fd, PAGE), 0);
 	/* Behind a place that the map is moved to. */
@@ -293,7 +246,7 @@ static void moved_parts_show_their_own_bytes(void **state)
 	uint8_t *places[4];
 
 	(void)state;
-	session_open_inline(&session, &cached, 0);
+	session_open_inline(&session, SIZE, &cached, 0);
 	for (size_t i = 0; i < array_len(places); i++)
 		places[i] = (uint8_t *)session.bytes + i * part * PAGE;
 	for (size_t round = 0; round < 200; round++) {
@@ -330,7 +283,7 @@ static void grown_memory_shows_what_follows(void **state)
 	uint8_t *place, *bytes;
 
 	(void)state;
-	session_open_inline(&session, &cached, 0);
+	session_open_inline(&session, SIZE, &cached, 0);
 	assert_int_equal(pagein_map(session.object, 0, 100 * PAGE, PAGEIN_INLINE, &map), 0);
 	place = mmap(NULL, 300 * PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	bytes = mremap(
@@ -379,7 +332,7 @@ static void session_open_stalled(struct session *session, struct reader *readers
 	static const struct pagein_options plain = {
 		.size = sizeof plain, .timeout_ms = 3000, .attempts = 1, .fork = PAGEIN_FORK_DENY};
 
-	session_open_inline(session, &plain, PAGEIN_WAIT);
+	session_open_inline(session, SIZE, &plain, PAGEIN_WAIT);
 	pagein_advise(session->map, 0, 0, PAGEIN_RANDOM);
 	server_kill(&session->server);
 	for (size_t i = 0; i < count; i++) {
@@ -516,7 +469,7 @@ static void a_small_alternate_stack_is_enough(void **state)
 
 	(void)state;
 	signal(SIGBUS, SIG_DFL);
-	session_open_inline(&session, &cached, 0);
+	session_open_inline(&session, SIZE, &cached, 0);
 	pthread_create(&thread, NULL, read_on_a_small_stack, &session);
 	pthread_join(thread, &wrong);
 	assert_null(wrong);
@@ -540,140 +493,11 @@ static void a_child_reads_on(void **state)
 	(void)state;
 	if (WITH_TSAN)
 		skip_because("ThreadSanitizer lets no child of threads make threads");
-	session_open_inline(&session, &cached, 0);
+	session_open_inline(&session, SIZE, &cached, 0);
 	assert_int_equal(compare(&session, 10, 100), 0);
 	assert_int_equal(run_in_child(compare_in_child, &session), 0);
 	assert_int_equal(compare(&session, 0, PAGES), 0);
 	session_close(&session);
-}
-
-/* ---- all at once ------------------------------------------------------------------------------
- */
-
-#define THREADS 8
-
-static struct storm {
-	struct session session;
-	uint64_t end_ns;
-	atomic_int wrong; /* 1 + the first page that was */
-} storm;
-
-struct storm_thread {
-	pthread_t thread;
-	uint64_t seed, touches;
-};
-
-static void *touch_at_random(void *context)
-{
-	struct storm_thread *self = context;
-
-	while (clock_now_ns() < storm.end_ns && !storm.wrong) {
-		size_t page = random_next(&self->seed) % PAGES;
-		size_t end = page + 1 + random_next(&self->seed) % 3;
-
-		if (compare(&storm.session, page, end < PAGES ? end : PAGES) != 0)
-			storm.wrong = (int)page + 1;
-		self->touches++;
-	}
-	return NULL;
-}
-
-/* Each has a map of its own, which it unmaps and moves. */
-static void *map_at_random(void *context)
-{
-	struct storm_thread *self = context;
-
-	while (clock_now_ns() < storm.end_ns && !storm.wrong) {
-		size_t first = random_next(&self->seed) % (PAGES - 64), at;
-		struct pagein_map *map;
-		uint8_t *bytes, *place;
-
-		if (pagein_map(storm.session.object, first * PAGE, 64 * PAGE, PAGEIN_INLINE, &map) <
-			0)
-			abort();
-		bytes = pagein_address(map);
-		for (int i = 0; i < 6; i++) {
-			at = random_next(&self->seed) % 64;
-			if (compare_at(&storm.session, bytes + at * PAGE, first + at,
-				    first + at + 1) != 0)
-				storm.wrong = (int)(first + at) + 1;
-			place = mmap(
-				NULL, 64 * PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-			if (mremap(bytes, 64 * PAGE, 64 * PAGE, MREMAP_MAYMOVE | MREMAP_FIXED,
-				    place) != place)
-				abort();
-			bytes = place;
-		}
-		pagein_unmap(map);
-		self->touches += 6;
-	}
-	return NULL;
-}
-
-static void *drop_at_random(void *context)
-{
-	struct storm_thread *self = context;
-
-	while (clock_now_ns() < storm.end_ns && !storm.wrong) {
-		size_t page = random_next(&self->seed) % PAGES;
-		size_t count = 1 + random_next(&self->seed) % (PAGES - page);
-
-		madvise((void *)(storm.session.bytes + page * PAGE), count * PAGE, MADV_DONTNEED);
-		self->touches++;
-		usleep(200);
-	}
-	return NULL;
-}
-
-static uint64_t from_environment(const char *name, uint64_t otherwise)
-{
-	const char *text = getenv(name);
-
-	return text && *text ? strtoull(text, NULL, 10) : otherwise;
-}
-
-static void every_byte_is_right_whatever_happens(void **state)
-{
-	static void *(*const works[THREADS + 2])(void *) = {touch_at_random, touch_at_random,
-		touch_at_random, touch_at_random, touch_at_random, touch_at_random, touch_at_random,
-		touch_at_random, map_at_random, drop_at_random};
-	const struct pagein_options tiny = {
-		.size = sizeof tiny, .timeout_ms = 20000, .cache_bytes = 1 << 20};
-	const struct itimerval often = {{0, 1000}, {0, 1000}}, never = {{0, 0}, {0, 0}};
-	uint64_t seed = from_environment("PAGEIN_TEST_SEED", clock_now_ns() % 1000000000);
-	uint64_t seconds = from_environment("PAGEIN_TEST_SECONDS", 5), touches = 0;
-	struct storm_thread threads[THREADS + 2];
-
-	(void)state;
-	printf("PAGEIN_TEST_SEED=%llu PAGEIN_TEST_SECONDS=%llu\n", (unsigned long long)seed,
-		(unsigned long long)seconds);
-	fflush(stdout);
-	set_usr1();
-	signal(SIGALRM, on_usr1);
-	storm.wrong = 0;
-	/* A quarter of it fits. */
-	session_open_inline(&storm.session, &tiny, 0);
-	storm.end_ns = clock_now_ns() + seconds * NS_PER_S;
-	for (size_t i = 0; i < array_len(threads); i++) {
-		threads[i] = (struct storm_thread){.seed = (seed + i + 1) * 0x9e3779b97f4a7c15};
-		pthread_create(&threads[i].thread, NULL, works[i], &threads[i]);
-	}
-	setitimer(ITIMER_REAL, &often, NULL);
-	while (clock_now_ns() < storm.end_ns && !storm.wrong) {
-		for (size_t i = 0; i < array_len(threads); i++)
-			pthread_kill(threads[i].thread, SIGUSR1);
-		usleep(1000);
-	}
-	setitimer(ITIMER_REAL, &never, NULL);
-	for (size_t i = 0; i < array_len(threads); i++) {
-		pthread_join(threads[i].thread, NULL);
-		touches += threads[i].touches;
-	}
-	printf("%llu touches, %d signals\n", (unsigned long long)touches, usr1);
-	if (storm.wrong)
-		fail_msg("page %d", storm.wrong - 1);
-	assert_int_equal(compare(&storm.session, 0, PAGES), 0);
-	session_close(&storm.session);
 }
 
 int main(void)
@@ -695,7 +519,6 @@ int main(void)
 		cmocka_unit_test(a_signal_is_handled_while_a_page_is_waited_for),
 		cmocka_unit_test(a_small_alternate_stack_is_enough),
 		cmocka_unit_test(a_child_reads_on),
-		cmocka_unit_test(every_byte_is_right_whatever_happens),
 	};
 
 	return userfaultfd_is_missing() ? 77 : run_group(tests);
