@@ -86,7 +86,8 @@ struct bench_engine {
 };
 
 extern const struct bench_engine bench_floor, bench_floor_cached, bench_floor_inline, bench_uffd,
-	bench_uffd_cached, bench_uffd_inline, bench_fuse_read, bench_fuse_mmap, bench_path_read, bench_path_mmap;
+	bench_uffd_cached, bench_uffd_inline, bench_fuse_read, bench_fuse_mmap, bench_path_read,
+	bench_path_mmap;
 
 /* Of one run of one engine and pattern. */
 struct bench_result {

@@ -4,8 +4,8 @@
  * The object is opened once, so that connections are warm, as the floor's is; each run maps anew.
  * Of uffd-cached all of the object has been fetched into the object's cache before, and a run that
  * sends a request all the same is an error: every fault is one on a page that is in memory, but not
- * in the map. uffd-inline is the same with PAGEIN_INLINE; its fills are the thread's own, and have no
- * stages.
+ * in the map. uffd-inline is the same with PAGEIN_INLINE; its fills are the thread's own, and have
+ * no stages.
  */
 #include <errno.h>
 #include <stdatomic.h>
