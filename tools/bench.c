@@ -26,6 +26,8 @@ static const struct bench_engine *const all_engines[] = {
 	&bench_uffd,
 	&bench_floor_cached,
 	&bench_uffd_cached,
+	&bench_floor_inline,
+	&bench_uffd_inline,
 	&bench_fuse_read,
 	&bench_fuse_mmap,
 	&bench_path_read,

@@ -85,8 +85,9 @@ struct bench_engine {
 	int (*check)(struct bench_session *session);
 };
 
-extern const struct bench_engine bench_floor, bench_floor_cached, bench_uffd, bench_uffd_cached,
-	bench_fuse_read, bench_fuse_mmap, bench_path_read, bench_path_mmap;
+extern const struct bench_engine bench_floor, bench_floor_cached, bench_floor_inline, bench_uffd,
+	bench_uffd_cached, bench_uffd_inline, bench_fuse_read, bench_fuse_mmap, bench_path_read,
+	bench_path_mmap;
 
 /* Of one run of one engine and pattern. */
 struct bench_result {

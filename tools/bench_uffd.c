@@ -4,7 +4,8 @@
  * The object is opened once, so that connections are warm, as the floor's is; each run maps anew.
  * Of uffd-cached all of the object has been fetched into the object's cache before, and a run that
  * sends a request all the same is an error: every fault is one on a page that is in memory, but not
- * in the map.
+ * in the map. uffd-inline is the same with PAGEIN_INLINE; its fills are the thread's own, and have
+ * no stages.
  */
 #include <errno.h>
 #include <stdatomic.h>
@@ -57,7 +58,9 @@ static int uffd_prepare(struct bench_session *session, const struct options *opt
 
 static int uffd_prepare_cached(struct bench_session *session, const struct options *options)
 {
-	int err = uffd_open_object(session, options, session->target->size + CACHE_MARGIN_BYTES);
+	/* Objects that are open with equal options share a cache: other ones for each engine. */
+	uint64_t margin = CACHE_MARGIN_BYTES + (session->engine == &bench_uffd_inline);
+	int err = uffd_open_object(session, options, session->target->size + margin);
 	struct uffd_state *state = session->state;
 	struct pagein_map *map;
 
@@ -113,7 +116,8 @@ static void uffd_trace(const struct fill_trace *trace, void *context)
 static int uffd_session_open(struct bench_session *session, enum pattern pattern)
 {
 	struct uffd_state *state = session->state;
-	int err = pagein_map(state->object, 0, 0, 0, &state->map);
+	unsigned flags = session->engine == &bench_uffd_inline ? PAGEIN_INLINE : 0;
+	int err = pagein_map(state->object, 0, 0, flags, &state->map);
 
 	(void)pattern; /* the library finds out by itself */
 	if (err < 0)
@@ -146,6 +150,16 @@ const struct bench_engine bench_uffd = {
 const struct bench_engine bench_uffd_cached = {
 	.name = "uffd-cached",
 	.floor = &bench_floor_cached,
+	.prepare = uffd_prepare_cached,
+	.finish = uffd_finish,
+	.open = uffd_session_open,
+	.close = uffd_session_close,
+	.check = uffd_check_cached,
+};
+
+const struct bench_engine bench_uffd_inline = {
+	.name = "uffd-inline",
+	.floor = &bench_floor_inline,
 	.prepare = uffd_prepare_cached,
 	.finish = uffd_finish,
 	.open = uffd_session_open,

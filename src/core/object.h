@@ -32,6 +32,7 @@
 #include "readahead.h"
 #include "source.h"
 
+struct borrow;
 struct core;
 struct object;
 struct want;
@@ -40,6 +41,7 @@ struct want;
 struct failure {
 	int err;           /* -errno */
 	unsigned status;   /* HTTP's, or 0 */
+	bool passes;       /* trying again later may help */
 	const char *error; /* words, valid during the call only */
 };
 
@@ -142,6 +144,12 @@ bool object_absent(struct object *object, struct range range);
  * the loop goes on; NULL: not present, or the object does not cache.
  */
 const uint8_t *object_touch(struct object *object, uint64_t offset);
+
+/*
+ * The table in which other threads find its cached pages (borrow.h), made for the first who asks;
+ * lives as long as the object. NULL: it does not cache, or out of memory.
+ */
+struct borrow *object_borrow(struct object *object);
 
 /*
  * As much of range, from its start on, as holds at most bytes_max of cached pages: what may be

@@ -199,7 +199,8 @@ static void transfer_timer_expired(struct loop_timer *timer)
 {
 	struct transfer *transfer = container_of(timer, struct transfer, timer);
 	struct loop *loop = transfer->object->core->loop;
-	struct failure failure = {.err = -ETIMEDOUT, .error = "get: nothing arrived in time"};
+	struct failure failure = {
+		.err = -ETIMEDOUT, .passes = true, .error = "get: nothing arrived in time"};
 	uint64_t deadline_ns = transfer_deadline_ns(transfer);
 
 	if (clock_now_ns() >= deadline_ns) {
@@ -214,6 +215,7 @@ static void transfer_timer_expired(struct loop_timer *timer)
 		failure.err = 0;
 	if (failure.err == 0)
 		failure.err = loop_timer_set(loop, timer, deadline_ns);
+	failure.passes = false;
 	failure.error = "get: out of memory";
 	if (failure.err < 0)
 		transfer_give_up(transfer, &failure);
@@ -359,7 +361,12 @@ static void transfer_received(struct exchange *exchange, const void *data, size_
 static void transfer_done(struct exchange *exchange, int err)
 {
 	struct transfer *transfer = container_of(exchange, struct transfer, exchange);
-	struct failure failure = {.err = err, .status = exchange->status, .error = exchange->error};
+	struct failure failure = {
+		.err = err,
+		.status = exchange->status,
+		.passes = exchange->again,
+		.error = exchange->error,
+	};
 
 	transfer->under_way = false;
 	if (exchange->status == 206)

@@ -18,11 +18,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "address.h"
 #include "cleanup.h"
 #include "clock.h"
 #include "fork.h"
 #include "limit.h"
 #include "list.h"
+#include "map_touch.h"
 #include "uffd.h"
 
 #define CACHE_MIN_BYTES (UINT64_C(1) << 20)
@@ -36,8 +38,9 @@ struct context {
 	struct loop *loop;
 	struct core *core;
 	struct context_roll roll;
+	struct asks asks;
 	atomic_bool served;
-	int probe_fd; /* -1: not opened yet */
+	int probe_fd;        /* -1: not opened yet */
 	struct limit *limit; /* NULL: none */
 	struct pagein_stats map_stats;
 	uint8_t scratch[4096];
@@ -69,10 +72,12 @@ static void before_fork(void)
 		loop_hold(context->loop);
 		fork_prepare(context);
 	}
+	address_hold();
 }
 
 static void after_fork_in_parent(void)
 {
+	address_release();
 	list_for_each (node, &contexts) {
 		struct context *context = list_entry(node, struct context, node);
 
@@ -87,12 +92,16 @@ static void after_fork_in_child(void)
 {
 	pthread_mutex_init(&contexts_lock, NULL);
 	generation++;
+	address_release();
+	asks_forget();
 	list_for_each_safe (node, &contexts) {
 		struct context *context = list_entry(node, struct context, node);
 
 		loop_abandon(context->loop);
-		if (!fork_arm(context))
-			list_remove(&context->node);
+		if (fork_arm(context))
+			continue;
+		asks_close(&context->asks);
+		list_remove(&context->node);
 	}
 	pthread_sigmask(SIG_SETMASK, &signals_before, NULL);
 }
@@ -109,6 +118,7 @@ static void context_free(struct context *context)
 	close_fd(&context->probe_fd);
 	core_destroy(context->core);
 	limit_destroy(context->limit);
+	asks_close(&context->asks);
 	loop_destroy(context->loop);
 	free(context);
 }
@@ -135,6 +145,9 @@ static int context_fill(struct context *context)
 	if (err < 0)
 		return err;
 	loop_set_spin(context->loop, options->spin_us * NS_PER_US);
+	err = asks_open(&context->asks, context->loop, map_asked);
+	if (err < 0)
+		return err;
 	return core_create(context->loop, &core_options, &context->core);
 }
 
@@ -147,6 +160,7 @@ static int context_create(const struct pagein_options *options, struct context *
 		return -ENOMEM;
 	context->probe_fd = -1;
 	context->options = *options;
+	context->asks.bell.fd = -1;
 	context->generation = generation;
 	list_init(&context->roll.objects);
 	list_init(&context->roll.maps);
@@ -170,6 +184,7 @@ int context_renew(struct context *context)
 	/* What the old ones have is lost: it can't be ended without their descriptors. */
 	context->loop = NULL;
 	context->core = NULL;
+	asks_close(&context->asks);
 	return context_fill(context);
 }
 
@@ -193,6 +208,11 @@ unsigned context_fork_policy(const struct context *context)
 	return context->options.fork;
 }
 
+struct asks *context_asks(struct context *context)
+{
+	return &context->asks;
+}
+
 bool context_is_served(const struct context *context)
 {
 	return context->served;
@@ -212,8 +232,8 @@ static bool same_options(const struct pagein_options *a, const struct pagein_opt
 {
 	return a->timeout_ms == b->timeout_ms && a->attempts == b->attempts &&
 	       a->connections == b->connections && a->loops == b->loops &&
-	       a->spin_us == b->spin_us && a->cache_bytes == b->cache_bytes &&
-	       a->fork == b->fork && a->memory == b->memory;
+	       a->spin_us == b->spin_us && a->cache_bytes == b->cache_bytes && a->fork == b->fork &&
+	       a->memory == b->memory;
 }
 
 /* Started loops keep their connections, which are worth a round trip or two: idle ones first. */

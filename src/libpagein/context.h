@@ -12,6 +12,7 @@
 #include "loop.h"
 #include "pagein.h"
 
+struct asks;
 struct context;
 struct limit;
 
@@ -40,6 +41,8 @@ void context_count_map(struct context *context, int change);
 
 struct context_roll *context_roll(struct context *context);
 
+/* What signal handlers ask the loop. */
+struct asks *context_asks(struct context *context);
 struct loop *context_loop(const struct context *context);
 struct core *context_core(const struct context *context);
 /* The limit of what is kept of fetched pages; 0: nothing is. */

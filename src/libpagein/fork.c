@@ -29,6 +29,8 @@
 #include <errno.h>
 #include <sys/mman.h>
 
+#include "address.h"
+#include "face.h"
 #include "map_private.h"
 #include "serve.h"
 
@@ -112,12 +114,15 @@ static void map_forget_waiters(struct pagein_map *map)
 	list_init(&map->pulls);
 	map->park_timer.slot = 0;
 	map->pull_timer.slot = 0;
+	map->wait.timer.slot = 0;
+	list_init(&map->asks);
 	map_unpark(map);
 	for (uint64_t i = 0; (block = radix_next(&map->blocks, &i, UINT64_MAX)); i++) {
 		block->held &= ~block->asked;
 		block->asked = 0;
 		block->waiting = 0;
 		block->writing = 0;
+		block->stranded = 0;
 	}
 	threads_finish(&map->threads);
 	threads_init(&map->threads);
@@ -146,6 +151,7 @@ static void map_renew(struct pagein_map *map)
 
 static int map_rearm(struct pagein_map *map)
 {
+	struct map_face *face = map->face;
 	int err = map_open_uffd(map);
 
 	for (size_t i = 0; i < map->extents.count && err == 0; i++)
@@ -157,6 +163,9 @@ static int map_rearm(struct pagein_map *map)
 	if (err < 0)
 		return err;
 	map->fd.fd = map->uffd.fd;
+	face->uffd = map->uffd;
+	face->cache = face->fills ? object_borrow(map->object->object) : NULL;
+	face_open_gate(face);
 	return loop_add_prompt(context_loop(map->object->context), &map->fd, EPOLLIN);
 }
 
@@ -188,10 +197,20 @@ static int fork_arm_all(struct context *context)
 
 bool fork_arm(struct context *context)
 {
-	bool inherited = is_inherited(context), armed = inherited && fork_arm_all(context) == 0;
+	bool inherited = is_inherited(context), armed;
 
-	if (inherited && !armed)
-		list_for_each (node, &context_roll(context)->maps)
-			map_close_addresses(list_entry(node, struct pagein_map, node));
-	return armed;
+	/* Handlers of the parent's other threads. */
+	list_for_each (node, &context_roll(context)->maps)
+		list_entry(node, struct pagein_map, node)->face->users = 0;
+	armed = inherited && fork_arm_all(context) == 0;
+	if (armed)
+		return true;
+	list_for_each (node, &context_roll(context)->maps) {
+		struct pagein_map *map = list_entry(node, struct pagein_map, node);
+
+		address_hide(map->face);
+		if (inherited)
+			map_close_addresses(map);
+	}
+	return false;
 }

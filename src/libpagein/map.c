@@ -17,7 +17,10 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "address.h"
 #include "cleanup.h"
+#include "face.h"
+#include "guard.h"
 #include "map_limit.h"
 #include "serve.h"
 
@@ -41,6 +44,8 @@ static void map_attach(void *argument)
 	}
 	if (call->err < 0)
 		return;
+	if (map->face->fills)
+		map->face->cache = object_borrow(map->object->object);
 	object_add_want(map->object->object, &map->want);
 	list_append(&context_roll(map->object->context)->maps, &map->node);
 	context_map_stats(map->object->context)->maps++;
@@ -49,6 +54,7 @@ static void map_attach(void *argument)
 /* Nobody reads the descriptor: while it is open, munmap(2) would wait for that for ever. */
 static void map_give_up(struct pagein_map *map)
 {
+	address_hide(map->face);
 	uffd_close(&map->uffd);
 	if (map->address != MAP_FAILED)
 		munmap(map->address, map->mapped);
@@ -57,13 +63,45 @@ static void map_give_up(struct pagein_map *map)
 int map_open_uffd(struct pagein_map *map)
 {
 	uint64_t wanted = map->memory->features ? map->memory->features(map) : 0;
-	bool follow = context_fork_policy(map->object->context) == PAGEIN_FORK_SERVE &&
-		      !(map->flags & PAGEIN_PRIVATE);
+	unsigned flags = 0;
 
-	/* What a child writes is its own, and so is who knows of it. Why a limited map does without
-	 * REMOVE stands in map_evict.c. */
-	return uffd_open(&map->uffd, wanted,
-		(follow ? UFFD_FOLLOW_FORK : 0) | (map->limit ? UFFD_NO_REMOVE : 0));
+	/* What a child writes is its own, and so is who knows of it; and its signal handlers would
+	 * have to ask the parent: it fetches for itself. */
+	if (context_fork_policy(map->object->context) == PAGEIN_FORK_SERVE &&
+		!(map->flags & (PAGEIN_PRIVATE | PAGEIN_INLINE)))
+		flags |= UFFD_FOLLOW_FORK;
+	if (map->flags & PAGEIN_INLINE)
+		flags |= UFFD_RAISE;
+	/* Why stands in map_evict.c. */
+	if (map->limit)
+		flags |= UFFD_NO_REMOVE;
+	return uffd_open(&map->uffd, wanted, flags);
+}
+
+void map_show(struct pagein_map *map)
+{
+	/* Out of memory: signal handlers take what is not shown for somebody else's. A child's
+	 * addresses are not ours. */
+	if (map->moved && !map->origin)
+		(void)address_show(map->face, &map->extents);
+	map->moved = false;
+}
+
+/* Signal handlers know of it from now on, but nobody knows the address yet. */
+static int map_face(struct pagein_map *map)
+{
+	uint64_t first = map->offset / BLOCK_BYTES;
+	struct map_face *face = map->face;
+	int err = 0;
+
+	face->map = map;
+	face->asks = context_asks(map->object->context);
+	face->uffd = map->uffd;
+	if (map->flags & PAGEIN_INLINE)
+		err = face_allow_fills(face, first, map->want.range.end / BLOCK_BYTES + 1 - first);
+	if (err == 0)
+		err = address_show(face, &map->extents);
+	return err < 0 ? context_fail(err, "map: out of memory") : 0;
 }
 
 /* Memory that faults into the descriptor. */
@@ -79,6 +117,8 @@ static int map_memory(struct pagein_map *map)
 	if (err == 0 && extents_add(&map->extents, (struct extent){(uintptr_t)map->address,
 							   map->mapped, map->offset, false}) < 0)
 		err = context_fail(-ENOMEM, "map: out of memory");
+	if (err == 0)
+		err = map_face(map);
 	if (err < 0)
 		map_give_up(map);
 	return err;
@@ -89,6 +129,7 @@ static void map_free_parts(struct pagein_map *map)
 	map_free_blocks(map);
 	threads_finish(&map->threads);
 	pthread_mutex_destroy(&map->overlay.dropping);
+	face_give_back(map->face);
 	extents_finish(&map->extents);
 	uffd_close(&map->uffd);
 	free(map);
@@ -107,11 +148,13 @@ void map_free(struct pagein_map *map)
 static void map_end_service(struct pagein_map *map)
 {
 	map->closing = true;
+	(void)face_close_gate(map->face);
 	list_remove(&map->node);
 	object_remove_want(map->object->object, &map->want);
 	pull_cancel_all(map);
 	map_unpark(map);
 	overlay_stop(map);
+	map_wait_stop(map);
 	map_drop_held(map, map->want.range);
 	if (map->limit)
 		limit_remove_map(map->limit, map);
@@ -127,8 +170,10 @@ static void map_choose_place(void *argument)
 static int map_start(struct pagein_map *map)
 {
 	struct map_call call = {map, 0};
-	int err;
+	int err = map->flags & PAGEIN_INLINE ? guard_install() : 0;
 
+	if (err < 0)
+		return err;
 	if (map->limit)
 		loop_call(context_loop(map->object->context), map_choose_place, map);
 	err = map_memory(map);
@@ -148,8 +193,12 @@ static struct pagein_map *map_allocate(
 {
 	struct pagein_map *map = calloc(1, sizeof *map);
 
-	if (!map)
+	if (map)
+		map->face = face_take();
+	if (!map || !map->face) {
+		free(map);
 		return NULL;
+	}
 	map->object = object;
 	map->flags = flags;
 	map->memory = flags & PAGEIN_PRIVATE ? &memory_overlay : &memory_anonymous;
@@ -170,6 +219,7 @@ static struct pagein_map *map_allocate(
 	list_init(&map->held);
 	threads_init(&map->threads);
 	pthread_mutex_init(&map->overlay.dropping, NULL);
+	list_init(&map->asks);
 	radix_init(&map->blocks, object->size / BLOCK_BYTES + 1);
 	return map;
 }
@@ -244,6 +294,18 @@ void map_destroy_shadow(struct pagein_map *map)
 	map_free_parts(map);
 }
 
+static int map_check_flags(const struct pagein_object *object, unsigned flags)
+{
+	if (flags & ~(unsigned)(PAGEIN_PRIVATE | PAGEIN_INLINE | PAGEIN_WAIT))
+		return context_fail(-EINVAL, "map: unknown flags 0x%x", flags);
+	/* A page that a signal handler fills is neither write-protected nor counted. */
+	if (flags & PAGEIN_INLINE && flags & PAGEIN_PRIVATE)
+		return context_fail(-EINVAL, "map: PAGEIN_INLINE can't be PAGEIN_PRIVATE");
+	if (flags & PAGEIN_INLINE && context_limit(object->context))
+		return context_fail(-EINVAL, "map: PAGEIN_INLINE has no memory limit");
+	return 0;
+}
+
 int pagein_map(struct pagein_object *object, uint64_t offset, size_t length, unsigned flags,
 	struct pagein_map **ret)
 {
@@ -252,8 +314,8 @@ int pagein_map(struct pagein_object *object, uint64_t offset, size_t length, uns
 			sysconf(_SC_PAGESIZE));
 	if (pagein_object_check(object) < 0)
 		return -ECHILD;
-	if (flags & ~(unsigned)PAGEIN_PRIVATE)
-		return context_fail(-EINVAL, "map: unknown flags 0x%x", flags);
+	if (map_check_flags(object, flags) < 0)
+		return -EINVAL;
 	if (offset % PAGE_BYTES != 0)
 		return context_fail(-EINVAL, "map: offset %llu is not a multiple of 4096",
 			(unsigned long long)offset);
@@ -328,6 +390,10 @@ void map_end(void *argument)
 	struct pagein_stats *all = context_map_stats(map->object->context);
 
 	map_wake_all(map);
+	/* No handler can ask any more; those that have are told. */
+	asks_drain(map->face->asks);
+	map_answer(map, (struct range){0, UINT64_MAX});
+	map_fold(map);
 	loop_remove(context_loop(map->object->context), &map->fd);
 	uffd_close(&map->uffd);
 	all->resident_bytes -= map->stats.resident_bytes;
@@ -362,6 +428,7 @@ int pagein_unmap(struct pagein_map *map)
 	/* The extents stand still: a closing map takes no event to heart. */
 	for (size_t i = 0; i < map->extents.count; i++)
 		extent_close(&map->extents.list[i]);
+	address_hide(map->face);
 	loop_call(loop, map_end, map);
 	for (size_t i = 0; i < map->extents.count; i++)
 		if (!map->extents.list[i].hole)

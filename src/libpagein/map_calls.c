@@ -135,16 +135,12 @@ bool map_call_next(struct pagein_map *map, struct range range, uintptr_t *cursor
  */
 int map_dont_need(struct pagein_map *map, struct range range)
 {
-	int protection = map->flags & PAGEIN_PRIVATE ? PROT_READ | PROT_WRITE : PROT_READ;
 	uintptr_t cursor = 0, address;
 	struct range part;
 
 	while (map_call_next(map, range, &cursor, &part, &address)) {
 		size_t length = (size_t)range_length(part);
 
-		/* Without UFFDIO_POISON a failed page is PROT_NONE. */
-		if (!(map->uffd.features & UFFD_FEATURE_POISON))
-			mprotect((void *)address, length, protection);
 		if (map->limit) {
 			int err = map_dont_need_limited(map, part);
 
@@ -276,6 +272,8 @@ static void map_tell_stats(void *argument)
 {
 	struct stats_call *call = argument;
 
+	if (call->map->length > 0)
+		map_fold(call->map);
 	*call->ret = call->map->stats;
 }
 

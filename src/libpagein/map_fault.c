@@ -12,9 +12,12 @@
  * Cost: one read(2) for up to MESSAGES_MAX messages; a short read says that there are no more.
  */
 #include <errno.h>
+#include <sched.h>
 #include <stdlib.h>
 
+#include "address.h"
 #include "clock.h"
+#include "face.h"
 #include "map_limit.h"
 
 #define MESSAGES_MAX 64
@@ -65,8 +68,10 @@ static void map_event_unmap(struct pagein_map *map, uintptr_t start, uintptr_t e
 
 	/* Out of memory: a fill there gets ENOENT, and its fault goes unserved. */
 	(void)extents_cut(&map->extents, start, end, map_owns(map, end));
+	map->moved = true;
 	/* The kernel lets them wait on, though no fill will ever go there. */
 	uffd_wake(&map->uffd, (void *)start, end - start);
+	map_answer(map, (struct range){0, UINT64_MAX});
 	if (!range_empty(gone))
 		map_abandon(map, gone);
 }
@@ -79,6 +84,8 @@ static void map_event_unmap(struct pagein_map *map, uintptr_t start, uintptr_t e
 static void map_event_remap(struct pagein_map *map, uintptr_t from, uintptr_t to, uintptr_t length)
 {
 	(void)extents_copy(&map->extents, from, to, length);
+	map->moved = true;
+	map_answer(map, (struct range){0, UINT64_MAX});
 	uffd_wake(&map->uffd, (void *)from, length);
 	uffd_wake(&map->uffd, (void *)to, length);
 }
@@ -103,6 +110,8 @@ void map_event(struct pagein_map *map, const struct uffd_msg *message)
 			(uintptr_t)message->arg.remap.to, (uintptr_t)message->arg.remap.len);
 		break;
 	}
+	/* Whom it was about goes on since it was read. */
+	map_show(map);
 }
 
 void map_wake_all(struct pagein_map *map)
@@ -239,8 +248,9 @@ static bool map_fault(struct pagein_map *map, const struct uffd_msg *message, st
 		!map_fault_unknown(map, address, &ret->start))
 		return false;
 	ret->end = ret->start + PAGE_BYTES;
-	threads_begin(&map->threads, (int32_t)message->arg.pagefault.feat.ptid, ret->start,
-		map->event_ns);
+	if (message->arg.pagefault.feat.ptid != 0)
+		threads_begin(&map->threads, (int32_t)message->arg.pagefault.feat.ptid, ret->start,
+			map->event_ns);
 	if (flags & UFFD_PAGEFAULT_FLAG_WP) {
 		overlay_write(map, address, *ret);
 		return false;
@@ -277,14 +287,24 @@ static void map_fetch_all(struct pagein_map *map, struct range *pages, size_t co
 	}
 }
 
-void map_ready(struct loop_fd *fd, uint32_t events)
+void map_fault_at(struct pagein_map *map, uintptr_t address)
 {
-	struct pagein_map *map = container_of(fd, struct pagein_map, fd);
+	/* Whose it is, the handler does not say. */
+	const struct uffd_msg message = {
+		.event = UFFD_EVENT_PAGEFAULT, .arg.pagefault.address = address};
+	struct range page;
+
+	if (map_fault(map, &message, &page))
+		map_fetch_all(map, &page, 1);
+	map_reserve(map);
+}
+
+static void map_read(struct pagein_map *map)
+{
 	struct uffd_msg messages[MESSAGES_MAX];
 	struct range pages[MESSAGES_MAX];
 	size_t count = uffd_read(&map->uffd, messages, MESSAGES_MAX), wanted = 0;
 
-	(void)events;
 	map->event_ns = clock_now_ns();
 	for (size_t i = 0; i < count; i++)
 		if (messages[i].event != UFFD_EVENT_PAGEFAULT)
@@ -292,8 +312,26 @@ void map_ready(struct loop_fd *fd, uint32_t events)
 	for (size_t i = 0; i < count; i++)
 		if (messages[i].event == UFFD_EVENT_PAGEFAULT)
 			wanted += map_fault(map, &messages[i], &pages[wanted]);
+	map_show(map);
 	map_fetch_all(map, pages, wanted);
 	/* The requests are under way: this time costs nobody anything. */
 	map_reserve(map);
 	threads_reserve(&map->threads);
+}
+
+void map_ready(struct loop_fd *fd, uint32_t events)
+{
+	struct pagein_map *map = container_of(fd, struct pagein_map, fd);
+
+	(void)events;
+	/* epoll says so again, and the handler that has no CPU gets this one. */
+	if (!face_close_gate(map->face)) {
+		sched_yield();
+		return;
+	}
+	address_change_begin();
+	map_read(map);
+	address_change_end();
+	if (!map->closing)
+		face_open_gate(map->face);
 }

@@ -24,9 +24,9 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 
 #include "clock.h"
+#include "face.h"
 #include "map_limit.h"
 
 #define PARK_NS (50 * NS_PER_US)
@@ -45,7 +45,8 @@ static void map_park(struct pagein_map *map, struct range range, const uint8_t *
 /* ---- pages settled -------------------------------------------------------------------------- */
 
 /* One block's pages have come in. */
-static void block_settle(struct pagein_map *map, struct map_block *block, uint64_t mask)
+static void block_settle(
+	struct pagein_map *map, uint64_t index, struct map_block *block, uint64_t mask)
 {
 	uint64_t before = block->resident;
 
@@ -55,7 +56,10 @@ static void block_settle(struct pagein_map *map, struct map_block *block, uint64
 	block->failed &= ~mask;
 	block->poisoned &= ~mask;
 	block->held &= ~mask;
+	block->stranded &= ~mask;
 	block->resident |= mask;
+	if (block->barred & mask)
+		map_unbar(map, index, block, mask);
 	map_count_resident(map, before, block->resident);
 }
 
@@ -71,10 +75,11 @@ void map_settle(struct pagein_map *map, struct range range)
 		struct map_block *block = map_find_block(map, at / BLOCK_BYTES);
 
 		if (block)
-			block_settle(map, block,
+			block_settle(map, at / BLOCK_BYTES, block,
 				block_range_mask(at / BLOCK_BYTES, (struct range){at, range.end}));
 	}
 	map_end_waits(map, range);
+	map_answer(map, range);
 	if (map->limit)
 		map_note_filled(map, range);
 	pull_progress(map, range, 0);
@@ -339,6 +344,7 @@ void map_arrived(struct want *want, const struct arrival *arrival)
 	const uint8_t *bytes = arrival->bytes + (range.start - arrival->range.start);
 	struct range whole = {range.start, align_down(range.end, PAGE_BYTES)};
 
+	map->wait.rounds = 0;
 	if (!range_empty(whole))
 		map_take(map, whole, bytes);
 	if (whole.end < range.end)
@@ -379,35 +385,40 @@ void map_wake(struct pagein_map *map, struct range pages)
 
 	while (extents_next(&map->extents, pages, &cursor, &part, &address))
 		uffd_wake(&map->uffd, (void *)address, (size_t)range_length(part));
+	map_answer(map, pages);
 }
 
-/* Kernels before 6.6: a touch finds PROT_NONE, SIGSEGV instead of SIGBUS. */
 static void map_poison_page(struct pagein_map *map, void *address, struct range page)
 {
 	struct map_block *block = map_find_block(map, page.start / BLOCK_BYTES);
-	int err = uffd_poison(&map->uffd, address, PAGE_BYTES);
 
-	if (err == -ENOTSUP)
-		mprotect(address, PAGE_BYTES, PROT_NONE);
-	if (err == 0 && block) {
-		block->poisoned |= block_range_mask(page.start / BLOCK_BYTES, page);
-		overlay_clean(map, page);
-	}
+	if (uffd_poison(&map->uffd, address, PAGE_BYTES) < 0 || !block)
+		return;
+	block->poisoned |= block_range_mask(page.start / BLOCK_BYTES, page);
+	overlay_clean(map, page);
 }
 
-void map_poison(struct pagein_map *map, struct range pages)
+static void map_poison_pages(struct pagein_map *map, struct range pages)
 {
 	struct range part;
 	uintptr_t cursor = 0, address;
 
-	map->stats.poisoned += range_length(pages) / PAGE_BYTES;
-	context_map_stats(map->object->context)->poisoned += range_length(pages) / PAGE_BYTES;
-	while (extents_next(&map->extents, pages, &cursor, &part, &address)) {
+	while (extents_next(&map->extents, pages, &cursor, &part, &address))
 		for (uint64_t page = part.start; page < part.end; page += PAGE_BYTES)
 			map_poison_page(map, (void *)(address + (page - part.start)),
 				(struct range){page, page + PAGE_BYTES});
-		uffd_wake(&map->uffd, (void *)address, (size_t)range_length(part));
-	}
+}
+
+void map_poison(struct pagein_map *map, struct range pages)
+{
+	map->stats.poisoned += range_length(pages) / PAGE_BYTES;
+	context_map_stats(map->object->context)->poisoned += range_length(pages) / PAGE_BYTES;
+	/* Whose touches are asked about needs nothing that raises a signal: they all do. */
+	if (!map->face->fills && map->uffd.features & UFFD_FEATURE_POISON)
+		map_poison_pages(map, pages);
+	else if (!map->face->fills)
+		map_bar(map, pages);
+	map_wake(map, pages);
 	map_end_waits(map, pages);
 }
 
@@ -421,21 +432,26 @@ static void block_fail(struct map_block *block, uint64_t mask, const struct fail
 	block->failed |= mask;
 	block->waiting &= ~mask;
 	block->writing &= ~mask;
+	block->stranded &= ~mask;
 }
 
 void map_failed(struct want *want, struct range range, const struct failure *failure)
 {
 	struct pagein_map *map = container_of(want, struct pagein_map, want);
+	bool waits = map->flags & PAGEIN_WAIT && failure->passes;
 
 	range.end = align_up(range.end, PAGE_BYTES);
 	for (uint64_t at = range.start; at < range.end; at = (at / BLOCK_BYTES + 1) * BLOCK_BYTES) {
 		uint64_t index = at / BLOCK_BYTES;
 		struct map_block *block = map_find_block(map, index);
 		uint64_t mask = block_range_mask(index, (struct range){at, range.end});
-		uint64_t waiting = block ? block->waiting & mask : 0;
+		uint64_t waiting;
 
 		if (!block)
 			continue;
+		if (waits)
+			mask &= ~map_strand(map, index, mask);
+		waiting = block->waiting & mask;
 		/* Those whose bytes are here stay held. */
 		block->held &= ~(block->asked & mask);
 		block->asked &= ~mask;
@@ -448,5 +464,5 @@ void map_failed(struct want *want, struct range range, const struct failure *fai
 			map_poison(map, (struct range){start, start + count * PAGE_BYTES});
 		}
 	}
-	pull_progress(map, range, failure->err);
+	pull_progress(map, range, waits ? 0 : failure->err);
 }

@@ -30,6 +30,7 @@ int map_grow(struct pagein_map *map, uintptr_t address)
 	uint64_t object_end = align_up(map->object->size, PAGE_BYTES), offset, end;
 	int err = extents_grow(&map->extents, address, PAGE_BYTES);
 
+	map->moved = true;
 	if (err < 0 || !extents_find(&map->extents, address, &offset))
 		return err;
 	end = offset + PAGE_BYTES < object_end ? offset + PAGE_BYTES : object_end;
@@ -189,10 +190,13 @@ void map_forget(struct pagein_map *map, struct range range)
 	uint64_t end = (range.end + BLOCK_BYTES - 1) / BLOCK_BYTES;
 	struct map_block *block;
 
+	map_fold(map);
 	for (uint64_t i = range.start / BLOCK_BYTES; (block = radix_next(&map->blocks, &i, end));
 		i++) {
 		uint64_t mask = block_range_mask(i, range);
 
+		if (block->barred & mask)
+			map_unbar(map, i, block, mask);
 		map_count_resident(map, block->resident, block->resident & ~mask);
 		block->resident &= ~mask;
 		block->failed &= ~mask;
@@ -238,6 +242,7 @@ void map_abandon(struct pagein_map *map, struct range range)
 		block->asked &= ~gone;
 		block->waiting &= ~gone;
 		block->writing &= ~gone;
+		block->stranded &= ~gone;
 		while (gone) {
 			unsigned count, first = mask_take_run(&gone, &count);
 			uint64_t start = i * BLOCK_BYTES + first * PAGE_BYTES;
@@ -249,6 +254,7 @@ void map_abandon(struct pagein_map *map, struct range range)
 				map_unprotect(map, run);
 		}
 	}
+	map_answer(map, range);
 	object_cancel_unwanted(map->object->object);
 	map_end_waits(map, range);
 	pull_progress(map, range, 0);

@@ -8,7 +8,8 @@
  * M1 a page is in at most one of asked, resident and failed; a held one is not resident. M2 a
  * waiting page is asked, and an asked page is in flight in the object, or about to be, or its bytes
  * are parked. M3 `resident` is a hint: the kernel knows. A fault on a page that it calls resident
- * clears the bit and wakes; the thread faults again if the kernel disagrees.
+ * clears the bit and wakes; the thread faults again if the kernel disagrees. "Waiting" threads may
+ * be in a signal handler: map_touch.c.
  *
  * All on the context's loop, but for what pagein_map() fills in before the loop knows the map.
  */
@@ -48,11 +49,13 @@ struct map_block {
 	uint64_t writing;  /* waiting, and a thread wants to write to it */
 	uint64_t dirty;    /* of an overlay: may have been written (overlay.c) */
 	uint64_t poisoned; /* the kernel has it so, whatever is done about it meanwhile */
-	uint64_t lone;     /* resident, by an access that was alone; of a map with a limit, as are: */
-	uint64_t kept;     /* evicted, and its bytes are in limit->second */
-	uint64_t pinned;   /* pagein_pin() */
-	uint64_t pulled;   /* in the range of a pull that protects it */
-	int err;           /* of the newest failure in this block: positive errno */
+	uint64_t stranded; /* asked: but under way only when the network is back (map_wait.c) */
+	uint64_t barred;   /* PROT_NONE, because it has failed (map_bar.c) */
+	uint64_t lone;   /* resident, by an access that was alone; of a map with a limit, as are: */
+	uint64_t kept;   /* evicted, and its bytes are in limit->second */
+	uint64_t pinned; /* pagein_pin() */
+	uint64_t pulled; /* in the range of a pull that protects it */
+	int err;         /* of the newest failure in this block: positive errno */
 	unsigned status;
 	char *error; /* its words; NULL: none */
 };
@@ -74,6 +77,14 @@ struct fill_trace {
 	uint64_t last_byte_ns; /* of the filled page */
 	uint64_t fill_ns;
 };
+/* What keeps a map's stranded pages, until it asks for them again. */
+struct map_wait {
+	struct loop_timer timer;
+	struct range range; /* that holds them, while the timer is set */
+	unsigned rounds;    /* since bytes came */
+	uint64_t random;
+};
+
 typedef void map_trace_fn(const struct fill_trace *trace, void *context);
 
 struct pagein_map {
@@ -89,9 +100,12 @@ struct pagein_map {
 	struct list pulls;
 	struct list parked;
 	struct list held; /* the oldest first */
+	struct list asks; /* of threads in signal handlers, for waiting pages (map_touch.c) */
 	unsigned held_count;
 	struct loop_timer park_timer;
 	struct loop_timer pull_timer;
+	struct map_wait wait;
+	struct map_face *face; /* what signal handlers know of it */
 	struct readahead readahead;
 	/* Of a shadow, which is a child's map: whose copy it is, and the child. Else NULL. */
 	struct pagein_map *origin;
@@ -110,6 +124,7 @@ struct pagein_map {
 	bool leaving; /* pagein_detach() looks whether all is there: nothing is to be evicted */
 	struct overlay overlay; /* with PAGEIN_PRIVATE */
 	struct threads threads; /* that have faulted */
+	bool moved;             /* the extents have changed: map_show() */
 	struct pagein_stats stats;
 	uint64_t event_ns; /* when the newest fault was read */
 	map_trace_fn *trace;
@@ -152,6 +167,9 @@ int map_open_uffd(struct pagein_map *map);
 /* map.c: finds what mremap(2) has grown and nobody touched; on the loop, or while it stands still.
  */
 void map_find_growth(struct pagein_map *map);
+/* How its descriptor is to be opened. */
+/* Tells signal handlers where the map lies, if that has changed. */
+void map_show(struct pagein_map *map);
 
 /*
  * A map of a child's memory; it lives no longer than origin. Made while the loop stands still
@@ -170,6 +188,24 @@ void map_event(struct pagein_map *map, const struct uffd_msg *event);
 /* Whoever waits asks again. */
 void map_wake_all(struct pagein_map *map);
 void map_ready(struct loop_fd *fd, uint32_t events);
+
+/* Serves one fault as if it had been read. */
+void map_fault_at(struct pagein_map *map, uintptr_t address);
+
+/* map_touch.c: of signals instead of faults. */
+/* Answers who asked about these pages: they may touch them again, or they have failed. */
+void map_answer(struct pagein_map *map, struct range range);
+/* Takes over what threads have filled themselves. */
+void map_fold(struct pagein_map *map);
+
+/* map_bar.c: failed pages without UFFDIO_POISON. */
+void map_bar(struct pagein_map *map, struct range pages);
+/* Those of a block's pages that are barred may be touched again. */
+void map_unbar(struct pagein_map *map, uint64_t index, struct map_block *block, uint64_t mask);
+
+/* map_wait.c: which of a block's pages, whose fetching has failed, will be asked for again. */
+uint64_t map_strand(struct pagein_map *map, uint64_t index, uint64_t mask);
+void map_wait_stop(struct pagein_map *map);
 
 /* map_fill.c: the want's two calls. */
 void map_arrived(struct want *want, const struct arrival *arrival);
@@ -226,7 +262,8 @@ int map_ask(struct pagein_map *map, struct range range, uint64_t urgent, uint64_
 int map_range(const struct pagein_map *map, size_t offset, size_t length, struct range *ret);
 /* The pages went away (REMOVE): absent again. */
 void map_forget(struct pagein_map *map, struct range range);
-/* Those that lie nowhere any more are absent, are not waited for or protected, and need not come. */
+/* Those that lie nowhere any more are absent, are not waited for or protected, and need not come.
+ */
 void map_abandon(struct pagein_map *map, struct range range);
 /* Is the page at this address the map's memory? On the loop, or while it stands still. */
 bool map_owns(struct pagein_map *map, uintptr_t address);

@@ -25,7 +25,10 @@
  *
  * Errors. A page that can't be fetched is poisoned after bounded retries: the touching thread gets
  * SIGBUS at that address (SIGSEGV on kernels before 6.6), a system call that is given the address
- * EFAULT. pagein_error() tells why. pagein_populate() brings pages in without any signal.
+ * EFAULT. pagein_error() tells why. pagein_populate() brings pages in without any signal,
+ * pagein_guard() makes an errno of it, and PAGEIN_WAIT waits until the network is back. Where it is
+ * SIGSEGV, the page is PROT_NONE: pagein_retry() and pagein_populate() make it readable again, and
+ * mremap(2) can't move it.
  *
  * fork(2). A child has its parent's objects and maps, with what was resident, and a thread and
  * connections of its own for what was not (pagein_options.fork has other policies). Where it can't
@@ -36,8 +39,8 @@
  *
  * Threads. While an object or a map exists the library has a thread, and more as more maps are made
  * (pagein_options.loops), with all signals blocked. An object is served by one of them, and so are
- * all of its maps. The library installs no signal handler and leaves locale, stdio and SIGPIPE
- * alone.
+ * all of its maps. The library installs no signal handler unless asked (pagein_guard(),
+ * PAGEIN_INLINE) and leaves locale, stdio and SIGPIPE alone.
  *
  * Limits. Pages of 4096 bytes (-ENOTSUP elsewhere); Linux 5.11 and later, and the right to use
  * userfaultfd(2): run `pagein doctor` to see.
@@ -131,10 +134,32 @@ uint64_t pagein_size(const struct pagein_object *object);
 const char *pagein_version(const struct pagein_object *object);
 
 /*
+ * Flags of pagein_map().
+ *
+ * PAGEIN_INLINE: a page that options.cache_bytes has kept is filled by the thread that touches it,
+ * without a switch to another: 5 us instead of 9 where both share a CPU, and no waking of another
+ * CPU, which may be 40 us, where they don't. What is not cached comes as ever. The flag is the
+ * consent to a handler for SIGBUS, as pagein_guard() installs it: such a map raises one for each
+ * touch of an absent page, so it is also what debuggers and crash reporters see. System calls and
+ * other processes get EFAULT from absent pages: pagein_populate() them first. A failed page is
+ * SIGBUS on all kernels, and reaches the application. While a thread waits for a page, its signals
+ * are delivered up to 20 ms late. A child of fork(2) fetches for itself, also with
+ * PAGEIN_FORK_SERVE.
+ *
+ * PAGEIN_WAIT: when fetching has failed in a way that may pass (no network, no server, 5xx,
+ * timeouts: after pagein_options.attempts and timeout_ms), threads that wait for a page wait on,
+ * and so does pagein_populate() within its own timeout. They go on some seconds after the network
+ * is back. Other errors (ESTALE, ENOENT, EACCES and so on) fail as ever; pagein_unmap() ends the
+ * wait with SIGSEGV.
+ */
+#define PAGEIN_INLINE 0x10U
+#define PAGEIN_WAIT 0x20U
+
+/*
  * Maps length bytes of the object from offset on, read-only; length 0 means to the end. Nothing is
  * fetched yet. offset must be a multiple of the page size. Bytes past the object's end in its last
  * page are zero; whole pages past it raise SIGBUS when touched, as with a file. An empty map has
- * the length 0 and no address. flags are 0 or those below.
+ * the length 0 and no address. flags are of those above.
  *
  * The range may be given to write(2) and other system calls, and to read(2) where it is writable
  * (PAGEIN_PRIVATE, or mprotect(2), which makes a private copy, too), if the caller may have the
@@ -294,6 +319,24 @@ int pagein_dirty(struct pagein_map *map, size_t offset, size_t length, struct pa
  */
 int pagein_discard(struct pagein_map *map, size_t offset, size_t length);
 
+/*
+ * Runs function(argument), and gives what it gives; but if it touches a page of a map that can't be
+ * had, -errno, that of pagein_error(), instead of a signal. Guards nest, each thread has its own,
+ * and a system call that is given such a page gets EFAULT as ever.
+ *
+ * Nothing behind the touch is run: it is a siglongjmp(3) out of the function. So inside, and in
+ * what it calls, hold no lock, own no memory, and have no stdio call, C++ destructor or cleanup
+ * handler pending whose end somebody relies on. To copy from the map into memory of one's own is a
+ * good use. The function must return or be jumped out of by the guard only: an exception that
+ * leaves it, or a jump of the application's own over it, leaves a guard behind that is none.
+ *
+ * The first guard, as the first map with PAGEIN_INLINE, installs a handler for SIGBUS (where failed
+ * pages raise SIGSEGV, for that too), which stays. Signals that are not about a failed page, and
+ * those outside of guards, go to the handler that was there before, as the kernel would have called
+ * it. A handler that is installed later must pass on what is not its own in the same way, or there
+ * are no guards any more; and a thread that blocks SIGBUS is killed by it.
+ */
+int pagein_guard(int (*function)(void *argument), void *argument);
 /* What this kernel and this process's rights allow. */
 enum pagein_cap {
 	PAGEIN_CAP_MAP = 0x1,      /* maps at all */
@@ -314,9 +357,12 @@ struct pagein_caps {
 /* 0, or the error as a negative value: no map can be made; *ret is right all the same. */
 int pagein_caps(struct pagein_caps *ret);
 
-/* Counters go up only; gauges are what is now. */
+/*
+ * Counters go up only; gauges are what is now. What threads fill themselves (PAGEIN_INLINE) is in
+ * the process's numbers 4 MiB later at the most.
+ */
 struct pagein_stats {
-	uint64_t faults; /* page faults read from the kernel */
+	uint64_t faults; /* page faults that were served */
 	uint64_t fills;  /* UFFDIO_COPY calls that filled something */
 	uint64_t bytes_filled;
 	uint64_t poisoned;      /* pages */

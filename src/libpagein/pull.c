@@ -172,6 +172,7 @@ void pull_start(struct pagein_map *map, struct pull *pull)
 		pull_end(pull, map->closing ? -ECANCELED : 0);
 		return;
 	}
+	map_fold(map);
 	list_append(&map->pulls, &pull->node);
 	if (map->limit && !pull_enter_limit(map, pull))
 		return;

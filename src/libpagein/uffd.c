@@ -84,12 +84,14 @@ void uffd_probe(struct uffd_access *ret)
 	}
 }
 
+_Atomic uint64_t uffd_features_off;
+
 int uffd_open(struct uffd *ret, uint64_t wanted, unsigned flags)
 {
 	bool user_mode_only;
 	cleanup_fd int first = open_any(&user_mode_only);
 	cleanup_fd int fd = -1;
-	uint64_t features = 0, enabled;
+	uint64_t needed = FEATURES_NEEDED, features = 0, enabled;
 	bool follow;
 	int err;
 
@@ -98,12 +100,15 @@ int uffd_open(struct uffd *ret, uint64_t wanted, unsigned flags)
 	err = ask_api(first, 0, &features);
 	if (err < 0)
 		return err;
-	if ((features & FEATURES_NEEDED) != FEATURES_NEEDED)
+	if (flags & UFFD_RAISE)
+		needed |= UFFD_FEATURE_SIGBUS;
+	features &= ~uffd_features_off;
+	if ((features & needed) != needed)
 		return -ENOTSUP;
 	fd = open_any(&user_mode_only);
 	if (fd < 0)
 		return fd;
-	enabled = features & (FEATURES_NEEDED | FEATURES_WANTED | wanted);
+	enabled = features & (needed | FEATURES_WANTED | wanted);
 	if (flags & UFFD_NO_REMOVE)
 		enabled &= ~(uint64_t)UFFD_FEATURE_EVENT_REMOVE;
 	follow = flags & UFFD_FOLLOW_FORK && features & UFFD_FEATURE_POISON;
@@ -116,12 +121,20 @@ int uffd_open(struct uffd *ret, uint64_t wanted, unsigned flags)
 		return err;
 	*ret = (struct uffd){
 		.fd = steal_fd(&fd),
-		.features = features,
+		.features = features & ~uffd_features_off,
 		.enabled = enabled,
 		.follows_fork = follow,
 		.user_mode_only = user_mode_only,
 	};
 	return 0;
+}
+
+bool uffd_has_poison(void)
+{
+	struct uffd_access access;
+
+	uffd_probe(&access);
+	return access.features & ~uffd_features_off & UFFD_FEATURE_POISON;
 }
 
 void uffd_close(struct uffd *uffd)

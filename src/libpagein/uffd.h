@@ -38,6 +38,7 @@ void uffd_probe(struct uffd_access *ret);
  */
 #define UFFD_FOLLOW_FORK 0x1U /* if the process may, and the kernel has UFFDIO_POISON */
 #define UFFD_NO_REMOVE 0x2U   /* no events of dropped pages */
+#define UFFD_RAISE 0x4U       /* a touch of an absent page is SIGBUS, and no message */
 int uffd_open(struct uffd *ret, uint64_t wanted, unsigned flags);
 void uffd_close(struct uffd *uffd);
 
@@ -46,6 +47,11 @@ int uffd_register(const struct uffd *uffd, void *address, size_t length, uint64_
 /* A touch of a missing page finds zeros from now on; write protection is off. Wakes. */
 int uffd_unregister(const struct uffd *uffd, void *address, size_t length);
 int uffd_wake(const struct uffd *uffd, void *address, size_t length);
+
+/* Has the kernel UFFDIO_POISON? */
+bool uffd_has_poison(void);
+/* For tests: features that all descriptors do without, as if the kernel had not got them. */
+extern _Atomic uint64_t uffd_features_off;
 
 /* Whole pages; *ret_copied is right in every case. mode: UFFDIO_COPY_MODE_WP, or 0. */
 int uffd_copy(const struct uffd *uffd, void *to, const void *from, size_t length, uint64_t mode,

@@ -34,11 +34,14 @@ def near_random(build, server, _):
 def near_cached(build, *_):
     """Bytes that are here already; the floor reads and copies them, and does nothing else. They are
     fetched before each run, by the bench from its own server: so fewer."""
-    us = pinned(build, "floor-cached,uffd-cached", "--size", "256M")
+    us = pinned(build, "floor-cached,uffd-cached,floor-inline,uffd-inline", "--size", "256M")
     p50, cached_p50 = us["floor-cached"]["p50"], us["uffd-cached"]["p50"]
+    handler_p50, inline_p50 = us["floor-inline"]["p50"], us["uffd-inline"]["p50"]
     return [
         Figure("10", "cached random, pinned: read + UFFDIO_COPY p50, us", p50),
         Figure("10", "cached random, pinned: uffd-cached p50 / that", cached_p50 / p50, at_most=1.3),
+        Figure("10", "cached random, pinned: UFFDIO_COPY in a SIGBUS handler p50, us", handler_p50),
+        Figure("10", "cached random, pinned: uffd-inline p50 / that", inline_p50 / handler_p50, at_most=1.3),
     ]
 
 

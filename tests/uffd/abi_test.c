@@ -23,6 +23,7 @@ static const char *const calls[] = {
 	"pagein_dirty",
 	"pagein_discard",
 	"pagein_error",
+	"pagein_guard",
 	"pagein_last_error",
 	"pagein_length",
 	"pagein_map",
