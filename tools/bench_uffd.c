@@ -111,7 +111,7 @@ static void uffd_trace(const struct fill_trace *trace, void *context)
 static int uffd_session_open(struct bench_session *session, enum pattern pattern)
 {
 	struct uffd_state *state = session->state;
-	int err = pagein_map(state->object, 0, 0, 0, &state->map);
+	int err = pagein_map(state->object, 0, 0, session->engine->map_flags, &state->map);
 
 	(void)pattern; /* the library finds out by itself */
 	if (err < 0)
@@ -149,4 +149,34 @@ const struct bench_engine bench_uffd_cached = {
 	.open = uffd_session_open,
 	.close = uffd_session_close,
 	.check = uffd_check_cached,
+};
+
+const struct bench_engine bench_uffd_huge = {
+	.name = "uffd-huge",
+	.map_flags = PAGEIN_HUGE,
+	.floor = &bench_floor,
+	.prepare = uffd_prepare,
+	.finish = uffd_finish,
+	.open = uffd_session_open,
+	.close = uffd_session_close,
+};
+
+const struct bench_engine bench_uffd_shared = {
+	.name = "uffd-shared",
+	.map_flags = PAGEIN_SHARED,
+	.floor = &bench_floor,
+	.prepare = uffd_prepare,
+	.finish = uffd_finish,
+	.open = uffd_session_open,
+	.close = uffd_session_close,
+};
+
+const struct bench_engine bench_uffd_hugetlb = {
+	.name = "uffd-hugetlb",
+	.map_flags = PAGEIN_HUGETLB,
+	.floor = &bench_floor,
+	.prepare = uffd_prepare,
+	.finish = uffd_finish,
+	.open = uffd_session_open,
+	.close = uffd_session_close,
 };

@@ -218,6 +218,9 @@ static void context_add_stats(void *argument)
 	sum->fills += maps->fills;
 	sum->bytes_filled += maps->bytes_filled;
 	sum->poisoned += maps->poisoned;
+	sum->zero_pages += maps->zero_pages;
+	sum->huge_fills += maps->huge_fills;
+	sum->fallbacks += maps->fallbacks;
 	sum->maps += maps->maps;
 	sum->resident_bytes += maps->resident_bytes;
 	sum->requests += source->requests;

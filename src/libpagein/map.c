@@ -38,6 +38,8 @@ static void map_attach(void *argument)
 		return;
 	object_add_want(map->object->object, &map->want);
 	context_map_stats(map->object->context)->maps++;
+	/* What its memory could not be. */
+	context_map_stats(map->object->context)->fallbacks += map->stats.fallbacks;
 }
 
 /* Nobody reads the descriptor: while it is open, munmap(2) would wait for that for ever. */
@@ -71,6 +73,8 @@ static void map_free(struct pagein_map *map)
 	if (!map)
 		return;
 	map_free_blocks(map);
+	units_destroy(map);
+	close_fd(&map->pagemap_fd);
 	extents_finish(&map->extents);
 	uffd_close(&map->uffd);
 	context_count_map(map->object->context, -1);
@@ -95,7 +99,7 @@ static int map_start(struct pagein_map *map)
 }
 
 static int map_create(struct pagein_object *object, uint64_t offset, size_t length, unsigned flags,
-	struct pagein_map **ret)
+	const struct memory *memory, struct pagein_map **ret)
 {
 	struct pagein_map *map = calloc(1, sizeof *map);
 	int err = 0;
@@ -106,11 +110,11 @@ static int map_create(struct pagein_object *object, uint64_t offset, size_t leng
 	context_count_map(object->context, 1);
 	map->object = object;
 	map->flags = flags;
-	map->memory = &memory_anonymous;
-	map->uffd.fd = -1;
+	map->memory = memory;
+	map->uffd.fd = map->pagemap_fd = -1;
 	map->offset = offset;
 	map->length = length;
-	map->mapped = (size_t)align_up(length, PAGE_BYTES);
+	map->mapped = (size_t)align_up(length, memory->page_bytes);
 	map->want.range = (struct range){offset, offset + map->mapped};
 	map->want.wants = map_wants;
 	map->want.arrived = map_arrived;
@@ -132,16 +136,18 @@ static int map_create(struct pagein_object *object, uint64_t offset, size_t leng
 int pagein_map(struct pagein_object *object, uint64_t offset, size_t length, unsigned flags,
 	struct pagein_map **ret)
 {
+	const struct memory *memory;
+
 	if (sysconf(_SC_PAGESIZE) != (long)PAGE_BYTES)
 		return context_fail(-ENOTSUP, "map: pages of %ld bytes; only 4096 are supported",
 			sysconf(_SC_PAGESIZE));
 	if (pagein_object_check(object) < 0)
 		return -ECHILD;
-	if (flags != 0)
-		return context_fail(-EINVAL, "map: unknown flags 0x%x", flags);
-	if (offset % PAGE_BYTES != 0)
-		return context_fail(-EINVAL, "map: offset %llu is not a multiple of 4096",
-			(unsigned long long)offset);
+	if (memory_choose(flags, &memory) < 0)
+		return -EINVAL;
+	if (offset % memory->page_bytes != 0)
+		return context_fail(-EINVAL, "map: offset %llu is not a multiple of %zu",
+			(unsigned long long)offset, memory->page_bytes);
 	if (offset > object->size)
 		return context_fail(-EINVAL, "map: offset %llu is past the object's end (%llu)",
 			(unsigned long long)offset, (unsigned long long)object->size);
@@ -151,7 +157,7 @@ int pagein_map(struct pagein_object *object, uint64_t offset, size_t length, uns
 		length = (size_t)(object->size - offset);
 	if (length > SIZE_MAX / 2)
 		return context_fail(-EINVAL, "map: length %zu is too large", length);
-	return map_create(object, offset, length, flags, ret);
+	return map_create(object, offset, length, flags, memory, ret);
 }
 
 void *pagein_address(const struct pagein_map *map)
@@ -207,6 +213,7 @@ static void map_quiesce(void *argument)
 	pull_cancel_all(map);
 	map_unpark(map);
 	map_drop_held(map, map->want.range);
+	units_destroy(map);
 	map_find_growth(map);
 }
 

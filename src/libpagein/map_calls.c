@@ -120,7 +120,11 @@ static void map_find_place(void *argument)
  */
 static int map_dont_need(struct pagein_map *map, struct range range)
 {
-	struct range_call call = {.map = map, .range = range};
+	struct range_call call = {
+		.map = map,
+		.range = {align_down(range.start, map->memory->page_bytes),
+			align_up(range.end, map->memory->page_bytes)},
+	};
 
 	for (;;) {
 		size_t length;

@@ -53,6 +53,7 @@ static void block_settle(struct pagein_map *map, struct map_block *block, uint64
 	block->waiting &= ~mask;
 	block->failed &= ~mask;
 	block->held &= ~mask;
+	block->staged &= ~mask;
 	block->resident |= mask;
 	map_count_resident(map, before, block->resident);
 }
@@ -71,7 +72,7 @@ void map_settle(struct pagein_map *map, struct range range)
 
 /* ---- filling ------------------------------------------------------------------------------ */
 
-static void count_fill(struct pagein_map *map, size_t copied)
+void map_count_fill(struct pagein_map *map, size_t copied)
 {
 	struct pagein_stats *all = context_map_stats(map->object->context);
 
@@ -85,25 +86,26 @@ static void count_fill(struct pagein_map *map, size_t copied)
  * Copies whole pages to where they lie. How many bytes were settled: filled, there already, or
  * gone; fewer than length: the rest must be parked.
  */
-static size_t map_copy(struct pagein_map *map, uintptr_t to, const uint8_t *from, size_t length)
+static size_t map_copy(struct pagein_map *map, uintptr_t to, uint64_t offset, const uint8_t *from,
+	size_t length)
 {
-	size_t settled = 0, step = length;
+	size_t settled = 0, step = length, page_bytes = map->memory->page_bytes;
 
 	while (settled < length) {
 		size_t left = length - settled, copied;
-		int err = map->memory->fill(map, (void *)(to + settled), from + settled,
-			left < step ? left : step, &copied);
+		int err = map->memory->fill(map, (void *)(to + settled), offset + settled,
+			from + settled, left < step ? left : step, &copied);
 
 		if (copied > 0)
-			count_fill(map, copied);
+			map_count_fill(map, copied);
 		settled += copied;
 		if (err == 0 || copied > 0)
 			continue;
-		if (err == -ENOENT && step > PAGE_BYTES) {
-			step = PAGE_BYTES;
+		if (err == -ENOENT && step > page_bytes) {
+			step = page_bytes;
 		} else if (err == -EEXIST || err == -ENOENT || err == -ESRCH) {
-			uffd_wake(&map->uffd, (void *)(to + settled), PAGE_BYTES);
-			settled += PAGE_BYTES;
+			uffd_wake(&map->uffd, (void *)(to + settled), page_bytes);
+			settled += page_bytes;
 		} else {
 			break;
 		}
@@ -119,7 +121,8 @@ void map_fill(struct pagein_map *map, struct range range, const uint8_t *bytes)
 
 	while (extents_next(&map->extents, range, &cursor, &part, &address)) {
 		size_t length = (size_t)range_length(part);
-		size_t settled = map_copy(map, address, bytes + (part.start - range.start), length);
+		size_t settled = map_copy(
+			map, address, part.start, bytes + (part.start - range.start), length);
 
 		placed += length;
 		if (settled > 0)
@@ -289,7 +292,7 @@ static void map_hold_marked(struct pagein_map *map, struct range whole, const ui
 }
 
 /* Holds back or fills what is asked for among these whole pages. */
-static void map_take(struct pagein_map *map, struct range pages, const uint8_t *bytes)
+static void map_take_pages(struct pagein_map *map, struct range pages, const uint8_t *bytes)
 {
 	uint64_t start = pages.start;
 
@@ -301,6 +304,22 @@ static void map_take(struct pagein_map *map, struct range pages, const uint8_t *
 			map_fill(map, run, bytes + (run.start - start));
 		pages.start = run.end;
 	}
+}
+
+/* The same, in units where the map has them. */
+static void map_take(struct pagein_map *map, struct range pages, const uint8_t *bytes)
+{
+	while (map->units && !range_empty(pages)) {
+		uint64_t end = align_down(pages.start, UNIT_BYTES) + UNIT_BYTES;
+		struct range part = {pages.start, end < pages.end ? end : pages.end};
+
+		if (!units_take(map, part, bytes))
+			map_take_pages(map, part, bytes);
+		bytes += range_length(part);
+		pages.start = part.end;
+	}
+	if (!range_empty(pages))
+		map_take_pages(map, pages, bytes);
 }
 
 /* The object's last page, if it is short: a whole page with zeros behind the bytes. */
@@ -337,7 +356,8 @@ void map_fill_cached(struct pagein_map *map, struct map_block *block, struct ran
 	const uint8_t *bytes = NULL;
 
 	/* A held page is filled by map_ask(), and the object's short last one needs zeros. */
-	if (page.end <= map->object->size && !(block->held & bit))
+	if (page.end <= map->object->size && range_length(page) == PAGE_BYTES &&
+		!(block->held & bit))
 		bytes = object_touch(map->object->object, page.start);
 	if (!bytes)
 		return;
@@ -366,8 +386,8 @@ void map_wake(struct pagein_map *map, struct range pages)
 /* Kernels before 6.6: a touch finds PROT_NONE, SIGSEGV instead of SIGBUS. */
 static void map_poison_page(struct pagein_map *map, void *page)
 {
-	if (uffd_poison(&map->uffd, page, PAGE_BYTES) == -ENOTSUP)
-		mprotect(page, PAGE_BYTES, PROT_NONE);
+	if (uffd_poison(&map->uffd, page, map->memory->page_bytes) == -ENOTSUP)
+		mprotect(page, map->memory->page_bytes, PROT_NONE);
 }
 
 void map_poison(struct pagein_map *map, struct range pages)
@@ -375,10 +395,12 @@ void map_poison(struct pagein_map *map, struct range pages)
 	struct range part;
 	uintptr_t cursor = 0, address;
 
+	pages.start = align_down(pages.start, map->memory->page_bytes);
+	pages.end = align_up(pages.end, map->memory->page_bytes);
 	map->stats.poisoned += range_length(pages) / PAGE_BYTES;
 	context_map_stats(map->object->context)->poisoned += range_length(pages) / PAGE_BYTES;
 	while (extents_next(&map->extents, pages, &cursor, &part, &address)) {
-		for (uintptr_t page = address; page < cursor; page += PAGE_BYTES)
+		for (uintptr_t page = address; page < cursor; page += map->memory->page_bytes)
 			map_poison_page(map, (void *)page);
 		uffd_wake(&map->uffd, (void *)address, (size_t)range_length(part));
 	}
@@ -400,6 +422,8 @@ void map_failed(struct want *want, struct range range, const struct failure *fai
 	struct pagein_map *map = container_of(want, struct pagein_map, want);
 
 	range.end = align_up(range.end, PAGE_BYTES);
+	if (map->units)
+		range = units_fail(map, range);
 	for (uint64_t at = range.start; at < range.end; at = (at / BLOCK_BYTES + 1) * BLOCK_BYTES) {
 		uint64_t index = at / BLOCK_BYTES;
 		struct map_block *block = map_find_block(map, index);

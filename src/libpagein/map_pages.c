@@ -82,7 +82,7 @@ static int map_mark_part(struct pagein_map *map, struct range range)
 		if (!block)
 			return -ENOMEM;
 		block->asked |= block_range_mask(index, (struct range){at, range.end}) &
-				~(block->resident | block->failed);
+				~(block->resident | block->failed | block->staged);
 	}
 	return 0;
 }
@@ -99,7 +99,7 @@ static int map_mark_asked(struct pagein_map *map, struct range range)
 	return err;
 }
 
-static uint64_t block_asked(const struct map_block *block)
+uint64_t block_asked(const struct map_block *block)
 {
 	return block->asked;
 }
@@ -127,10 +127,14 @@ int map_ask(struct pagein_map *map, struct range range, uint64_t urgent, uint64_
 {
 	struct failure failure = {.error = "map: out of memory"};
 
-	range.end = align_up(range.end, PAGE_BYTES);
+	urgent += range.start % map->memory->page_bytes;
+	range.start = align_down(range.start, map->memory->page_bytes);
+	range.end = align_up(range.end, map->memory->page_bytes);
 	range = range_intersect(range, map_pages(map));
 	if (map->held_count > 0)
 		map_release(map, range);
+	if (map->units)
+		units_release(map, range);
 	failure.err = map_mark_asked(map, range);
 	if (failure.err == 0)
 		failure.err = map_fetch_asked(map, range, urgent, chunk_bytes);
@@ -157,6 +161,14 @@ void map_forget(struct pagein_map *map, struct range range)
 	}
 	if (map->held_count > 0)
 		map_drop_held(map, range);
+	if (map->units)
+		units_drop_complete(map, range);
+}
+
+void map_count_fallback(struct pagein_map *map)
+{
+	map->stats.fallbacks++;
+	context_map_stats(map->object->context)->fallbacks++;
 }
 
 bool map_lies_anywhere(const struct pagein_map *map, uint64_t offset)

@@ -5,9 +5,9 @@
  *                                       \--give up, a thread waits--> failed --retry--> absent
  *                                        \--give up, none waits--> absent
  *
- * M1 a page is in at most one of asked, resident and failed; a held one is not resident. M2 a
- * waiting page is asked, and an asked page is in flight in the object, or about to be, or its bytes
- * are parked. M3 `resident` is a hint: the kernel knows. A fault on a page that it calls resident
+ * M1 a page is in at most one of asked, staged, resident and failed; a held one is not resident. M2
+ * a waiting page is asked or staged, and an asked page is in flight in the object, or about to be,
+ * or its bytes are parked. M3 `resident` is a hint: the kernel knows. A fault on a page that it calls resident
  * clears the bit and wakes; the thread faults again if the kernel disagrees.
  *
  * All on the context's loop, but for what pagein_map() fills in before the loop knows the map.
@@ -41,6 +41,8 @@ struct map_block {
 	uint64_t failed;
 	uint64_t held; /* asked: to be held back when it arrives; not asked: its bytes are in
 			  map->held */
+	uint64_t staged; /* its bytes are in a unit: map_unit.c */
+	bool unit_broken; /* the unit that begins here was counted as a fallback */
 	int err;       /* of the newest failure in this block: positive errno */
 	unsigned status;
 	char *error; /* its words; NULL: none */
@@ -82,6 +84,8 @@ struct pagein_map {
 	struct loop_timer pull_timer;
 	struct readahead readahead;
 	const struct memory *memory; /* what its pages are made of */
+	struct units *units;         /* where 2 MiB are gathered; NULL: nowhere */
+	int pagemap_fd;              /* of memory_huge.c; -1: none */
 	unsigned flags;              /* PAGEIN_PRIVATE and so on */
 	void *address;
 	size_t length; /* as asked for */
@@ -101,13 +105,27 @@ struct pagein_map {
  */
 struct memory {
 	const char *name;
+	size_t page_bytes; /* what it is filled, dropped and unmapped in */
 	/* Makes map->address and registers map->uffd for it. -errno, with words. */
 	int (*create)(struct pagein_map *map);
-	/* As uffd_copy(). */
-	int (*fill)(struct pagein_map *map, void *to, const void *from, size_t length,
-		size_t *ret_filled);
+	/* As uffd_copy(), of the object's bytes from offset on; may fill less than it could. */
+	int (*fill)(struct pagein_map *map, void *to, uint64_t offset, const void *from,
+		size_t length, size_t *ret_filled);
+	/*
+	 * Makes a staged unit the map's by moving its pages: how many bytes were moved, and whether
+	 * its staging may be used again as it is. NULL: can't be done.
+	 */
+	size_t (*move)(struct pagein_map *map, void *to, void *from, bool *ret_as_it_was);
 };
-extern const struct memory memory_anonymous;
+extern const struct memory memory_anonymous, memory_huge, memory_hugetlb;
+
+/* memory.c: the memory for pagein_map()'s flags. -EINVAL, with words. */
+int memory_choose(unsigned flags, const struct memory **ret);
+/* Private pages: copies, and where all bytes are zero, nothing. As struct memory's fill. */
+int memory_fill(struct pagein_map *map, void *to, const void *from, size_t length,
+	size_t *ret_filled);
+/* Addresses that show the object's `offset` at a multiple of 2 MiB if that is one; MAP_FAILED. */
+void *memory_reserve(size_t length, uint64_t offset, int protection);
 
 /* 0, or -ECHILD with words: this is a child of the process that made the object. */
 int pagein_object_check(const struct pagein_object *object);
@@ -140,6 +158,25 @@ void map_drop_held(struct pagein_map *map, struct range range);
 /* Fills a run of whole pages wherever its parts lie now. (map_fill.c) */
 void map_fill(struct pagein_map *map, struct range range, const uint8_t *bytes);
 
+/* map_unit.c: 2 MiB that are gathered before they are published. The map has units. */
+#define UNIT_BYTES (UINT64_C(2) << 20)
+#define UNIT_BLOCKS (UNIT_BYTES / BLOCK_BYTES)
+int units_create(struct pagein_map *map);
+void units_destroy(struct pagein_map *map); /* a map without them is fine */
+/* The want's question: where may bytes be received? */
+uint8_t *units_place(struct want *want, uint64_t offset, size_t *ret_len);
+/* Whole pages, of one unit at the most, have arrived. false: they go another way. */
+bool units_take(struct pagein_map *map, struct range pages, const uint8_t *bytes);
+/* A thread has come to a staged page. What it will have read before its next fault, from there. */
+struct range units_fault(struct pagein_map *map, struct map_block *block, struct range page);
+/* Of range something will not come, or lies nowhere any more. */
+void units_break(struct pagein_map *map, struct range range);
+/* The complete units of range are published; or dropped. */
+void units_release(struct pagein_map *map, struct range range);
+void units_drop_complete(struct pagein_map *map, struct range range);
+/* These pages have failed: all that fails with them. */
+struct range units_fail(struct pagein_map *map, struct range range);
+
 /* map.c */
 struct map_block *map_block(
 	struct pagein_map *map, uint64_t index); /* made if need be; NULL: no memory */
@@ -169,6 +206,12 @@ bool map_lies_anywhere(const struct pagein_map *map, uint64_t offset);
 bool map_wants(const struct want *want, struct range range);
 /* The pages of range have been filled. (map_fill.c) */
 void map_settle(struct pagein_map *map, struct range range);
+/* The pages of a block that are asked for. */
+uint64_t block_asked(const struct map_block *block);
+/* Counts a fill of so many bytes. (map_fill.c) */
+void map_count_fill(struct pagein_map *map, size_t length);
+/* A unit was or will be filled page by page. */
+void map_count_fallback(struct pagein_map *map);
 /* Counts one page run in or out of residency. */
 void map_count_resident(struct pagein_map *map, uint64_t before, uint64_t after);
 
@@ -191,6 +234,7 @@ void pull_start(struct pagein_map *map, struct pull *pull);
 void pull_progress(struct pagein_map *map, struct range range, int err);
 /* Has one asked for this page, and does it still wait? */
 bool pull_waits_for(const struct pagein_map *map, uint64_t offset);
+bool pull_waits_in(const struct pagein_map *map, struct range range);
 /* Takes it off the list without a word; one that is done is fine. */
 void pull_cancel(struct pull *pull);
 /* Ends all with -ECANCELED, and the timer. */

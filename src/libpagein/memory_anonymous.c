@@ -24,14 +24,16 @@ static int anonymous_create(struct pagein_map *map)
 	return err < 0 ? context_fail(err, "map: register: %s", strerrordesc_np(-err)) : 0;
 }
 
-static int anonymous_fill(
-	struct pagein_map *map, void *to, const void *from, size_t length, size_t *ret_filled)
+static int anonymous_fill(struct pagein_map *map, void *to, uint64_t offset, const void *from,
+	size_t length, size_t *ret_filled)
 {
-	return uffd_copy(&map->uffd, to, from, length, ret_filled);
+	(void)offset;
+	return memory_fill(map, to, from, length, ret_filled);
 }
 
 const struct memory memory_anonymous = {
 	.name = "anonymous",
+	.page_bytes = PAGE_BYTES,
 	.create = anonymous_create,
 	.fill = anonymous_fill,
 };

@@ -111,6 +111,13 @@ uint64_t pagein_size(const struct pagein_object *object);
  * long as the object. */
 const char *pagein_version(const struct pagein_object *object);
 
+/* pagein_map()'s flags: what a map's pages are made of. They exclude each other. */
+enum pagein_flag {
+	PAGEIN_HUGE = 0x2,
+	PAGEIN_SHARED = 0x4,
+	PAGEIN_HUGETLB = 0x8,
+};
+
 /*
  * Maps length bytes of the object from offset on, read-only; length 0 means to the end. Nothing is
  * fetched yet. offset must be a multiple of the page size. Bytes past the object's end in its last
@@ -188,6 +195,9 @@ struct pagein_stats {
 	uint64_t bytes_fetched; /* body bytes received */
 	uint64_t retries;
 	uint64_t connections_opened;
+	uint64_t zero_pages; /* filled pages in which all is zero, and which take no memory */
+	uint64_t huge_fills; /* of 2 MiB that became one page */
+	uint64_t fallbacks;  /* 2 MiB of a PAGEIN_HUGE map that could not, or it itself */
 	uint64_t objects;        /* gauge: open objects */
 	uint64_t maps;           /* gauge */
 	uint64_t resident_bytes; /* gauge: filled and not dropped since */

@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -19,7 +20,9 @@
 
 #define FEATURES_NEEDED \
 	(UFFD_FEATURE_EVENT_REMAP | UFFD_FEATURE_EVENT_REMOVE | UFFD_FEATURE_EVENT_UNMAP)
-#define FEATURES_WANTED UFFD_FEATURE_POISON
+#define FEATURES_WANTED (UFFD_FEATURE_POISON | UFFD_FEATURE_MOVE)
+
+uint64_t uffd_hidden_features;
 
 static int open_device(void)
 {
@@ -58,7 +61,7 @@ static int ask_api(int fd, uint64_t features, uint64_t *ret_features)
 
 	if (ioctl(fd, UFFDIO_API, &api) < 0)
 		return -errno;
-	*ret_features = api.features;
+	*ret_features = api.features & ~uffd_hidden_features;
 	return 0;
 }
 
@@ -105,6 +108,7 @@ int uffd_open(struct uffd *ret)
 		.fd = steal_fd(&fd),
 		.features = features,
 		.user_mode_only = user_mode_only,
+		.mode = UFFDIO_REGISTER_MODE_MISSING,
 	};
 	return 0;
 }
@@ -119,7 +123,7 @@ int uffd_register(const struct uffd *uffd, void *address, size_t length)
 {
 	struct uffdio_register argument = {
 		.range = {.start = (uintptr_t)address, .len = length},
-		.mode = UFFDIO_REGISTER_MODE_MISSING,
+		.mode = uffd->mode,
 	};
 
 	return ioctl(uffd->fd, UFFDIO_REGISTER, &argument) < 0 ? -errno : 0;
@@ -147,6 +151,37 @@ int uffd_copy(
 	return err;
 }
 
+int uffd_zeropage(const struct uffd *uffd, void *to, size_t length, size_t *ret_zeroed)
+{
+	struct uffdio_zeropage argument = {.range = {.start = (uintptr_t)to, .len = length}};
+	int err = ioctl(uffd->fd, UFFDIO_ZEROPAGE, &argument) < 0 ? -errno : 0;
+
+	*ret_zeroed = argument.zeropage > 0 ? (size_t)argument.zeropage : 0;
+	return err;
+}
+
+int uffd_move(const struct uffd *uffd, void *to, void *from, size_t length, size_t *ret_moved)
+{
+	struct uffdio_move argument = {
+		.dst = (uintptr_t)to,
+		.src = (uintptr_t)from,
+		.len = length,
+	};
+	int err = ioctl(uffd->fd, UFFDIO_MOVE, &argument) < 0 ? -errno : 0;
+
+	*ret_moved = argument.move > 0 ? (size_t)argument.move : 0;
+	return err;
+}
+
+int uffd_continue(const struct uffd *uffd, void *to, size_t length, size_t *ret_shown)
+{
+	struct uffdio_continue argument = {.range = {.start = (uintptr_t)to, .len = length}};
+	int err = ioctl(uffd->fd, UFFDIO_CONTINUE, &argument) < 0 ? -errno : 0;
+
+	*ret_shown = argument.mapped > 0 ? (size_t)argument.mapped : 0;
+	return err;
+}
+
 int uffd_poison(const struct uffd *uffd, void *address, size_t length)
 {
 	struct uffdio_poison argument = {.range = {.start = (uintptr_t)address, .len = length}};
@@ -158,19 +193,22 @@ int uffd_poison(const struct uffd *uffd, void *address, size_t length)
 
 /*
  * Two questions, because the first does not tell whose descriptor it is, and the second would
- * register what is none's. UFFDIO_CONTINUE can't be done to anonymous memory: EINVAL, but ENOENT
- * where nothing is registered. Registering again what is registered changes nothing; what another
- * descriptor has is EBUSY. While the address space changes there is no answer.
+ * register what is none's. A copy from where nothing can be read is EFAULT (EEXIST in a huge page),
+ * but ENOENT where nothing is registered, and changes nothing anywhere. Registering again what is
+ * registered changes nothing; what another descriptor has is EBUSY. While the address space changes
+ * there is no answer.
  */
 bool uffd_owns(const struct uffd *uffd, void *page)
 {
-	struct uffdio_continue argument = {.range = {.start = (uintptr_t)page, .len = PAGE_LENGTH}};
+	void *nothing = mmap(NULL, PAGE_LENGTH, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	size_t copied;
+	int err;
 
-	if (!(uffd->features & UFFD_FEATURE_MINOR_SHMEM))
+	if (nothing == MAP_FAILED)
 		return false;
-	if (ioctl(uffd->fd, UFFDIO_CONTINUE, &argument) == 0 || errno != EINVAL)
-		return false;
-	return uffd_register(uffd, page, PAGE_LENGTH) == 0;
+	err = uffd_copy(uffd, page, nothing, PAGE_LENGTH, &copied);
+	munmap(nothing, PAGE_LENGTH);
+	return (err == -EFAULT || err == -EEXIST) && uffd_register(uffd, page, PAGE_LENGTH) == 0;
 }
 
 size_t uffd_read(const struct uffd *uffd, struct uffd_msg *messages, size_t max)

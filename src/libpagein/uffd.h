@@ -17,7 +17,11 @@ struct uffd {
 	int fd;
 	uint64_t features;
 	bool user_mode_only; /* faults of the kernel itself (read(2) into the range) get EFAULT */
+	uint64_t mode;       /* UFFDIO_REGISTER_MODE_... of its ranges */
 };
+
+/* For the tests: features that this kernel does not have. Before the descriptor is opened. */
+extern uint64_t uffd_hidden_features;
 
 /* How far up the ladder this process comes, for pagein doctor. */
 struct uffd_access {
@@ -41,6 +45,18 @@ int uffd_wake(const struct uffd *uffd, void *address, size_t length);
 /* Whole pages; *ret_copied is right in every case. */
 int uffd_copy(
 	const struct uffd *uffd, void *to, const void *from, size_t length, size_t *ret_copied);
+
+/* Pages of zeros, which take no memory; *ret_zeroed as above. */
+int uffd_zeropage(const struct uffd *uffd, void *to, size_t length, size_t *ret_zeroed);
+
+/*
+ * The pages themselves move from private writable memory of this process, huge ones as they are.
+ * *ret_moved as above. -EINVAL: the two areas are not alike; -EBUSY: a page is used by others, too.
+ */
+int uffd_move(const struct uffd *uffd, void *to, void *from, size_t length, size_t *ret_moved);
+
+/* Shows what the file behind the range holds; *ret_shown as above. -EFAULT: a hole. */
+int uffd_continue(const struct uffd *uffd, void *to, size_t length, size_t *ret_shown);
 
 /* A touch of the range raises SIGBUS from now on; wakes. -EEXIST: a page is there; -ENOTSUP. */
 int uffd_poison(const struct uffd *uffd, void *address, size_t length);
