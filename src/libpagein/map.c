@@ -123,6 +123,7 @@ static int map_create(struct pagein_object *object, uint64_t offset, size_t leng
 	list_init(&map->pulls);
 	list_init(&map->parked);
 	list_init(&map->held);
+	list_init(&map->foreign_node);
 	radix_init(&map->blocks, object->size / BLOCK_BYTES + 1);
 	if (length > 0)
 		err = map_start(map);
@@ -203,12 +204,26 @@ static void map_find_growth(struct pagein_map *map)
 	}
 }
 
+/* What it waits for is others' to fetch. */
+static void map_release_asked(struct pagein_map *map)
+{
+	struct map_block *block;
+
+	for (uint64_t i = 0; map->memory->release &&
+			     (block = radix_next(&map->blocks, &i, UINT64_MAX));
+		i++)
+		if (block->asked)
+			map->memory->release(map, block, i, block->asked);
+}
+
 /* First step: nothing is fetched for it, and nothing is filled into it, any more. */
 static void map_quiesce(void *argument)
 {
 	struct pagein_map *map = argument;
 
 	map->closing = true;
+	map_release_asked(map);
+	list_remove(&map->foreign_node);
 	object_remove_want(map->object->object, &map->want);
 	pull_cancel_all(map);
 	map_unpark(map);

@@ -54,6 +54,7 @@ static void block_settle(struct pagein_map *map, struct map_block *block, uint64
 	block->failed &= ~mask;
 	block->held &= ~mask;
 	block->staged &= ~mask;
+	block->foreign &= ~mask;
 	block->resident |= mask;
 	map_count_resident(map, before, block->resident);
 }
@@ -296,6 +297,8 @@ static void map_take_pages(struct pagein_map *map, struct range pages, const uin
 {
 	uint64_t start = pages.start;
 
+	if (map->memory->arrived)
+		map->memory->arrived(map, pages, bytes);
 	map_hold_marked(map, pages, bytes);
 	while (!range_empty(pages)) {
 		struct range run = map_run(map, pages, block_fillable);
@@ -357,7 +360,7 @@ void map_fill_cached(struct pagein_map *map, struct map_block *block, struct ran
 
 	/* A held page is filled by map_ask(), and the object's short last one needs zeros. */
 	if (page.end <= map->object->size && range_length(page) == PAGE_BYTES &&
-		!(block->held & bit))
+		!map->memory->arrived && !(block->held & bit))
 		bytes = object_touch(map->object->object, page.start);
 	if (!bytes)
 		return;
@@ -432,6 +435,8 @@ void map_failed(struct want *want, struct range range, const struct failure *fai
 
 		if (!block)
 			continue;
+		if (map->memory->release)
+			map->memory->release(map, block, index, block->asked & mask);
 		/* Those whose bytes are here stay held. */
 		block->held &= ~(block->asked & mask);
 		block->asked &= ~mask;

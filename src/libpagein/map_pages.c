@@ -104,6 +104,11 @@ uint64_t block_asked(const struct map_block *block)
 	return block->asked;
 }
 
+static uint64_t block_to_fetch(const struct map_block *block)
+{
+	return block->asked & ~block->foreign;
+}
+
 /* Not for what is resident: the object does not know that it is, and would bring it again. */
 static int map_fetch_asked(
 	struct pagein_map *map, struct range range, uint64_t urgent, uint64_t chunk_bytes)
@@ -112,7 +117,7 @@ static int map_fetch_asked(
 	int err = 0;
 
 	while (err == 0 && !range_empty(range)) {
-		struct range run = map_run(map, range, block_asked);
+		struct range run = map_run(map, range, block_to_fetch);
 
 		if (range_empty(run))
 			break;
@@ -136,6 +141,8 @@ int map_ask(struct pagein_map *map, struct range range, uint64_t urgent, uint64_
 	if (map->units)
 		units_release(map, range);
 	failure.err = map_mark_asked(map, range);
+	if (failure.err == 0 && map->memory->claim)
+		map->memory->claim(map, range);
 	if (failure.err == 0)
 		failure.err = map_fetch_asked(map, range, urgent, chunk_bytes);
 	if (failure.err == -ESTALE)
@@ -196,6 +203,8 @@ void map_abandon(struct pagein_map *map, struct range range)
 			if (map_lies_anywhere(map, page * PAGE_BYTES))
 				asked &= ~bit;
 		}
+		if (asked && map->memory->release)
+			map->memory->release(map, block, i, asked);
 		block->asked &= ~asked;
 		block->waiting &= ~asked;
 		block->held &= ~asked;

@@ -30,7 +30,10 @@ struct pagein_object {
 	uint64_t size;
 	char *url;
 	char version[VALIDATOR_MAX + 1];
+	struct shared *shared; /* with other processes: memory_shared.c; NULL: not yet */
 };
+/* On the loop; no map of it may be left. */
+void shared_destroy(struct shared *shared);
 void pagein_object_put(struct pagein_object *object);
 
 /* 64 pages of a map; see the picture above. */
@@ -42,6 +45,7 @@ struct map_block {
 	uint64_t held; /* asked: to be held back when it arrives; not asked: its bytes are in
 			  map->held */
 	uint64_t staged; /* its bytes are in a unit: map_unit.c */
+	uint64_t foreign; /* asked, and another process fetches it: memory_shared.c */
 	bool unit_broken; /* the unit that begins here was counted as a fallback */
 	int err;       /* of the newest failure in this block: positive errno */
 	unsigned status;
@@ -84,6 +88,8 @@ struct pagein_map {
 	struct loop_timer pull_timer;
 	struct readahead readahead;
 	const struct memory *memory; /* what its pages are made of */
+	struct list foreign_node;    /* of the maps that wait for other processes */
+	struct range foreign;        /* blocks that may have foreign pages */
 	struct units *units;         /* where 2 MiB are gathered; NULL: nowhere */
 	int pagemap_fd;              /* of memory_huge.c; -1: none */
 	unsigned flags;              /* PAGEIN_PRIVATE and so on */
@@ -116,8 +122,16 @@ struct memory {
 	 * its staging may be used again as it is. NULL: can't be done.
 	 */
 	size_t (*move)(struct pagein_map *map, void *to, void *from, bool *ret_as_it_was);
+	/* The next three may be NULL. What is asked for in range is about to be fetched, unless it
+	 * is foreign or settled after this. */
+	void (*claim)(struct pagein_map *map, struct range range);
+	/* These pages of the block are about to be asked for no more. */
+	void (*release)(struct pagein_map *map, struct map_block *block, uint64_t index,
+		uint64_t pages);
+	/* Whole pages have arrived, asked for or not; what is still asked for is filled next. */
+	void (*arrived)(struct pagein_map *map, struct range pages, const uint8_t *bytes);
 };
-extern const struct memory memory_anonymous, memory_huge, memory_hugetlb;
+extern const struct memory memory_anonymous, memory_huge, memory_hugetlb, memory_shared;
 
 /* memory.c: the memory for pagein_map()'s flags. -EINVAL, with words. */
 int memory_choose(unsigned flags, const struct memory **ret);

@@ -24,6 +24,7 @@ static const struct {
 } kinds[] = {
 	{0, &memory_anonymous},
 	{PAGEIN_HUGE, &memory_huge},
+	{PAGEIN_SHARED, &memory_shared},
 	{PAGEIN_HUGETLB, &memory_hugetlb},
 };
 

@@ -174,6 +174,7 @@ static void destroy_object(void *argument)
 {
 	struct pagein_object *object = argument;
 
+	shared_destroy(object->shared);
 	object_destroy(object->object);
 }
 
