@@ -93,8 +93,8 @@ const struct option_row option_rows[] = {
 	{"engine", 0, STRING(engines),
 		.value = "floor,uffd,fuse-read,fuse-mmap", .argument = "NAME,...",
 		.subcommands = BENCH,
-		.help = "what to measure: floor, uffd, floor-cached, uffd-cached, fuse-read, "
-			"fuse-mmap, path-read, path-mmap"},
+		.help = "what to measure: floor, uffd, floor-cached, uffd-cached, uffd-huge, "
+			"uffd-shared, uffd-hugetlb, fuse-read, fuse-mmap, path-read, path-mmap"},
 	{"pattern", 0, CHOICES(patterns, patterns),
 		.value = "random,sequential", .argument = "NAME,...",
 		.subcommands = BENCH,

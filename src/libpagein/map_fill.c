@@ -61,6 +61,8 @@ static void block_settle(struct pagein_map *map, struct map_block *block, uint64
 
 void map_settle(struct pagein_map *map, struct range range)
 {
+	/* A hugetlb page goes on behind the object's end. */
+	range = range_intersect(range, map_pages(map));
 	for (uint64_t at = range.start; at < range.end; at = (at / BLOCK_BYTES + 1) * BLOCK_BYTES) {
 		struct map_block *block = map_find_block(map, at / BLOCK_BYTES);
 

@@ -47,8 +47,6 @@ struct unit {
 	struct list node;
 	uint64_t start;   /* in the object */
 	uint8_t *bytes;   /* its staging */
-	unsigned here;    /* pages of it that are staged */
-	unsigned needed;  /* of so many: fewer where the object ends */
 	uint64_t wake_ns; /* until when a thread may be kept waiting; 0: none is */
 };
 
@@ -129,6 +127,20 @@ static struct unit *unit_find_in(const struct pagein_map *map, struct range rang
 			return unit;
 	}
 	return NULL;
+}
+
+/* Is all of it staged? The blocks know: a page may have been settled by another way meanwhile. */
+static bool is_complete(const struct pagein_map *map, const struct unit *unit)
+{
+	struct range range = unit_range(map, unit);
+
+	for (uint64_t i = range.start / BLOCK_BYTES; i * BLOCK_BYTES < range.end; i++) {
+		const struct map_block *block = radix_get(&map->blocks, i);
+
+		if (!block || ~block->staged & block_range_mask(i, range))
+			return false;
+	}
+	return !range_empty(range);
 }
 
 /* Do threads wait for pages of the range whose bytes are here? */
@@ -267,11 +279,6 @@ static void unit_complete(struct pagein_map *map, struct unit *unit)
 		unit_publish(map, unit);
 }
 
-static bool is_complete(const struct unit *unit)
-{
-	return unit->here == unit->needed;
-}
-
 /* ---- waiting ------------------------------------------------------------------------------- */
 
 /* The unit of which the patience ends first; NULL: nobody is kept waiting. */
@@ -317,7 +324,7 @@ static bool unit_hurry(struct pagein_map *map, struct unit *unit)
 {
 	struct units *units = map->units;
 
-	if (is_complete(unit)) {
+	if (is_complete(map, unit)) {
 		unit_publish(map, unit);
 		return false;
 	}
@@ -340,7 +347,7 @@ struct range units_fault(struct pagein_map *map, struct map_block *block, struct
 {
 	struct unit *unit = unit_find(map, page.start);
 	uint64_t end = unit->start + UNIT_BYTES;
-	bool whole = is_complete(unit);
+	bool whole = is_complete(map, unit);
 
 	block->waiting |= block_range_mask(page.start / BLOCK_BYTES, page);
 	/* It comes as a whole, so its reader will be seen again behind it. */
@@ -391,12 +398,12 @@ static struct unit *unit_create(struct units *units)
 }
 
 /* The oldest that is held back. */
-static struct unit *unit_find_complete(const struct units *units)
+static struct unit *unit_find_complete(const struct pagein_map *map)
 {
-	list_for_each (node, &units->active) {
+	list_for_each (node, &map->units->active) {
 		struct unit *unit = list_entry(node, struct unit, node);
 
-		if (is_complete(unit))
+		if (is_complete(map, unit))
 			return unit;
 	}
 	return NULL;
@@ -406,7 +413,7 @@ static struct unit *unit_find_complete(const struct units *units)
 static struct unit *unit_take_spare(struct pagein_map *map, bool is_needed)
 {
 	struct units *units = map->units;
-	struct unit *unit = unit_find_complete(units);
+	struct unit *unit = unit_find_complete(map);
 
 	if (list_empty(&units->spare) && units->count >= UNITS_MAX && unit)
 		unit_publish(map, unit);
@@ -463,8 +470,6 @@ static struct unit *unit_begin(struct pagein_map *map, uint64_t offset)
 	if (!unit)
 		return NULL;
 	unit->start = whole.start;
-	unit->here = 0;
-	unit->needed = (unsigned)(range_length(range) / PAGE_BYTES);
 	unit->wake_ns = 0;
 	if (range_length(range) < UNIT_BYTES)
 		memset(unit->bytes + range_length(range), 0, UNIT_BYTES - range_length(range));
@@ -487,6 +492,20 @@ uint8_t *units_place(struct want *want, uint64_t offset, size_t *ret_len)
 
 /* ---- bytes --------------------------------------------------------------------------------- */
 
+/* Does anything of it still matter? What was settled by another way does not. */
+static bool is_alive(struct pagein_map *map, const struct unit *unit)
+{
+	struct range range = unit_range(map, unit);
+
+	for (uint64_t i = range.start / BLOCK_BYTES; i * BLOCK_BYTES < range.end; i++) {
+		const struct map_block *block = map_find_block(map, i);
+
+		if (block && (block->staged | block->asked) & block_range_mask(i, range))
+			return true;
+	}
+	return false;
+}
+
 static void unit_take(
 	struct pagein_map *map, struct unit *unit, struct range pages, const uint8_t *bytes)
 {
@@ -502,12 +521,13 @@ static void unit_take(
 
 		block->asked &= ~come;
 		block->staged |= come;
-		unit->here += (unsigned)__builtin_popcountll(come);
 	}
-	if (is_complete(unit))
+	if (is_complete(map, unit))
 		unit_complete(map, unit);
 	else if (is_waited_for(map, pages))
 		unit_hurry(map, unit);
+	else if (!is_alive(map, unit))
+		unit_drop(map, unit);
 }
 
 bool units_take(struct pagein_map *map, struct range pages, const uint8_t *bytes)
@@ -556,7 +576,7 @@ static struct unit *unit_find_complete_in(struct pagein_map *map, struct range r
 	list_for_each (node, &map->units->active) {
 		struct unit *unit = list_entry(node, struct unit, node);
 
-		if (range_overlaps(range, unit_range(map, unit)) && is_complete(unit))
+		if (range_overlaps(range, unit_range(map, unit)) && is_complete(map, unit))
 			return unit;
 	}
 	return NULL;

@@ -4,7 +4,8 @@
  *
  * The kernel fills, drops, moves and unmaps them as a whole, and a touch of any byte waits for all
  * of it: for those who read everything, and want neither page faults nor TLB misses. The pages of
- * the whole map are taken from the pool when it is made, so that no fill can fail for want of them.
+ * the whole map are taken from the pool when it is made, so that no fill can fail for want of them; but
+ * the kernel forgets that of parts that are dropped or moved.
  */
 #include <errno.h>
 #include <linux/mman.h>
@@ -40,6 +41,18 @@ static int hugetlb_create(struct pagein_map *map)
 	return err < 0 ? context_fail(err, "map: register: %s", strerrordesc_np(-err)) : 0;
 }
 
+/*
+ * With its page table in place, the kernel calls a page that it can't get from the pool one that is
+ * there already (hugetlb_mfill_atomic_pte() of Linux 6.18). Taken at its word, the fault would come
+ * again and again, and each time be fetched.
+ */
+static bool is_there(void *page)
+{
+	unsigned char resident[UNIT_BYTES / PAGE_BYTES];
+
+	return mincore(page, UNIT_BYTES, resident) < 0 || (resident[0] & 1);
+}
+
 static int hugetlb_fill(struct pagein_map *map, void *to, uint64_t offset, const void *from,
 	size_t length, size_t *ret_filled)
 {
@@ -48,6 +61,8 @@ static int hugetlb_fill(struct pagein_map *map, void *to, uint64_t offset, const
 	uint64_t pages = *ret_filled / UNIT_BYTES;
 
 	(void)offset;
+	if (err == -EEXIST && !is_there(to))
+		err = -ENOMEM;
 	map->stats.huge_fills += pages;
 	all->huge_fills += pages;
 	return err;

@@ -13,7 +13,8 @@
  *
  * F1 a foreign page is asked, and not fetched by us. F2 while a map has foreign pages, it is on
  * shared->waiting and the group pokes us; a timer looks as well, because the dead poke nobody. F3 a
- * foreign page that has not come for STALL_NS is fetched here, whoever has it: never a hang.
+ * foreign page that has not come for STALL_NS is fetched here, whoever has it (a stopped process): never
+ * a hang.
  *
  * A page that is marked (readahead_plan's mark) is not shown when it comes, but is there for others
  * at once; its touch finds it in the group.
@@ -28,7 +29,7 @@
 #include "share.h"
 
 #define LOOK_NS (20 * NS_PER_MS) /* what the death of another costs at the most */
-#define STALL_NS (10 * NS_PER_S)
+#define STALL_NS (5 * NS_PER_S)
 
 struct shared {
 	struct share *share;

@@ -73,6 +73,7 @@ struct share {
 	struct loop_fd mailbox;
 	unsigned seat; /* + 1; 0: none */
 	uint32_t mark; /* of its leases */
+	uint32_t stuck[SEATS]; /* marks of those from whom a lease was taken by force */
 	void (*poked)(void *context);
 	void *context;
 	char key[KEY_MAX];
@@ -283,6 +284,8 @@ static bool is_alive(struct share *share, uint32_t mark)
 	struct seat *seat = &share->ledger->seats[(mark & SEATS) - 1];
 	uint32_t term = mark >> SEAT_BITS;
 
+	if (share->stuck[(mark & SEATS) - 1] == mark)
+		return false;
 	/* A term has 24 bits here. */
 	if ((atomic_load(&seat->term) & (UINT32_MAX >> SEAT_BITS)) != term)
 		return false;
@@ -435,6 +438,8 @@ static bool lease_take(struct share *share, _Atomic uint32_t *lease, bool force)
 
 	if (owner == share->mark)
 		return true;
+	if (owner != 0 && force)
+		share->stuck[(owner & SEATS) - 1] = owner;
 	if (owner != 0 && !force && is_alive(share, owner))
 		return false;
 	return atomic_compare_exchange_strong(lease, &owner, share->mark);

@@ -51,7 +51,8 @@ void share_retract(struct share *share, uint64_t block, uint64_t pages);
 
 /*
  * Which of these pages this process shall fetch: those that nobody else has leased, or somebody
- * dead; by force all. A page may have become present in between.
+ * dead; by force all, and from then on all of who had them. A page may have become present in
+ * between.
  */
 uint64_t share_lease(struct share *share, uint64_t block, uint64_t pages, bool force);
 /* Of these pages what this process has leased is free again. */

@@ -193,6 +193,7 @@ static void unmap_own(struct worker *worker)
 
 static bool map_own(struct worker *worker)
 {
+	static const unsigned kinds[] = {0, PAGEIN_HUGE, PAGEIN_SHARED};
 	const struct pagein_options options = {.size = sizeof options,
 		.timeout_ms = 1000,
 		.connections = (unsigned)pick(worker, 3) * 5,
@@ -204,8 +205,8 @@ static bool map_own(struct worker *worker)
 		return false;
 	worker->first = pick(worker, PAGES);
 	worker->count = 1 + pick(worker, PAGES - worker->first);
-	if (pagein_map(worker->object, worker->first * PAGE, worker->count * PAGE, 0,
-		    &worker->map) < 0) {
+	if (pagein_map(worker->object, worker->first * PAGE, worker->count * PAGE,
+		    kinds[pick(worker, array_len(kinds))], &worker->map) < 0) {
 		problem(worker, "map", worker->first, 0);
 		return false;
 	}
