@@ -219,6 +219,7 @@ static void several_maps_of_one_process_share(void **state)
 	session_map_as(&session, PAGEIN_SHARED);
 	assert_int_equal(
 		pagein_map(session.object, 100 * PAGE, 50 * PAGE, PAGEIN_SHARED, &part), 0);
+	pagein_advise(session.map, 0, 0, PAGEIN_RANDOM);
 	pagein_advise(part, 0, 0, PAGEIN_RANDOM);
 	assert_int_equal(session_compare(&session, 100, 125), 0);
 	server_reset_counts(&session.server);
