@@ -13,8 +13,8 @@
  * that does not, in the core's one staging buffer: received, published by UFFDIO_COPY, received
  * over again, so that the copy reads from the L2 cache; the start of a page whose rest has not
  * arrived is saved in `tail` meanwhile. A want may offer a place of its own instead (want->place):
- * where its pages are made of what it received, the copy is saved. Rejected: a staging buffer for each transfer, which streams
- * through memory and costs a third of the throughput.
+ * where its pages are made of what it received, the copy is saved. Rejected: a staging buffer for
+ * each transfer, which streams through memory and costs a third of the throughput.
  *
  * Time. A transfer has core->timeout_ns for each page from the one before; attempts are repeated
  * from `at`, after a pause (backoff.h).

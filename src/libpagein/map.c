@@ -209,9 +209,8 @@ static void map_release_asked(struct pagein_map *map)
 {
 	struct map_block *block;
 
-	for (uint64_t i = 0; map->memory->release &&
-			     (block = radix_next(&map->blocks, &i, UINT64_MAX));
-		i++)
+	for (uint64_t i = 0;
+		map->memory->release && (block = radix_next(&map->blocks, &i, UINT64_MAX)); i++)
 		if (block->asked)
 			map->memory->release(map, block, i, block->asked);
 }

@@ -238,7 +238,8 @@ static bool map_fault(struct pagein_map *map, uintptr_t address, struct range *r
 	block = map_block(map, ret->start / BLOCK_BYTES);
 	if (!block)
 		map_poison(map, *ret);
-	if (block && map->units && block->staged & block_range_mask(ret->start / BLOCK_BYTES, *ret)) {
+	if (block && map->units &&
+		block->staged & block_range_mask(ret->start / BLOCK_BYTES, *ret)) {
 		*ret = units_fault(map, block, *ret);
 		return true;
 	}

@@ -89,8 +89,8 @@ void map_count_fill(struct pagein_map *map, size_t copied)
  * Copies whole pages to where they lie. How many bytes were settled: filled, there already, or
  * gone; fewer than length: the rest must be parked.
  */
-static size_t map_copy(struct pagein_map *map, uintptr_t to, uint64_t offset, const uint8_t *from,
-	size_t length)
+static size_t map_copy(
+	struct pagein_map *map, uintptr_t to, uint64_t offset, const uint8_t *from, size_t length)
 {
 	size_t settled = 0, step = length, page_bytes = map->memory->page_bytes;
 

@@ -136,6 +136,8 @@ int map_ask(struct pagein_map *map, struct range range, uint64_t urgent, uint64_
 	range.start = align_down(range.start, map->memory->page_bytes);
 	range.end = align_up(range.end, map->memory->page_bytes);
 	range = range_intersect(range, map_pages(map));
+	if (range_empty(range))
+		return 0;
 	if (map->held_count > 0)
 		map_release(map, range);
 	if (map->units)

@@ -7,8 +7,8 @@
  *
  * M1 a page is in at most one of asked, staged, resident and failed; a held one is not resident. M2
  * a waiting page is asked or staged, and an asked page is in flight in the object, or about to be,
- * or its bytes are parked. M3 `resident` is a hint: the kernel knows. A fault on a page that it calls resident
- * clears the bit and wakes; the thread faults again if the kernel disagrees.
+ * or its bytes are parked. M3 `resident` is a hint: the kernel knows. A fault on a page that it
+ * calls resident clears the bit and wakes; the thread faults again if the kernel disagrees.
  *
  * All on the context's loop, but for what pagein_map() fills in before the loop knows the map.
  */
@@ -42,12 +42,12 @@ struct map_block {
 	uint64_t waiting; /* asked, and a thread faulted on it */
 	uint64_t resident;
 	uint64_t failed;
-	uint64_t held; /* asked: to be held back when it arrives; not asked: its bytes are in
-			  map->held */
-	uint64_t staged; /* its bytes are in a unit: map_unit.c */
+	uint64_t held;    /* asked: to be held back when it arrives; not asked: its bytes are in
+			     map->held */
+	uint64_t staged;  /* its bytes are in a unit: map_unit.c */
 	uint64_t foreign; /* asked, and another process fetches it: memory_shared.c */
 	bool unit_broken; /* the unit that begins here was counted as a fallback */
-	int err;       /* of the newest failure in this block: positive errno */
+	int err;          /* of the newest failure in this block: positive errno */
 	unsigned status;
 	char *error; /* its words; NULL: none */
 };
@@ -126,8 +126,8 @@ struct memory {
 	 * is foreign or settled after this. */
 	void (*claim)(struct pagein_map *map, struct range range);
 	/* These pages of the block are about to be asked for no more. */
-	void (*release)(struct pagein_map *map, struct map_block *block, uint64_t index,
-		uint64_t pages);
+	void (*release)(
+		struct pagein_map *map, struct map_block *block, uint64_t index, uint64_t pages);
 	/* Whole pages have arrived, asked for or not; what is still asked for is filled next. */
 	void (*arrived)(struct pagein_map *map, struct range pages, const uint8_t *bytes);
 };
@@ -136,8 +136,8 @@ extern const struct memory memory_anonymous, memory_huge, memory_hugetlb, memory
 /* memory.c: the memory for pagein_map()'s flags. -EINVAL, with words. */
 int memory_choose(unsigned flags, const struct memory **ret);
 /* Private pages: copies, and where all bytes are zero, nothing. As struct memory's fill. */
-int memory_fill(struct pagein_map *map, void *to, const void *from, size_t length,
-	size_t *ret_filled);
+int memory_fill(
+	struct pagein_map *map, void *to, const void *from, size_t length, size_t *ret_filled);
 /* Addresses that show the object's `offset` at a multiple of 2 MiB if that is one; MAP_FAILED. */
 void *memory_reserve(size_t length, uint64_t offset, int protection);
 

@@ -13,17 +13,19 @@
  * active unit's pages are staged or asked; what takes one of them away (a failure, munmap) breaks
  * the unit. N3 threads wait in a unit no longer than its patience, or it is a hugetlb page's.
  *
- * Who waits comes first, and who has no time to lose loses none: a fault on a lone page is served by
- * the page, and the unit around it is then completed page by page. But a reader that is faster than
- * the network stands at the very front of what has arrived. Served page by page, it would never see
- * a huge page; so when its page is here, it waits for the rest of the unit for PATIENCE_NS at the
- * most. Near, a unit is here in 1.5 ms, and the reader is woken once instead of sixteen times. Where
- * the patience has run out, the next units have none: 1, 2, 4 ... up to 64 of them.
+ * Who waits comes first, and who has no time to lose loses none: a fault on a lone page is served
+ * by the page, and the unit around it is then completed page by page. But a reader that is faster
+ * than the network stands at the very front of what has arrived. Served page by page, it would
+ * never see a huge page; so when its page is here, it waits for the rest of the unit for
+ * PATIENCE_NS at the most. Near, a unit is here in 1.5 ms, and the reader is woken once instead of
+ * sixteen times. Where the patience has run out, the next units have none: 1, 2, 4 ... up to 64 of
+ * them.
  *
  * What is marked (readahead_plan's mark) is held back as in map_hold.c, but as a whole unit.
  *
- * A HUGE unit begins only where the whole of it is asked for, nothing of it is resident, and it lies
- * in one piece at an aligned address. Else, and without staging, its bytes go the way of all others.
+ * A HUGE unit begins only where the whole of it is asked for, nothing of it is resident, and it
+ * lies in one piece at an aligned address. Else, and without staging, its bytes go the way of all
+ * others.
  *
  * Cost: a unit takes 2 MiB until it is published; UNITS_MAX of a map at the most, but for hugetlb
  * pages that threads wait for. Rejected: one small staging buffer and a copy into the huge page,
@@ -300,8 +302,8 @@ static void units_set_timer(struct units *units)
 	const struct unit *first = unit_first_to_wake(units);
 
 	if (first)
-		loop_timer_set(context_loop(units->map->object->context), &units->timer,
-			first->wake_ns);
+		loop_timer_set(
+			context_loop(units->map->object->context), &units->timer, first->wake_ns);
 }
 
 /* Its patience was in vain. */
@@ -613,4 +615,3 @@ struct range units_fail(struct pagein_map *map, struct range range)
 		unit_drop(map, unit);
 	return range;
 }
-

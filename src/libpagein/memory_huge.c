@@ -39,8 +39,8 @@ struct scan_argument {
 /* Does the kernel make huge pages where it is asked to? */
 static bool huge_pages_are_on(void)
 {
-	cleanup_fd int fd =
-		open("/sys/kernel/mm/transparent_hugepage/enabled", O_RDONLY | O_CLOEXEC);
+	cleanup_fd int fd = open(
+		"/sys/kernel/mm/transparent_hugepage/enabled", O_RDONLY | O_CLOEXEC);
 	char words[64] = "";
 
 	if (fd < 0 || read(fd, words, sizeof words - 1) < 0 || strstr(words, "[never]"))

@@ -4,8 +4,8 @@
  *
  * The kernel fills, drops, moves and unmaps them as a whole, and a touch of any byte waits for all
  * of it: for those who read everything, and want neither page faults nor TLB misses. The pages of
- * the whole map are taken from the pool when it is made, so that no fill can fail for want of them; but
- * the kernel forgets that of parts that are dropped or moved.
+ * the whole map are taken from the pool when it is made, so that no fill can fail for want of them;
+ * but the kernel forgets that of parts that are dropped or moved.
  */
 #include <errno.h>
 #include <linux/mman.h>

@@ -13,8 +13,8 @@
  *
  * F1 a foreign page is asked, and not fetched by us. F2 while a map has foreign pages, it is on
  * shared->waiting and the group pokes us; a timer looks as well, because the dead poke nobody. F3 a
- * foreign page that has not come for STALL_NS is fetched here, whoever has it (a stopped process): never
- * a hang.
+ * foreign page that has not come for STALL_NS is fetched here, whoever has it (a stopped process):
+ * never a hang.
  *
  * A page that is marked (readahead_plan's mark) is not shown when it comes, but is there for others
  * at once; its touch finds it in the group.
@@ -167,7 +167,8 @@ static void shared_look(void *context)
 }
 
 /* Others are fetching these. */
-static void wait_for(struct pagein_map *map, struct map_block *block, uint64_t index, uint64_t pages)
+static void wait_for(
+	struct pagein_map *map, struct map_block *block, uint64_t index, uint64_t pages)
 {
 	struct shared *shared = map->object->shared;
 
@@ -188,8 +189,8 @@ static void wait_for(struct pagein_map *map, struct map_block *block, uint64_t i
 
 /* ---- claiming ------------------------------------------------------------------------------ */
 
-static void block_claim(struct pagein_map *map, struct map_block *block, uint64_t index,
-	uint64_t pages)
+static void block_claim(
+	struct pagein_map *map, struct map_block *block, uint64_t index, uint64_t pages)
 {
 	struct share *share = share_of(map);
 	uint64_t present = share_present(share, index) & pages, others;

@@ -16,9 +16,9 @@
  * other. The poke is an empty datagram to a socket in the loop's epoll: nobody else can tell, and a
  * stranger who sends one makes the loop look once more. A poke that gets lost costs LOOK_NS.
  *
- * On the loop, but for share_join(). Cost: a present page is one load, a lease one compare-and-swap.
- * Rejected: futexes, for which a loop would need a second thread that waits; tmpfs files, which stay
- * behind when their last user is killed.
+ * On the loop, but for share_join(). Cost: a present page is one load, a lease one
+ * compare-and-swap. Rejected: futexes, for which a loop would need a second thread that waits;
+ * tmpfs files, which stay behind when their last user is killed.
  */
 #include "share.h"
 
@@ -71,8 +71,8 @@ struct share {
 	size_t data_bytes, ledger_bytes;
 	struct loop *loop; /* entered */
 	struct loop_fd mailbox;
-	unsigned seat; /* + 1; 0: none */
-	uint32_t mark; /* of its leases */
+	unsigned seat;         /* + 1; 0: none */
+	uint32_t mark;         /* of its leases */
 	uint32_t stuck[SEATS]; /* marks of those from whom a lease was taken by force */
 	void (*poked)(void *context);
 	void *context;
@@ -108,8 +108,7 @@ static int make_file(size_t size)
 
 static void *map_file(int fd, size_t size)
 {
-	void *memory =
-		mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, fd, 0);
+	void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, fd, 0);
 
 	if (memory != MAP_FAILED)
 		madvise(memory, size, MADV_DONTFORK);
@@ -308,7 +307,7 @@ static int mailbox_open(struct share *share)
 	share->mailbox.fd = fd;
 	share_fd_open(fd);
 	return bind(fd, (const struct sockaddr *)&address, sizeof address.sun_family) < 0 ? -errno
-											 : 0;
+											  : 0;
 }
 
 static void share_look(struct share *share)
@@ -368,8 +367,7 @@ void share_wait(struct share *share, bool waits)
 		atomic_store(&share->ledger->seats[share->seat - 1].waits, waits);
 }
 
-int share_enter(
-	struct share *share, struct loop *loop, void (*poked)(void *context), void *context)
+int share_enter(struct share *share, struct loop *loop, void (*poked)(void *context), void *context)
 {
 	int err = mailbox_open(share);
 

@@ -186,8 +186,7 @@ static int receive(int fd, struct share_fds *ret)
 	if (n <= 0)
 		return n < 0 ? -errno : -ECONNRESET;
 	header = CMSG_FIRSTHDR(&envelope.message);
-	if (!header || header->cmsg_type != SCM_RIGHTS ||
-		header->cmsg_len != CMSG_LEN(sizeof both))
+	if (!header || header->cmsg_type != SCM_RIGHTS || header->cmsg_len != CMSG_LEN(sizeof both))
 		return -EPROTO;
 	memcpy(both, CMSG_DATA(header), sizeof both);
 	*ret = (struct share_fds){both[0], both[1]};

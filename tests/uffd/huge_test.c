@@ -116,14 +116,13 @@ static void every_offset_and_length_will_do(void **state)
 		struct pagein_map *map;
 
 		open_huge(&session, NULL);
-		assert_int_equal(
-			pagein_map(session.object, offset, length, PAGEIN_HUGE, &map), 0);
+		assert_int_equal(pagein_map(session.object, offset, length, PAGEIN_HUGE, &map), 0);
 		length = pagein_length(map);
 		/* So that the object's units lie where huge pages can. */
 		assert_true(((uintptr_t)pagein_address(map) - offset) % UNIT == 0);
 		assert_int_equal(pagein_populate(map, 0, 0, -1), 0);
-		assert_int_equal(touch_compare(pagein_address(map), session.local.bytes + offset,
-					 length),
+		assert_int_equal(
+			touch_compare(pagein_address(map), session.local.bytes + offset, length),
 			0);
 		pagein_unmap(map);
 		session_close(&session);
@@ -211,8 +210,8 @@ static void dropped_units_are_fetched_again(void **state)
 		assert_int_equal(pagein_advise(session.map, (size_t)round * 5 * PAGE,
 					 round == 1 ? UNIT : 0, PAGEIN_DONTNEED),
 			0);
-		assert_int_equal(madvise((void *)(session.bytes + UNIT), 40 * PAGE, MADV_DONTNEED),
-			0);
+		assert_int_equal(
+			madvise((void *)(session.bytes + UNIT), 40 * PAGE, MADV_DONTNEED), 0);
 		assert_int_equal(session_compare(&session, 0, PAGES), 0);
 	}
 	session_close(&session);
@@ -281,8 +280,7 @@ static void parts_may_be_unmapped_and_moved(void **state)
 		assert_int_equal(pagein_populate(session.map, 0, 0, -1), 0);
 		assert_int_equal(session_compare(&session, 0, 100), 0);
 		assert_int_equal(session_compare(&session, 109, UNIT_PAGES + 1), 0);
-		assert_int_equal(
-			touch_compare(moved, session.local.bytes + UNIT + PAGE, UNIT), 0);
+		assert_int_equal(touch_compare(moved, session.local.bytes + UNIT + PAGE, UNIT), 0);
 		assert_int_equal(session_compare(&session, 2 * UNIT_PAGES + 1, PAGES), 0);
 		munmap(place, PAGE);
 		session_close(&session);
@@ -327,9 +325,8 @@ static void without_the_kernels_help_it_is_a_map_like_others(void **state)
 /* From the cache the bytes come by a copy into the unit. */
 static void a_cache_fills_units_too(void **state)
 {
-	const struct pagein_options options = {.size = sizeof options,
-		.timeout_ms = 20000,
-		.cache_bytes = 16 * UNIT};
+	const struct pagein_options options = {
+		.size = sizeof options, .timeout_ms = 20000, .cache_bytes = 16 * UNIT};
 	struct session session;
 
 	(void)state;

@@ -76,7 +76,8 @@ static void every_byte_is_the_files(void **state)
 			assert_int_equal(pagein_populate(session.map, 0, 0, -1), 0);
 		assert_int_equal(session_compare(&session, 0, PAGES), 0);
 		assert_true(map_stats(session.map).huge_fills == MAP_PAGES);
-		assert_int_equal(touch_compare(session.bytes + MAP_PAGES * UNIT - PAGE, zeros, PAGE), 0);
+		assert_int_equal(
+			touch_compare(session.bytes + MAP_PAGES * UNIT - PAGE, zeros, PAGE), 0);
 		session_close(&session);
 	}
 }

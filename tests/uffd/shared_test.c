@@ -37,8 +37,8 @@ struct common {
 
 static struct common *make_common(void)
 {
-	struct common *common = mmap(NULL, sizeof *common, PROT_READ | PROT_WRITE,
-		MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	struct common *common = mmap(
+		NULL, sizeof *common, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 
 	assert_ptr_not_equal(common, MAP_FAILED);
 	return common;
@@ -80,8 +80,8 @@ static bool compare_all(const struct session *session, uint64_t seed)
 	return true;
 }
 
-static pid_t fork_child(void (*function)(struct session *session, struct common *common,
-				uint64_t seed),
+static pid_t fork_child(
+	void (*function)(struct session *session, struct common *common, uint64_t seed),
 	struct session *session, struct common *common, uint64_t seed)
 {
 	pid_t pid = fork();
@@ -223,8 +223,8 @@ static void several_maps_of_one_process_share(void **state)
 	pagein_advise(part, 0, 0, PAGEIN_RANDOM);
 	assert_int_equal(session_compare(&session, 100, 125), 0);
 	server_reset_counts(&session.server);
-	assert_int_equal(touch_compare(pagein_address(part), session.local.bytes + 100 * PAGE,
-				 25 * PAGE),
+	assert_int_equal(
+		touch_compare(pagein_address(part), session.local.bytes + 100 * PAGE, 25 * PAGE),
 		0);
 	assert_true(server_count(&session.server, "body_bytes") == 0);
 	assert_int_equal(pagein_populate(part, 0, 0, -1), 0);
@@ -253,9 +253,8 @@ static void every_byte_is_the_files(void **state)
 		session_map_as(&session, PAGEIN_SHARED);
 		for (size_t page = count; page-- > 0;)
 			assert_int_equal(session_compare(&session, page, page + 1), 0);
-		assert_int_equal(touch_compare(session.bytes + sizes[i], zeros,
-					 count * PAGE - sizes[i]),
-			0);
+		assert_int_equal(
+			touch_compare(session.bytes + sizes[i], zeros, count * PAGE - sizes[i]), 0);
 		session_close(&session);
 	}
 }

@@ -45,7 +45,8 @@ static void shape_page(uint8_t *page, size_t kind)
 		page[kept[kind]] = 1;
 }
 
-/* Changes the file before the object is opened. Runs of whole zero pages of every length up to 40. */
+/* Changes the file before the object is opened. Runs of whole zero pages of every length up to 40.
+ */
 static size_t shape_file(const struct local *local)
 {
 	cleanup_fd int fd = open(local->path, O_RDWR | O_CLOEXEC);
