@@ -139,11 +139,8 @@ static int knock(const char *name, int flags, int *ret)
 struct envelope {
 	uint64_t hello;
 	struct iovec bytes;
-	union {
-		struct cmsghdr header;
-		char room[CMSG_SPACE(2 * sizeof(int))];
-	} control;
 	struct msghdr message;
+	_Alignas(struct cmsghdr) char control[CMSG_SPACE(2 * sizeof(int))];
 };
 
 static void envelope_init(struct envelope *envelope)
@@ -153,7 +150,7 @@ static void envelope_init(struct envelope *envelope)
 	envelope->message = (struct msghdr){
 		.msg_iov = &envelope->bytes,
 		.msg_iovlen = 1,
-		.msg_control = &envelope->control,
+		.msg_control = envelope->control,
 		.msg_controllen = sizeof envelope->control,
 	};
 }

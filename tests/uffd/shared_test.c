@@ -97,6 +97,13 @@ static pid_t fork_child(
 	_exit(0);
 }
 
+/* A child of a process with threads can't make any under ThreadSanitizer. */
+static void skip_if_children_are_lame(void)
+{
+	if (WITH_TSAN)
+		skip_because("ThreadSanitizer allows no threads in a child of fork(2)");
+}
+
 static int status_of(pid_t pid)
 {
 	int status;
@@ -175,6 +182,7 @@ static void what_one_has_fetched_others_find(void **state)
 	struct session session;
 
 	(void)state;
+	skip_if_children_are_lame();
 	session_start_server(&session, SIZE);
 	session_open_object(&session, &patient);
 	session_map_as(&session, PAGEIN_SHARED);
@@ -196,6 +204,7 @@ static void another_version_is_another_group(void **state)
 	struct session session;
 
 	(void)state;
+	skip_if_children_are_lame();
 	session_start_server(&session, SIZE);
 	session_open_object(&session, &patient);
 	session_map_as(&session, PAGEIN_SHARED);
@@ -368,6 +377,7 @@ static void a_killed_process_leaves_the_others_right(void **state)
 	struct session session;
 
 	(void)state;
+	skip_if_children_are_lame();
 	session_start_server(&session, SIZE);
 	for (unsigned round = 0; round < KILLS; round++) {
 		bool child_first = round % 2;
@@ -416,6 +426,7 @@ static void leases_end_with_their_owner(void **state)
 	static const int signals[] = {SIGKILL, SIGSTOP};
 
 	(void)state;
+	skip_if_children_are_lame();
 	for (size_t i = 0; i < array_len(signals); i++) {
 		struct common *common = make_common();
 		struct session session;
@@ -446,6 +457,7 @@ static void a_new_keeper_knows_what_the_old_one_did(void **state)
 	pid_t keeper;
 
 	(void)state;
+	skip_if_children_are_lame();
 	session_start_server(&session, SIZE);
 	keeper = fork_child(read_until_killed, &session, common, 1);
 	await(&common->steps, 1);
