@@ -162,17 +162,6 @@ static bool object_is_wanted(struct object *object, struct range range)
 	return false;
 }
 
-uint8_t *object_place(struct object *object, uint64_t offset, size_t *ret_len)
-{
-	list_for_each (node, &object->wants) {
-		struct want *want = list_entry(node, struct want, node);
-
-		if (want->place && offset >= want->range.start && offset < want->range.end)
-			return want->place(want, offset, ret_len);
-	}
-	return NULL;
-}
-
 bool object_is_read_in_place(struct object *object, struct range range)
 {
 	return object->keep == OBJECT_KEEPS && object_is_wanted(object, range);

@@ -23,9 +23,6 @@ struct object {
 /* A transfer's answer began so long after its request. */
 void object_note_first_byte(struct object *object, uint64_t first_byte_ns);
 
-/* Where a want would like the bytes from offset on to be received; NULL: nowhere. */
-uint8_t *object_place(struct object *object, uint64_t offset, size_t *ret_len);
-
 /* Will a want that overlaps range read it in its blocks? */
 bool object_is_read_in_place(struct object *object, struct range range);
 

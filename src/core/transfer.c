@@ -243,6 +243,19 @@ static uint8_t *transfer_place(struct transfer *transfer, uint64_t position, siz
 	return block->data + offset;
 }
 
+/* Where a want would like the bytes from `at` on to be received; NULL: nowhere. */
+static uint8_t *transfer_want_place(const struct transfer *transfer, size_t *ret_room)
+{
+	list_for_each (node, &transfer->object->wants) {
+		struct want *want = list_entry(node, struct want, node);
+
+		if (want->place && transfer->at >= want->range.start &&
+			transfer->at < want->range.end)
+			return want->place(want, transfer->at, ret_room);
+	}
+	return NULL;
+}
+
 static void *transfer_buffer(struct exchange *exchange, size_t *len)
 {
 	struct transfer *transfer = container_of(exchange, struct transfer, exchange);
@@ -256,7 +269,7 @@ static void *transfer_buffer(struct exchange *exchange, size_t *len)
 	/* What can't be placed is received all the same: transfer_receive_kept() fails it. */
 	transfer->base = core->staging;
 	if (transfer->object->keep == OBJECT_PASSES)
-		place = object_place(transfer->object, transfer->at, len);
+		place = transfer_want_place(transfer, len);
 	if (place)
 		transfer->base = place;
 	if (!place || *len > STAGING_BYTES)
