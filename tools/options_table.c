@@ -98,7 +98,8 @@ const struct option_row option_rows[] = {
 		.value = "floor,uffd,fuse-read,fuse-mmap", .argument = "NAME,...",
 		.subcommands = BENCH,
 		.help = "what to measure: floor, uffd, floor-cached, uffd-cached, floor-inline, "
-			"uffd-inline, fuse-read, fuse-mmap, path-read, path-mmap"},
+			"uffd-inline, uffd-huge, uffd-shared, uffd-hugetlb, fuse-read, fuse-mmap, "
+			"path-read, path-mmap"},
 	{"pattern", 0, CHOICES(patterns, patterns),
 		.value = "random,sequential", .argument = "NAME,...",
 		.subcommands = BENCH,

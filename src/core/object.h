@@ -68,6 +68,12 @@ struct want {
 	void (*failed)(struct want *self, struct range range, const struct failure *failure);
 	/* Does it wait for any of these bytes now? They overlap its range. NULL: it does. */
 	bool (*wants)(const struct want *self, struct range range);
+	/*
+	 * Where a passing object's bytes from offset (a page's start) on may be received, so that
+	 * they need no copy: *ret_len bytes, whole pages. They may come from elsewhere all the
+	 * same, and what is here may be overwritten until arrived() tells of it. NULL: nowhere.
+	 */
+	uint8_t *(*place)(struct want *self, uint64_t offset, size_t *ret_len);
 };
 
 /* What becomes of bytes that have arrived. */

@@ -351,6 +351,9 @@ static void context_add_stats(void *argument)
 	sum->evicted += maps->evicted;
 	sum->refilled += maps->refilled;
 	sum->pinned_bytes += maps->pinned_bytes;
+	sum->zero_pages += maps->zero_pages;
+	sum->huge_fills += maps->huge_fills;
+	sum->fallbacks += maps->fallbacks;
 	sum->maps += maps->maps;
 	sum->resident_bytes += maps->resident_bytes;
 	sum->requests += source->requests;

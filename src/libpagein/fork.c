@@ -71,6 +71,8 @@ void fork_prepare(struct context *context)
 	list_for_each (node, &roll->maps) {
 		struct pagein_map *map = list_entry(node, struct pagein_map, node);
 
+		if (!map->memory->inherited)
+			continue;
 		map_find_growth(map);
 		overlay_fork(map);
 		map_advise_fork(map, MADV_DOFORK);
@@ -99,6 +101,8 @@ static int object_rearm(struct pagein_object *object)
 	struct remote *pinned;
 	int err = source->ops->pin(source, remote->url, &remote->version, &pinned);
 
+	/* Its group was met by the parent: see memory_shared.c. */
+	object->shared = NULL;
 	if (err < 0)
 		return err;
 	return object_create(core, pinned,
@@ -122,6 +126,8 @@ static void map_forget_waiters(struct pagein_map *map)
 		block->asked = 0;
 		block->waiting = 0;
 		block->writing = 0;
+		block->staged = 0;
+		block->foreign = 0;
 		block->stranded = 0;
 	}
 	threads_finish(&map->threads);
@@ -140,10 +146,28 @@ static void map_close_addresses(struct pagein_map *map)
 	}
 }
 
+/* Memory that can't be inherited: to be unmapped, and nothing else. */
+static void map_disown(struct pagein_map *map)
+{
+	map_forget_waiters(map);
+	uffd_close(&map->uffd);
+	map_close_addresses(map);
+	list_init(&map->want.node);
+	list_remove(&map->node);
+	map->closing = true;
+}
+
 static void map_renew(struct pagein_map *map)
 {
+	if (!map->memory->inherited) {
+		map_disown(map);
+		return;
+	}
 	map_advise_fork(map, MADV_DONTFORK);
 	map_forget_waiters(map);
+	/* Its staging was not inherited: pages come by copies. */
+	map->units = NULL;
+	map->want.place = NULL;
 	uffd_close(&map->uffd);
 	list_init(&map->want.node);
 	object_add_want(map->object->object, &map->want);
@@ -178,7 +202,7 @@ static int fork_arm_all(struct context *context)
 	list_for_each (node, &roll->objects)
 		if (err == 0)
 			err = object_rearm(list_entry(node, struct pagein_object, node));
-	list_for_each (node, &roll->maps)
+	list_for_each_safe (node, &roll->maps)
 		if (err == 0)
 			map_renew(list_entry(node, struct pagein_map, node));
 	if (err == 0 && roll->serving)

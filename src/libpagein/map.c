@@ -49,6 +49,8 @@ static void map_attach(void *argument)
 	object_add_want(map->object->object, &map->want);
 	list_append(&context_roll(map->object->context)->maps, &map->node);
 	context_map_stats(map->object->context)->maps++;
+	/* What its memory could not be. */
+	context_map_stats(map->object->context)->fallbacks += map->stats.fallbacks;
 }
 
 /* Nobody reads the descriptor: while it is open, munmap(2) would wait for that for ever. */
@@ -68,7 +70,7 @@ int map_open_uffd(struct pagein_map *map)
 	/* What a child writes is its own, and so is who knows of it; and its signal handlers would
 	 * have to ask the parent: it fetches for itself. */
 	if (context_fork_policy(map->object->context) == PAGEIN_FORK_SERVE &&
-		!(map->flags & (PAGEIN_PRIVATE | PAGEIN_INLINE)))
+		map->memory->inherited && !(map->flags & (PAGEIN_PRIVATE | PAGEIN_INLINE)))
 		flags |= UFFD_FOLLOW_FORK;
 	if (map->flags & PAGEIN_INLINE)
 		flags |= UFFD_RAISE;
@@ -130,6 +132,8 @@ static void map_free_parts(struct pagein_map *map)
 	threads_finish(&map->threads);
 	pthread_mutex_destroy(&map->overlay.dropping);
 	face_give_back(map->face);
+	units_destroy(map);
+	close_fd(&map->pagemap_fd);
 	extents_finish(&map->extents);
 	uffd_close(&map->uffd);
 	free(map);
@@ -144,18 +148,32 @@ void map_free(struct pagein_map *map)
 	pagein_object_put(object);
 }
 
+/* What it waits for is others' to fetch. */
+static void map_release_asked(struct pagein_map *map)
+{
+	struct map_block *block;
+
+	for (uint64_t i = 0;
+		map->memory->release && (block = radix_next(&map->blocks, &i, UINT64_MAX)); i++)
+		if (block->asked)
+			map->memory->release(map, block, i, block->asked);
+}
+
 /* Nothing is fetched for it, and nothing is filled into it, any more. */
 static void map_end_service(struct pagein_map *map)
 {
 	map->closing = true;
 	(void)face_close_gate(map->face);
+	map_release_asked(map);
 	list_remove(&map->node);
+	list_remove(&map->foreign_node);
 	object_remove_want(map->object->object, &map->want);
 	pull_cancel_all(map);
 	map_unpark(map);
 	overlay_stop(map);
 	map_wait_stop(map);
 	map_drop_held(map, map->want.range);
+	units_destroy(map);
 	if (map->limit)
 		limit_remove_map(map->limit, map);
 }
@@ -188,8 +206,8 @@ static int map_start(struct pagein_map *map)
 	return 0;
 }
 
-static struct pagein_map *map_allocate(
-	struct pagein_object *object, uint64_t offset, size_t length, unsigned flags)
+static struct pagein_map *map_allocate(struct pagein_object *object, uint64_t offset, size_t length,
+	unsigned flags, const struct memory *memory)
 {
 	struct pagein_map *map = calloc(1, sizeof *map);
 
@@ -201,13 +219,13 @@ static struct pagein_map *map_allocate(
 	}
 	map->object = object;
 	map->flags = flags;
-	map->memory = flags & PAGEIN_PRIVATE ? &memory_overlay : &memory_anonymous;
-	map->limit = map->memory->drop ? context_limit(object->context) : NULL;
-	map->uffd.fd = -1;
+	map->memory = memory;
+	map->limit = memory->drop ? context_limit(object->context) : NULL;
+	map->uffd.fd = map->pagemap_fd = -1;
 	map->fd = (struct loop_fd){.fd = -1, .ready = map_ready};
 	map->offset = offset;
 	map->length = length;
-	map->mapped = (size_t)align_up(length, PAGE_BYTES);
+	map->mapped = (size_t)align_up(length, memory->page_bytes);
 	map->want.range = (struct range){offset, offset + map->mapped};
 	map->want.wants = map_wants;
 	map->want.arrived = map_arrived;
@@ -220,14 +238,15 @@ static struct pagein_map *map_allocate(
 	threads_init(&map->threads);
 	pthread_mutex_init(&map->overlay.dropping, NULL);
 	list_init(&map->asks);
+	list_init(&map->foreign_node);
 	radix_init(&map->blocks, object->size / BLOCK_BYTES + 1);
 	return map;
 }
 
 static int map_create(struct pagein_object *object, uint64_t offset, size_t length, unsigned flags,
-	struct pagein_map **ret)
+	const struct memory *memory, struct pagein_map **ret)
 {
-	struct pagein_map *map = map_allocate(object, offset, length, flags);
+	struct pagein_map *map = map_allocate(object, offset, length, flags, memory);
 	int err = 0;
 
 	if (!map)
@@ -246,13 +265,12 @@ static int map_create(struct pagein_object *object, uint64_t offset, size_t leng
 struct pagein_map *map_create_shadow(struct pagein_map *origin)
 {
 	struct pagein_map *map = map_allocate(
-		origin->object, origin->offset, origin->length, origin->flags);
+		origin->object, origin->offset, origin->length, origin->flags, origin->memory);
 	int err = 0;
 
 	if (!map)
 		return NULL;
 	map->origin = origin;
-	map->memory = origin->memory;
 	map->address = origin->address;
 	map->want.range = origin->want.range;
 	map->readahead.advice = origin->readahead.advice;
@@ -294,31 +312,24 @@ void map_destroy_shadow(struct pagein_map *map)
 	map_free_parts(map);
 }
 
-static int map_check_flags(const struct pagein_object *object, unsigned flags)
-{
-	if (flags & ~(unsigned)(PAGEIN_PRIVATE | PAGEIN_INLINE | PAGEIN_WAIT))
-		return context_fail(-EINVAL, "map: unknown flags 0x%x", flags);
-	/* A page that a signal handler fills is neither write-protected nor counted. */
-	if (flags & PAGEIN_INLINE && flags & PAGEIN_PRIVATE)
-		return context_fail(-EINVAL, "map: PAGEIN_INLINE can't be PAGEIN_PRIVATE");
-	if (flags & PAGEIN_INLINE && context_limit(object->context))
-		return context_fail(-EINVAL, "map: PAGEIN_INLINE has no memory limit");
-	return 0;
-}
-
 int pagein_map(struct pagein_object *object, uint64_t offset, size_t length, unsigned flags,
 	struct pagein_map **ret)
 {
+	const struct memory *memory;
+
 	if (sysconf(_SC_PAGESIZE) != (long)PAGE_BYTES)
 		return context_fail(-ENOTSUP, "map: pages of %ld bytes; only 4096 are supported",
 			sysconf(_SC_PAGESIZE));
 	if (pagein_object_check(object) < 0)
 		return -ECHILD;
-	if (map_check_flags(object, flags) < 0)
+	if (memory_choose(flags, &memory) < 0)
 		return -EINVAL;
-	if (offset % PAGE_BYTES != 0)
-		return context_fail(-EINVAL, "map: offset %llu is not a multiple of 4096",
-			(unsigned long long)offset);
+	/* A page that a signal handler fills is not counted. */
+	if (flags & PAGEIN_INLINE && context_limit(object->context))
+		return context_fail(-EINVAL, "map: PAGEIN_INLINE has no memory limit");
+	if (offset % memory->page_bytes != 0)
+		return context_fail(-EINVAL, "map: offset %llu is not a multiple of %zu",
+			(unsigned long long)offset, memory->page_bytes);
 	if (offset > object->size)
 		return context_fail(-EINVAL, "map: offset %llu is past the object's end (%llu)",
 			(unsigned long long)offset, (unsigned long long)object->size);
@@ -328,7 +339,7 @@ int pagein_map(struct pagein_object *object, uint64_t offset, size_t length, uns
 		length = (size_t)(object->size - offset);
 	if (length > SIZE_MAX / 2)
 		return context_fail(-EINVAL, "map: length %zu is too large", length);
-	return map_create(object, offset, length, flags, ret);
+	return map_create(object, offset, length, flags, memory, ret);
 }
 
 void *pagein_address(const struct pagein_map *map)

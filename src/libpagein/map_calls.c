@@ -138,6 +138,8 @@ int map_dont_need(struct pagein_map *map, struct range range)
 	uintptr_t cursor = 0, address;
 	struct range part;
 
+	range.start = align_down(range.start, map->memory->page_bytes);
+	range.end = align_up(range.end, map->memory->page_bytes);
 	while (map_call_next(map, range, &cursor, &part, &address)) {
 		size_t length = (size_t)range_length(part);
 

@@ -72,6 +72,8 @@ static void map_event_unmap(struct pagein_map *map, uintptr_t start, uintptr_t e
 	/* The kernel lets them wait on, though no fill will ever go there. */
 	uffd_wake(&map->uffd, (void *)start, end - start);
 	map_answer(map, (struct range){0, UINT64_MAX});
+	if (map->units && !range_empty(gone))
+		units_break(map, gone);
 	if (!range_empty(gone))
 		map_abandon(map, gone);
 }
@@ -188,6 +190,7 @@ static void map_fetch(struct pagein_map *map, struct range pages)
 	conditions.object_size = map_pages(map).end;
 	if (map->limit)
 		conditions.memory_bytes = limit_ahead_bytes(map->limit, map);
+	conditions.unit_bytes = map->units ? UNIT_BYTES : 0;
 	plan = readahead_plan(&map->readahead, pages, &conditions);
 	map_amend_plan(map, pages, &plan);
 	if (map->limit)
@@ -199,8 +202,22 @@ static void map_fetch(struct pagein_map *map, struct range pages)
 	marked = plan.mark == UINT64_MAX ? NULL : map_find_block(map, plan.mark / BLOCK_BYTES);
 	/* What is here already can't be held back. */
 	if (marked)
-		marked->held |= marked->asked & UINT64_C(1)
-							<< (plan.mark % BLOCK_BYTES / PAGE_BYTES);
+		marked->held |= (marked->asked | marked->staged) &
+				UINT64_C(1) << (plan.mark % BLOCK_BYTES / PAGE_BYTES);
+}
+
+/* Somebody waits for the page, which may be as large as its memory makes it. */
+static void map_mark_waiting(struct pagein_map *map, struct range page)
+{
+	for (uint64_t at = page.start; at < page.end; at = (at / BLOCK_BYTES + 1) * BLOCK_BYTES) {
+		struct map_block *block = map_block(map, at / BLOCK_BYTES);
+		uint64_t mask = block_range_mask(at / BLOCK_BYTES, page);
+
+		if (!block)
+			continue; /* map_ask() will say so */
+		block->failed &= ~mask;
+		block->waiting |= mask;
+	}
 }
 
 /* true: the page must be fetched. */
@@ -216,14 +233,12 @@ static bool map_fault_page(
 			map_wake(map, page);
 			return false;
 		}
-		map_count_resident(map, block->resident, block->resident & ~bit);
-		block->resident &= ~bit;
+		map_forget(map, page);
 		map_wake(map, page);
 		map_end_waits(map, page);
 		return false;
 	}
-	block->failed &= ~bit;
-	block->waiting |= bit;
+	map_mark_waiting(map, page);
 	block->writing |= writes ? bit : 0;
 	if (map->limit)
 		map_refill(map, page);
@@ -247,7 +262,8 @@ static bool map_fault(struct pagein_map *map, const struct uffd_msg *message, st
 	if (!extents_find(&map->extents, address, &ret->start) &&
 		!map_fault_unknown(map, address, &ret->start))
 		return false;
-	ret->end = ret->start + PAGE_BYTES;
+	ret->start = align_down(ret->start, map->memory->page_bytes);
+	ret->end = ret->start + map->memory->page_bytes;
 	if (message->arg.pagefault.feat.ptid != 0)
 		threads_begin(&map->threads, (int32_t)message->arg.pagefault.feat.ptid, ret->start,
 			map->event_ns);
@@ -260,9 +276,15 @@ static bool map_fault(struct pagein_map *map, const struct uffd_msg *message, st
 		map_poison(map, *ret);
 		return false;
 	}
+	*ret = range_intersect(*ret, map_pages(map));
 	block = map_block(map, ret->start / BLOCK_BYTES);
 	if (!block)
 		map_poison(map, *ret);
+	if (block && map->units &&
+		block->staged & block_range_mask(ret->start / BLOCK_BYTES, *ret)) {
+		*ret = units_fault(map, block, *ret);
+		return true;
+	}
 	return block && map_fault_page(map, block, *ret, flags & UFFD_PAGEFAULT_FLAG_WRITE);
 }
 

@@ -57,6 +57,8 @@ static void block_settle(
 	block->poisoned &= ~mask;
 	block->held &= ~mask;
 	block->stranded &= ~mask;
+	block->staged &= ~mask;
+	block->foreign &= ~mask;
 	block->resident |= mask;
 	if (block->barred & mask)
 		map_unbar(map, index, block, mask);
@@ -71,6 +73,8 @@ void map_end_waits(struct pagein_map *map, struct range pages)
 
 void map_settle(struct pagein_map *map, struct range range)
 {
+	/* A hugetlb page goes on behind the object's end. */
+	range = range_intersect(range, map_pages(map));
 	for (uint64_t at = range.start; at < range.end; at = (at / BLOCK_BYTES + 1) * BLOCK_BYTES) {
 		struct map_block *block = map_find_block(map, at / BLOCK_BYTES);
 
@@ -87,7 +91,7 @@ void map_settle(struct pagein_map *map, struct range range)
 
 /* ---- filling ------------------------------------------------------------------------------ */
 
-static void count_fill(struct pagein_map *map, size_t copied)
+void map_count_fill(struct pagein_map *map, size_t copied)
 {
 	struct pagein_stats *all = context_map_stats(map->object->context);
 
@@ -101,25 +105,26 @@ static void count_fill(struct pagein_map *map, size_t copied)
  * Copies whole pages to where they lie. How many bytes were settled: filled, there already, or
  * gone; fewer than length: the rest must be parked.
  */
-static size_t map_copy(struct pagein_map *map, uintptr_t to, const uint8_t *from, size_t length)
+static size_t map_copy(
+	struct pagein_map *map, uintptr_t to, uint64_t offset, const uint8_t *from, size_t length)
 {
-	size_t settled = 0, step = length;
+	size_t settled = 0, step = length, page_bytes = map->memory->page_bytes;
 
 	while (settled < length) {
 		size_t left = length - settled, copied;
-		int err = map->memory->fill(map, (void *)(to + settled), from + settled,
-			left < step ? left : step, &copied);
+		int err = map->memory->fill(map, (void *)(to + settled), offset + settled,
+			from + settled, left < step ? left : step, &copied);
 
 		if (copied > 0)
-			count_fill(map, copied);
+			map_count_fill(map, copied);
 		settled += copied;
 		if (err == 0 || copied > 0)
 			continue;
-		if (err == -ENOENT && step > PAGE_BYTES) {
-			step = PAGE_BYTES;
+		if (err == -ENOENT && step > page_bytes) {
+			step = page_bytes;
 		} else if (err == -EEXIST || err == -ENOENT || err == -ESRCH) {
-			uffd_wake(&map->uffd, (void *)(to + settled), PAGE_BYTES);
-			settled += PAGE_BYTES;
+			uffd_wake(&map->uffd, (void *)(to + settled), page_bytes);
+			settled += page_bytes;
 		} else {
 			break;
 		}
@@ -137,7 +142,8 @@ void map_fill(struct pagein_map *map, struct range range, const uint8_t *bytes)
 		limit_make_room(map->limit, range_length(range));
 	while (extents_next(&map->extents, range, &cursor, &part, &address)) {
 		size_t length = (size_t)range_length(part);
-		size_t settled = map_copy(map, address, bytes + (part.start - range.start), length);
+		size_t settled = map_copy(
+			map, address, part.start, bytes + (part.start - range.start), length);
 
 		placed += length;
 		if (settled > 0)
@@ -312,10 +318,12 @@ static void map_hold_marked(struct pagein_map *map, struct range whole, const ui
 }
 
 /* Holds back or fills what is asked for among these whole pages. */
-static void map_take(struct pagein_map *map, struct range pages, const uint8_t *bytes)
+static void map_take_pages(struct pagein_map *map, struct range pages, const uint8_t *bytes)
 {
 	uint64_t start = pages.start;
 
+	if (map->memory->arrived)
+		map->memory->arrived(map, pages, bytes);
 	map_hold_marked(map, pages, bytes);
 	while (!range_empty(pages)) {
 		struct range run = map_run(map, pages, block_fillable);
@@ -324,6 +332,22 @@ static void map_take(struct pagein_map *map, struct range pages, const uint8_t *
 			map_fill(map, run, bytes + (run.start - start));
 		pages.start = run.end;
 	}
+}
+
+/* The same, in units where the map has them. */
+static void map_take(struct pagein_map *map, struct range pages, const uint8_t *bytes)
+{
+	while (map->units && !range_empty(pages)) {
+		uint64_t end = align_down(pages.start, UNIT_BYTES) + UNIT_BYTES;
+		struct range part = {pages.start, end < pages.end ? end : pages.end};
+
+		if (!units_take(map, part, bytes))
+			map_take_pages(map, part, bytes);
+		bytes += range_length(part);
+		pages.start = part.end;
+	}
+	if (!range_empty(pages))
+		map_take_pages(map, pages, bytes);
 }
 
 /* The object's last page, if it is short: a whole page with zeros behind the bytes. */
@@ -361,7 +385,8 @@ void map_fill_cached(struct pagein_map *map, struct map_block *block, struct ran
 	const uint8_t *bytes = NULL;
 
 	/* A held page is filled by map_ask(), and the object's short last one needs zeros. */
-	if (page.end <= map->object->size && !(block->held & bit))
+	if (page.end <= map->object->size && range_length(page) == PAGE_BYTES &&
+		!map->memory->arrived && !(block->held & bit))
 		bytes = object_touch(map->object->object, page.start);
 	if (!bytes)
 		return;
@@ -392,7 +417,7 @@ static void map_poison_page(struct pagein_map *map, void *address, struct range 
 {
 	struct map_block *block = map_find_block(map, page.start / BLOCK_BYTES);
 
-	if (uffd_poison(&map->uffd, address, PAGE_BYTES) < 0 || !block)
+	if (uffd_poison(&map->uffd, address, (size_t)range_length(page)) < 0 || !block)
 		return;
 	block->poisoned |= block_range_mask(page.start / BLOCK_BYTES, page);
 	overlay_clean(map, page);
@@ -404,13 +429,15 @@ static void map_poison_pages(struct pagein_map *map, struct range pages)
 	uintptr_t cursor = 0, address;
 
 	while (extents_next(&map->extents, pages, &cursor, &part, &address))
-		for (uint64_t page = part.start; page < part.end; page += PAGE_BYTES)
+		for (uint64_t page = part.start; page < part.end; page += map->memory->page_bytes)
 			map_poison_page(map, (void *)(address + (page - part.start)),
-				(struct range){page, page + PAGE_BYTES});
+				(struct range){page, page + map->memory->page_bytes});
 }
 
 void map_poison(struct pagein_map *map, struct range pages)
 {
+	pages.start = align_down(pages.start, map->memory->page_bytes);
+	pages.end = align_up(pages.end, map->memory->page_bytes);
 	map->stats.poisoned += range_length(pages) / PAGE_BYTES;
 	context_map_stats(map->object->context)->poisoned += range_length(pages) / PAGE_BYTES;
 	/* Whose touches are asked about needs nothing that raises a signal: they all do. */
@@ -441,6 +468,8 @@ void map_failed(struct want *want, struct range range, const struct failure *fai
 	bool waits = map->flags & PAGEIN_WAIT && failure->passes;
 
 	range.end = align_up(range.end, PAGE_BYTES);
+	if (map->units)
+		range = units_fail(map, range);
 	for (uint64_t at = range.start; at < range.end; at = (at / BLOCK_BYTES + 1) * BLOCK_BYTES) {
 		uint64_t index = at / BLOCK_BYTES;
 		struct map_block *block = map_find_block(map, index);
@@ -452,6 +481,8 @@ void map_failed(struct want *want, struct range range, const struct failure *fai
 		if (waits)
 			mask &= ~map_strand(map, index, mask);
 		waiting = block->waiting & mask;
+		if (map->memory->release)
+			map->memory->release(map, block, index, block->asked & mask);
 		/* Those whose bytes are here stay held. */
 		block->held &= ~(block->asked & mask);
 		block->asked &= ~mask;

@@ -20,9 +20,11 @@ struct range map_pages(const struct pagein_map *map)
 
 bool map_owns(struct pagein_map *map, uintptr_t address)
 {
+	size_t length = map->memory->page_bytes;
+
 	/* A child's memory can't be asked for here. */
-	return !map->origin &&
-	       uffd_owns(&map->uffd, context_probe_fd(map->object->context), (void *)address);
+	return !map->origin && uffd_owns(&map->uffd, context_probe_fd(map->object->context),
+				       (void *)address, length);
 }
 
 int map_grow(struct pagein_map *map, uintptr_t address)
@@ -105,7 +107,7 @@ static int map_mark_part(struct pagein_map *map, struct range range)
 		if (!block)
 			return -ENOMEM;
 		block->asked |= block_range_mask(index, (struct range){at, range.end}) &
-				~(block->resident | block->failed);
+				~(block->resident | block->failed | block->staged);
 	}
 	return 0;
 }
@@ -122,9 +124,14 @@ static int map_mark_asked(struct pagein_map *map, struct range range)
 	return err;
 }
 
-static uint64_t block_asked(const struct map_block *block)
+uint64_t block_asked(const struct map_block *block)
 {
 	return block->asked;
+}
+
+static uint64_t block_to_fetch(const struct map_block *block)
+{
+	return block->asked & ~block->foreign;
 }
 
 /* Not for what is resident: the object does not know that it is, and would bring it again. */
@@ -135,7 +142,7 @@ static int map_fetch_asked(
 	int err = 0;
 
 	while (err == 0 && !range_empty(range)) {
-		struct range run = map_run(map, range, block_asked);
+		struct range run = map_run(map, range, block_to_fetch);
 
 		if (range_empty(run))
 			break;
@@ -150,13 +157,21 @@ int map_ask(struct pagein_map *map, struct range range, uint64_t urgent, uint64_
 {
 	struct failure failure = {.error = "map: out of memory"};
 
-	range.end = align_up(range.end, PAGE_BYTES);
+	urgent += range.start % map->memory->page_bytes;
+	range.start = align_down(range.start, map->memory->page_bytes);
+	range.end = align_up(range.end, map->memory->page_bytes);
 	range = range_intersect(range, map_pages(map));
+	if (range_empty(range))
+		return 0;
 	if (map->held_count > 0)
 		map_release(map, range);
 	if (map->limit)
 		map_refill(map, range);
+	if (map->units)
+		units_release(map, range);
 	failure.err = map_mark_asked(map, range);
+	if (failure.err == 0 && map->memory->claim)
+		map->memory->claim(map, range);
 	if (failure.err == 0)
 		failure.err = map_fetch_asked(map, range, urgent, chunk_bytes);
 	if (failure.err == -ESTALE)
@@ -207,6 +222,14 @@ void map_forget(struct pagein_map *map, struct range range)
 		map_drop_held(map, range);
 	if (map->limit)
 		map_drop_kept(map, range);
+	if (map->units)
+		units_drop_complete(map, range);
+}
+
+void map_count_fallback(struct pagein_map *map)
+{
+	map->stats.fallbacks++;
+	context_map_stats(map->object->context)->fallbacks++;
 }
 
 bool map_lies_anywhere(const struct pagein_map *map, uint64_t offset)
@@ -238,6 +261,8 @@ void map_abandon(struct pagein_map *map, struct range range)
 		i++) {
 		uint64_t gone = block_range_mask(i, range) & ~map_lying(map, i);
 
+		if (map->memory->release && gone & block->asked)
+			map->memory->release(map, block, i, gone & block->asked);
 		block->held &= ~(gone & block->asked);
 		block->asked &= ~gone;
 		block->waiting &= ~gone;

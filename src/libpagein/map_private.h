@@ -5,11 +5,11 @@
  *                                       \--give up, a thread waits--> failed --retry--> absent
  *                                        \--give up, none waits--> absent
  *
- * M1 a page is in at most one of asked, resident and failed; a held one is not resident. M2 a
- * waiting page is asked, and an asked page is in flight in the object, or about to be, or its bytes
- * are parked. M3 `resident` is a hint: the kernel knows. A fault on a page that it calls resident
- * clears the bit and wakes; the thread faults again if the kernel disagrees. "Waiting" threads may
- * be in a signal handler: map_touch.c.
+ * M1 a page is in at most one of asked, staged, resident and failed; a held one is not resident. M2
+ * a waiting page is asked or staged, and an asked page is in flight in the object, or about to be,
+ * or its bytes are parked. M3 `resident` is a hint: the kernel knows. A fault on a page that it
+ * calls resident clears the bit and wakes; the thread faults again if the kernel disagrees.
+ * "Waiting" threads may be in a signal handler: map_touch.c.
  *
  * All on the context's loop, but for what pagein_map() fills in before the loop knows the map.
  */
@@ -35,7 +35,10 @@ struct pagein_object {
 	uint64_t size;
 	char *url;
 	char version[VALIDATOR_MAX + 1];
+	struct shared *shared; /* with other processes: memory_shared.c; NULL: not yet */
 };
+/* On the loop; no map of it may be left. */
+void shared_destroy(struct shared *shared);
 void pagein_object_put(struct pagein_object *object);
 
 /* 64 pages of a map; see the picture above. */
@@ -51,11 +54,14 @@ struct map_block {
 	uint64_t poisoned; /* the kernel has it so, whatever is done about it meanwhile */
 	uint64_t stranded; /* asked: but under way only when the network is back (map_wait.c) */
 	uint64_t barred;   /* PROT_NONE, because it has failed (map_bar.c) */
+	uint64_t staged;   /* its bytes are in a unit: map_unit.c */
+	uint64_t foreign;  /* asked, and another process fetches it: memory_shared.c */
 	uint64_t lone;   /* resident, by an access that was alone; of a map with a limit, as are: */
 	uint64_t kept;   /* evicted, and its bytes are in limit->second */
 	uint64_t pinned; /* pagein_pin() */
 	uint64_t pulled; /* in the range of a pull that protects it */
-	int err;         /* of the newest failure in this block: positive errno */
+	bool unit_broken; /* the unit that begins here was counted as a fallback */
+	int err;          /* of the newest failure in this block: positive errno */
 	unsigned status;
 	char *error; /* its words; NULL: none */
 };
@@ -114,6 +120,10 @@ struct pagein_map {
 	struct limit *limit;         /* its context's; NULL: none, or its pages can't be evicted */
 	uint32_t limit_index;        /* its place in limit->maps */
 	const struct memory *memory; /* what its pages are made of */
+	struct list foreign_node;    /* of the maps that wait for other processes */
+	struct range foreign;        /* blocks that may have foreign pages */
+	struct units *units;         /* where 2 MiB are gathered; NULL: nowhere */
+	int pagemap_fd;              /* of memory_huge.c; -1: none */
 	unsigned flags;              /* PAGEIN_PRIVATE and so on */
 	void *place;                 /* where it had best lie; NULL: anywhere */
 	void *address;
@@ -138,23 +148,46 @@ struct pagein_map {
  */
 struct memory {
 	const char *name;
+	size_t page_bytes; /* what it is filled, dropped and unmapped in */
 	/* What map->uffd should have besides, where the kernel has it; NULL: nothing. */
 	uint64_t (*features)(const struct pagein_map *map);
 	/* Makes map->address and registers map->uffd for it. -errno, with words. */
 	int (*create)(struct pagein_map *map);
-	/* As uffd_copy(); it may leave off earlier, without an error. */
-	int (*fill)(struct pagein_map *map, void *to, const void *from, size_t length,
-		size_t *ret_filled);
+	/* As uffd_copy(), of the object's bytes from offset on; may fill less than it could. */
+	int (*fill)(struct pagein_map *map, void *to, uint64_t offset, const void *from,
+		size_t length, size_t *ret_filled);
 	uint64_t modes; /* of uffd_register() */
 	bool plain;     /* it can outlive its descriptor: pagein_detach() */
+	bool inherited; /* children of fork(2) may have it: fork.c */
 	/*
 	 * Takes the pages at an address out of memory; NULL: can't be done, so these maps have no
 	 * limit. On the loop, so it must not cause an event. -EINVAL: some are locked, and stay.
 	 */
 	int (*drop)(struct pagein_map *map, void *from, size_t length);
+	/*
+	 * Makes a staged unit the map's by moving its pages: how many bytes were moved, and whether
+	 * its staging may be used again as it is. NULL: can't be done.
+	 */
+	size_t (*move)(struct pagein_map *map, void *to, void *from, bool *ret_as_it_was);
+	/* The next three may be NULL. What is asked for in range is about to be fetched, unless it
+	 * is foreign or settled after this. */
+	void (*claim)(struct pagein_map *map, struct range range);
+	/* These pages of the block are about to be asked for no more. */
+	void (*release)(
+		struct pagein_map *map, struct map_block *block, uint64_t index, uint64_t pages);
+	/* Whole pages have arrived, asked for or not; what is still asked for is filled next. */
+	void (*arrived)(struct pagein_map *map, struct range pages, const uint8_t *bytes);
 };
-extern const struct memory memory_anonymous;
+extern const struct memory memory_anonymous, memory_huge, memory_hugetlb, memory_shared;
 extern const struct memory memory_overlay; /* overlay.c */
+
+/* memory.c: the memory for pagein_map()'s flags. -EINVAL, with words. */
+int memory_choose(unsigned flags, const struct memory **ret);
+/* Private pages: copies, and where all bytes are zero, nothing. As struct memory's fill. */
+int memory_fill(
+	struct pagein_map *map, void *to, const void *from, size_t length, size_t *ret_filled);
+/* Addresses that show the object's `offset` at a multiple of 2 MiB if that is one; MAP_FAILED. */
+void *memory_reserve(size_t length, uint64_t offset, int protection);
 /* Private anonymous memory; as memory->create. */
 int memory_create_private(struct pagein_map *map, int protection);
 int memory_drop_private(struct pagein_map *map, void *from, size_t length); /* as memory->drop */
@@ -234,6 +267,25 @@ void map_drop_held(struct pagein_map *map, struct range range);
 /* Fills a run of whole pages wherever its parts lie now. (map_fill.c) */
 void map_fill(struct pagein_map *map, struct range range, const uint8_t *bytes);
 
+/* map_unit.c: 2 MiB that are gathered before they are published. The map has units. */
+#define UNIT_BYTES (UINT64_C(2) << 20)
+#define UNIT_BLOCKS (UNIT_BYTES / BLOCK_BYTES)
+int units_create(struct pagein_map *map);
+void units_destroy(struct pagein_map *map); /* a map without them is fine */
+/* The want's question: where may bytes be received? */
+uint8_t *units_place(struct want *want, uint64_t offset, size_t *ret_len);
+/* Whole pages, of one unit at the most, have arrived. false: they go another way. */
+bool units_take(struct pagein_map *map, struct range pages, const uint8_t *bytes);
+/* A thread has come to a staged page. What it will have read before its next fault, from there. */
+struct range units_fault(struct pagein_map *map, struct map_block *block, struct range page);
+/* Of range something will not come, or lies nowhere any more. */
+void units_break(struct pagein_map *map, struct range range);
+/* The complete units of range are published; or dropped. */
+void units_release(struct pagein_map *map, struct range range);
+void units_drop_complete(struct pagein_map *map, struct range range);
+/* These pages have failed: all that fails with them. */
+struct range units_fail(struct pagein_map *map, struct range range);
+
 /* map.c: a map's end, in this order; map_free() on the caller's thread. */
 /* Nothing is fetched for it any more, and no fault served. */
 void map_quiesce(void *map);
@@ -286,6 +338,12 @@ bool map_lies_anywhere(const struct pagein_map *map, uint64_t offset);
 bool map_wants(const struct want *want, struct range range);
 /* The pages of range have been filled. (map_fill.c) */
 void map_settle(struct pagein_map *map, struct range range);
+/* The pages of a block that are asked for. */
+uint64_t block_asked(const struct map_block *block);
+/* Counts a fill of so many bytes. (map_fill.c) */
+void map_count_fill(struct pagein_map *map, size_t length);
+/* A unit was or will be filled page by page. */
+void map_count_fallback(struct pagein_map *map);
 /* Counts one page run in or out of residency. */
 void map_count_resident(struct pagein_map *map, uint64_t before, uint64_t after);
 
@@ -315,6 +373,7 @@ void pull_progress(struct pagein_map *map, struct range range, int err);
 bool pull_waits_for(const struct pagein_map *map, uint64_t offset);
 /* It waited for room, and has it (or pull->err). */
 void pull_resume(struct pull *pull);
+bool pull_waits_in(const struct pagein_map *map, struct range range);
 /* Takes it off the list without a word; one that is done is fine. */
 void pull_cancel(struct pull *pull);
 /* Ends all with -ECANCELED, and the timer. */

@@ -32,10 +32,11 @@ static int anonymous_create(struct pagein_map *map)
 	return memory_create_private(map, PROT_READ);
 }
 
-static int anonymous_fill(
-	struct pagein_map *map, void *to, const void *from, size_t length, size_t *ret_filled)
+static int anonymous_fill(struct pagein_map *map, void *to, uint64_t offset, const void *from,
+	size_t length, size_t *ret_filled)
 {
-	return uffd_copy(&map->uffd, to, from, length, 0, ret_filled);
+	(void)offset;
+	return memory_fill(map, to, from, length, ret_filled);
 }
 
 int memory_drop_private(struct pagein_map *map, void *from, size_t length)
@@ -46,8 +47,10 @@ int memory_drop_private(struct pagein_map *map, void *from, size_t length)
 
 const struct memory memory_anonymous = {
 	.name = "anonymous",
+	.page_bytes = PAGE_BYTES,
 	.create = anonymous_create,
 	.fill = anonymous_fill,
 	.plain = true,
+	.inherited = true,
 	.drop = memory_drop_private,
 };

@@ -185,6 +185,7 @@ static void destroy_object(void *argument)
 	if (!object->object)
 		return; /* it was never opened */
 	list_remove(&object->node);
+	shared_destroy(object->shared);
 	object_destroy(object->object);
 }
 

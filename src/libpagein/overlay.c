@@ -137,17 +137,14 @@ void overlay_written(struct pagein_map *map, struct range range)
 }
 
 /* At most what can be filled in one way: map_fill.c comes back for the rest. */
-static int overlay_fill(
-	struct pagein_map *map, void *to, const void *from, size_t length, size_t *ret_filled)
+static int overlay_fill(struct pagein_map *map, void *to, uint64_t offset, const void *from,
+	size_t length, size_t *ret_filled)
 {
-	struct range range;
+	struct range range = {offset, offset + length};
 	bool writing = false;
 	int err;
 
 	*ret_filled = 0;
-	if (!extents_find(&map->extents, (uintptr_t)to, &range.start))
-		return -ENOENT;
-	range.end = range.start + length;
 	if (range_overlaps(range, map->overlay.frozen))
 		return -EAGAIN;
 	range = overlay_run(map, range, &writing);
@@ -163,12 +160,14 @@ static int overlay_fill(
 
 const struct memory memory_overlay = {
 	.name = "overlay",
+	.page_bytes = PAGE_BYTES,
 	.features = overlay_features,
 	.create = overlay_create,
 	.fill = overlay_fill,
 	.drop = memory_drop_private,
 	.modes = UFFDIO_REGISTER_MODE_WP,
 	.plain = true,
+	.inherited = true,
 };
 
 /* ---- writes to clean pages ------------------------------------------------------------------ */

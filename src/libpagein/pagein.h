@@ -133,6 +133,39 @@ uint64_t pagein_size(const struct pagein_object *object);
  * long as the object. */
 const char *pagein_version(const struct pagein_object *object);
 
+/* pagein_map()'s flags: what a map's pages are made of. They exclude each other. */
+enum pagein_flag {
+	/*
+	 * Huge pages of 2 MiB wherever so much is fetched ahead of its readers or populated, for
+	 * fewer faults and TLB misses. Lone touches still fetch 4 KiB at once. A thread that has
+	 * come to the front of what is arriving waits up to 4 ms for the rest of its 2 MiB, as long
+	 * as that lasts no longer in practice. Works without transparent huge pages or before Linux
+	 * 6.8, too: as if the flag were not given (pagein_stats.fallbacks).
+	 *
+	 * Such a map is writable, because the kernel moves huge pages between writable memory only.
+	 * What is written is this process's own, and is gone when the page is: after
+	 * PAGEIN_DONTNEED its bytes are the object's again.
+	 */
+	PAGEIN_HUGE = 0x2,
+	/*
+	 * Pages in memory that all processes of this user share who map the same version of the
+	 * same URL with this flag: each page is fetched by one of them, once. Any of them may die
+	 * at any time. Pages that have come stay until all who have the object open have closed it;
+	 * PAGEIN_DONTNEED takes them from this map only. Objects without a validator are shared by
+	 * the maps of one pagein_open() only, and so are all where no other process answers within
+	 * a second.
+	 */
+	PAGEIN_SHARED = 0x4,
+	/*
+	 * Pages of 2 MiB of the pool that vm.nr_hugepages reserves, each of which is fetched as a
+	 * whole when it is touched, and fails as a whole. offset must be a multiple of 2 MiB; what
+	 * is said of pages above and below is of these, and madvise(2) and munmap(2) want whole
+	 * ones. The pool must have room for all of the map. mremap(2) loses room of the pool for
+	 * good, by a fault of the kernel.
+	 */
+	PAGEIN_HUGETLB = 0x8,
+};
+
 /*
  * Flags of pagein_map().
  *
@@ -159,15 +192,16 @@ const char *pagein_version(const struct pagein_object *object);
  * Maps length bytes of the object from offset on, read-only; length 0 means to the end. Nothing is
  * fetched yet. offset must be a multiple of the page size. Bytes past the object's end in its last
  * page are zero; whole pages past it raise SIGBUS when touched, as with a file. An empty map has
- * the length 0 and no address. flags are of those above.
+ * the length 0 and no address. flags are of those above; with PAGEIN_HUGE it can be written, too.
  *
  * The range may be given to write(2) and other system calls, and to read(2) where it is writable
  * (PAGEIN_PRIVATE, or mprotect(2), which makes a private copy, too), if the caller may have the
  * kernel's faults handled (see pagein doctor); else those calls fail with EFAULT on pages that are
  * not resident: pagein_populate() them first.
  *
- * -EINVAL: offset not aligned or past the end, unknown flags; -ENOMEM, -EMFILE; -EPERM, -EACCES,
- * -ENOSYS: userfaultfd(2) is not allowed here.
+ * -EINVAL: offset not aligned or past the end, unknown flags or such that exclude each other;
+ * -ENOMEM (also: the pool of PAGEIN_HUGETLB is too small), -EMFILE; -EPERM, -EACCES, -ENOSYS:
+ * userfaultfd(2) is not allowed here; -ENOTSUP: the kernel is too old for this flag.
  */
 int pagein_map(struct pagein_object *object, uint64_t offset, size_t length, unsigned flags,
 	struct pagein_map **ret);
@@ -363,7 +397,7 @@ int pagein_caps(struct pagein_caps *ret);
  */
 struct pagein_stats {
 	uint64_t faults; /* page faults that were served */
-	uint64_t fills;  /* UFFDIO_COPY calls that filled something */
+	uint64_t fills;  /* calls of the kernel that filled something */
 	uint64_t bytes_filled;
 	uint64_t poisoned;      /* pages */
 	uint64_t evicted;       /* pages that left memory for others, under a limit */
@@ -372,6 +406,9 @@ struct pagein_stats {
 	uint64_t bytes_fetched; /* body bytes received */
 	uint64_t retries;
 	uint64_t connections_opened;
+	uint64_t zero_pages;     /* filled pages in which all is zero, and which take no memory */
+	uint64_t huge_fills;     /* of 2 MiB that became one page */
+	uint64_t fallbacks;      /* 2 MiB of a PAGEIN_HUGE map that did not; a map that can't: 1 */
 	uint64_t objects;        /* gauge: open objects */
 	uint64_t maps;           /* gauge */
 	uint64_t resident_bytes; /* gauge: filled and not dropped since */
@@ -383,8 +420,8 @@ struct pagein_stats {
 	uint64_t pinned_bytes;   /* gauge: of pinned pages, resident or not */
 };
 
-/* Of one map (faults to refilled, resident_bytes and pinned_bytes), or of the process when map is
- * NULL. */
+/* Of one map (faults to refilled, zero_pages to fallbacks, resident_bytes and pinned_bytes), or of
+ * the process when map is NULL. */
 int pagein_stats(struct pagein_map *map, struct pagein_stats *ret);
 
 /*

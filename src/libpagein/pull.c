@@ -71,7 +71,7 @@ static void pull_clear_failed(struct pagein_map *map, struct range range)
 static bool pull_ask(struct pagein_map *map, struct pull *pull)
 {
 	struct map_block *block = map_find_block(map, pull->at / BLOCK_BYTES);
-	bool waits = block && (block->asked & pull_bit(pull));
+	bool waits = block && ((block->asked | block->staged) & pull_bit(pull));
 	struct range part = {pull->at, pull->next};
 
 	if (pull->next < pull->at)
@@ -81,6 +81,8 @@ static bool pull_ask(struct pagein_map *map, struct pull *pull)
 			return false;
 		part.start = pull->next;
 		part.end = pull->next + PULL_BYTES / 2;
+		if (map->units)
+			part.end = align_up(part.end, UNIT_BYTES);
 		if (part.end > pull->range.end)
 			part.end = pull->range.end;
 	}
@@ -228,6 +230,17 @@ bool pull_waits_for(const struct pagein_map *map, uint64_t offset)
 		const struct pull *pull = list_entry(node, struct pull, node);
 
 		if (offset >= pull->at && offset < pull->next)
+			return true;
+	}
+	return false;
+}
+
+bool pull_waits_in(const struct pagein_map *map, struct range range)
+{
+	list_for_each (node, &map->pulls) {
+		const struct pull *pull = list_entry(node, struct pull, node);
+
+		if (range_overlaps(range, (struct range){pull->at, pull->next}))
 			return true;
 	}
 	return false;

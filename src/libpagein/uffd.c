@@ -10,16 +10,17 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include "cleanup.h"
 
-#define PAGE_LENGTH 4096
-
 #define FEATURES_NEEDED \
 	(UFFD_FEATURE_EVENT_REMAP | UFFD_FEATURE_EVENT_REMOVE | UFFD_FEATURE_EVENT_UNMAP)
-#define FEATURES_WANTED (UFFD_FEATURE_POISON | UFFD_FEATURE_THREAD_ID)
+#define FEATURES_WANTED (UFFD_FEATURE_POISON | UFFD_FEATURE_THREAD_ID | UFFD_FEATURE_MOVE)
+
+_Atomic uint64_t uffd_features_off;
 
 static int open_device(void)
 {
@@ -58,7 +59,7 @@ static int ask_api(int fd, uint64_t features, uint64_t *ret_features)
 
 	if (ioctl(fd, UFFDIO_API, &api) < 0)
 		return -errno;
-	*ret_features = api.features;
+	*ret_features = api.features & ~uffd_features_off;
 	return 0;
 }
 
@@ -83,8 +84,6 @@ void uffd_probe(struct uffd_access *ret)
 		close_fd(&fds[i]);
 	}
 }
-
-_Atomic uint64_t uffd_features_off;
 
 int uffd_open(struct uffd *ret, uint64_t wanted, unsigned flags)
 {
@@ -193,6 +192,37 @@ int uffd_write_protect(const struct uffd *uffd, void *address, size_t length, ui
 	return ioctl(uffd->fd, UFFDIO_WRITEPROTECT, &argument) < 0 ? -errno : 0;
 }
 
+int uffd_zeropage(const struct uffd *uffd, void *to, size_t length, size_t *ret_zeroed)
+{
+	struct uffdio_zeropage argument = {.range = {.start = (uintptr_t)to, .len = length}};
+	int err = ioctl(uffd->fd, UFFDIO_ZEROPAGE, &argument) < 0 ? -errno : 0;
+
+	*ret_zeroed = argument.zeropage > 0 ? (size_t)argument.zeropage : 0;
+	return err;
+}
+
+int uffd_move(const struct uffd *uffd, void *to, void *from, size_t length, size_t *ret_moved)
+{
+	struct uffdio_move argument = {
+		.dst = (uintptr_t)to,
+		.src = (uintptr_t)from,
+		.len = length,
+	};
+	int err = ioctl(uffd->fd, UFFDIO_MOVE, &argument) < 0 ? -errno : 0;
+
+	*ret_moved = argument.move > 0 ? (size_t)argument.move : 0;
+	return err;
+}
+
+int uffd_continue(const struct uffd *uffd, void *to, size_t length, size_t *ret_shown)
+{
+	struct uffdio_continue argument = {.range = {.start = (uintptr_t)to, .len = length}};
+	int err = ioctl(uffd->fd, UFFDIO_CONTINUE, &argument) < 0 ? -errno : 0;
+
+	*ret_shown = argument.mapped > 0 ? (size_t)argument.mapped : 0;
+	return err;
+}
+
 int uffd_poison(const struct uffd *uffd, void *address, size_t length)
 {
 	struct uffdio_poison argument = {.range = {.start = (uintptr_t)address, .len = length}};
@@ -229,16 +259,16 @@ int uffd_open_probe(void)
  * one's (then registering it again changes nothing)? Asked the other way round, the first question
  * would take what is nobody's. Neither waits for events, and both are right while one is pending.
  */
-bool uffd_owns(const struct uffd *uffd, int probe_fd, void *page)
+bool uffd_owns(const struct uffd *uffd, int probe_fd, void *page, size_t length)
 {
 	const struct uffd probe = {.fd = probe_fd};
-	struct uffdio_range range = {.start = (uintptr_t)page, .len = PAGE_LENGTH};
-	int err = probe_fd < 0 ? -EBADF : uffd_register(&probe, page, PAGE_LENGTH, 0);
+	struct uffdio_range range = {.start = (uintptr_t)page, .len = length};
+	int err = probe_fd < 0 ? -EBADF : uffd_register(&probe, page, length, 0);
 
 	/* Somebody's ordinary memory, for the length of these two calls. */
 	if (err == 0)
 		ioctl(probe_fd, UFFDIO_UNREGISTER, &range);
-	return err == -EBUSY && uffd_register(uffd, page, PAGE_LENGTH, 0) == 0;
+	return err == -EBUSY && uffd_register(uffd, page, length, 0) == 0;
 }
 
 size_t uffd_read(const struct uffd *uffd, struct uffd_msg *messages, size_t max)

@@ -60,6 +60,18 @@ int uffd_copy(const struct uffd *uffd, void *to, const void *from, size_t length
 /* mode: UFFDIO_WRITEPROTECT_MODE_WP protects what is there, 0 ends it and wakes. */
 int uffd_write_protect(const struct uffd *uffd, void *address, size_t length, uint64_t mode);
 
+/* Pages of zeros, which take no memory; *ret_zeroed as above. */
+int uffd_zeropage(const struct uffd *uffd, void *to, size_t length, size_t *ret_zeroed);
+
+/*
+ * The pages themselves move from private writable memory of this process, huge ones as they are.
+ * *ret_moved as above. -EINVAL: the two areas are not alike; -EBUSY: a page is used by others, too.
+ */
+int uffd_move(const struct uffd *uffd, void *to, void *from, size_t length, size_t *ret_moved);
+
+/* Shows what the file behind the range holds; *ret_shown as above. -EFAULT: a hole. */
+int uffd_continue(const struct uffd *uffd, void *to, size_t length, size_t *ret_shown);
+
 /* A touch of the range raises SIGBUS from now on; wakes. -EEXIST: a page is there; -ENOTSUP. */
 int uffd_poison(const struct uffd *uffd, void *address, size_t length);
 
@@ -68,7 +80,7 @@ int uffd_poison(const struct uffd *uffd, void *address, size_t length);
  * Asks with a descriptor that is registered for nothing: uffd_open_probe(), -errno as uffd_open().
  */
 int uffd_open_probe(void);
-bool uffd_owns(const struct uffd *uffd, int probe_fd, void *page);
+bool uffd_owns(const struct uffd *uffd, int probe_fd, void *page, size_t length);
 
 /*
  * Does an event wait to be read, or is one about to come? No: all addresses that were registered

@@ -46,12 +46,14 @@ def near_cached(build, *_):
 
 
 def near_sequential(build, server, _):
-    runs = build.bench(server.url, "--engine", "uffd", "--pattern", "sequential", "--runs", 3)
+    runs = build.bench(server.url, "--engine", "uffd,uffd-huge,uffd-shared", "--pattern", "sequential", "--runs", 3)
     seconds = median_of(3, lambda: curl_seconds(server.url))
-    ratio = seconds / runs["uffd", "sequential"]["seconds"]
+    ratios = {engine: seconds / run["seconds"] for (engine, _), run in runs.items()}
     return [
         Figure("2", "near sequential: curl, GB/s", server.size / seconds / 1e9),
-        Figure("2", "near sequential: uffd / curl", ratio, at_least=0.85),
+        Figure("2", "near sequential: uffd / curl", ratios["uffd"], at_least=0.85),
+        Figure("2", "near sequential: uffd-huge / curl", ratios["uffd-huge"], at_least=0.85),
+        Figure("2", "near sequential: uffd-shared / curl", ratios["uffd-shared"]),
     ]
 
 

@@ -43,7 +43,12 @@ void session_open_object(struct session *session, const struct pagein_options *o
 
 void session_map(struct session *session)
 {
-	int err = pagein_map(session->object, 0, 0, 0, &session->map);
+	session_map_as(session, 0);
+}
+
+void session_map_as(struct session *session, unsigned flags)
+{
+	int err = pagein_map(session->object, 0, 0, flags, &session->map);
 
 	if (err < 0)
 		fail_msg("%s", pagein_last_error());

@@ -59,6 +59,7 @@ struct worker {
 	struct pagein_map *map;
 	uint8_t *bytes;
 	size_t first, count;    /* pages of the object that its map shows */
+	unsigned kind;          /* its flags */
 	bool writes;            /* an overlay: */
 	uint8_t written[PAGES]; /* ... of these: what the page was filled with; 0: nothing */
 	bool gone[PAGES];       /* of these: unmapped, and somebody else's memory now */
@@ -365,8 +366,9 @@ static int compare_in_child(void *context)
 {
 	struct worker *worker = context;
 
+	/* Children have no shared maps. */
 	for (int i = 0; i < 20 && run.problem[0] == '\0'; i++)
-		(i % 2 ? read_own : read_common)(worker);
+		(i % 2 && worker->kind != PAGEIN_SHARED ? read_own : read_common)(worker);
 	return run.problem[0] != '\0';
 }
 
@@ -421,6 +423,8 @@ static void unmap_own(struct worker *worker)
 
 static bool map_own(struct worker *worker)
 {
+	static const unsigned kinds[] = {
+		0, PAGEIN_PRIVATE, PAGEIN_PRIVATE, PAGEIN_HUGE, PAGEIN_SHARED};
 	const struct pagein_options options = {.size = sizeof options,
 		.timeout_ms = 1000,
 		.connections = (unsigned)pick(worker, 3) * 5,
@@ -431,11 +435,12 @@ static bool map_own(struct worker *worker)
 	/* A probe is not repeated; the weather will change. */
 	if (pagein_open(run.url, &options, &worker->object) < 0)
 		return false;
-	worker->writes = pick(worker, 2);
+	worker->kind = kinds[pick(worker, array_len(kinds))];
+	worker->writes = worker->kind == PAGEIN_PRIVATE;
 	worker->first = pick(worker, PAGES);
 	worker->count = 1 + pick(worker, PAGES - worker->first);
-	if (pagein_map(worker->object, worker->first * PAGE, worker->count * PAGE,
-		    worker->writes ? PAGEIN_PRIVATE : 0, &worker->map) < 0) {
+	if (pagein_map(worker->object, worker->first * PAGE, worker->count * PAGE, worker->kind,
+		    &worker->map) < 0) {
 		problem(worker, "map", worker->first, 0);
 		return false;
 	}
