@@ -127,7 +127,8 @@ enum pagein_flag {
 	/*
 	 * An overlay: it may be written, a page at a time, and what is written never goes back to
 	 * the object. A page that was written is dirty: it is neither fetched again nor dropped,
-	 * until pagein_discard() or the caller's own MADV_DONTNEED or munmap(2) drop it.
+	 * until pagein_discard() or the caller's own MADV_DONTNEED or munmap(2) drop it:
+	 * PAGEIN_DONTNEED does not.
 	 */
 	PAGEIN_PRIVATE = 0x1,
 	/*

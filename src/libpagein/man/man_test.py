@@ -17,6 +17,7 @@ SECTIONS = {
                  "ENVIRONMENT", "NOTES", "SEE ALSO"],
 }
 OVERVIEW = "libpagein"
+HEADER_LINES_MAX = 400  # it is read as a manual, at one sitting
 # Of the kernel's interface: parts of what the overview names, and names of our own.
 MECHANICS = re.compile(r"UFFDIO_\w+_MODE_\w+|UFFD_FOLLOW_FORK|UFFD_NO_REMOVE|UFFD_RAISE")
 
@@ -120,6 +121,8 @@ def main():
              for file in sorted(folder.glob("*.3.scd"))}
     variables = set(re.findall(r'"(PAGEIN_\w+)"', (sources / "limit_parse.c").read_text()))
 
+    lines = len((sources / "pagein.h").read_text().splitlines())
+    check(lines < HEADER_LINES_MAX, f"pagein.h has {lines} lines, not below {HEADER_LINES_MAX}")
     check(len(prototypes) > 20, f"only {len(prototypes)} calls in the header")
     for page, text in pages.items():
         check_page(page, text, names, constants | macros, variables)
