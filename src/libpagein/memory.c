@@ -35,7 +35,7 @@ int memory_choose(unsigned flags, const struct memory **ret)
 	unsigned known = 0;
 
 	/* It is about the network. */
-	flags &= ~PAGEIN_WAIT;
+	flags &= ~(unsigned)PAGEIN_WAIT;
 	for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
 		known |= kinds[i].flags;
 		if (kinds[i].flags != flags)

@@ -17,6 +17,7 @@
  *
  * Results are 0 or a negative errno value. All calls may be made from any thread at any time,
  * except that an object or map must not be used while or after another thread closes it.
+ * This header says what a call promises; libpagein(3) and a page for each call say it at length.
  *
  * Versions. An object is one version of what its URL names, pinned when it is opened by its strong
  * ETag, or else by Last-Modified and length. Every later answer must carry the same; when the
@@ -26,16 +27,12 @@
  * Errors. A page that can't be fetched is poisoned after bounded retries: the touching thread gets
  * SIGBUS at that address (SIGSEGV on kernels before 6.6), a system call that is given the address
  * EFAULT. pagein_error() tells why. pagein_populate() brings pages in without any signal,
- * pagein_guard() makes an errno of it, and PAGEIN_WAIT waits until the network is back. Where it is
- * SIGSEGV, the page is PROT_NONE: pagein_retry() and pagein_populate() make it readable again, and
- * mremap(2) can't move it.
+ * pagein_guard() makes an errno of it, and PAGEIN_WAIT waits until the network is back.
  *
  * fork(2). A child has its parent's objects and maps, with what was resident, and a thread and
  * connections of its own for what was not (pagein_options.fork has other policies). Where it can't
- * have them, for want of descriptors or memory, and after a clone(2) that libc does not know of, a
- * touch raises SIGSEGV: never does it show zeros. Calls with what a child can't use give -ECHILD,
- * and pagein_unmap() and pagein_close() only forget it. Programs that fork often only to exec(2)
- * should use posix_spawn(3), which costs nothing, or PAGEIN_FORK_DENY.
+ * have them, a touch raises SIGSEGV: never does it show zeros. Calls with what a child can't use
+ * give -ECHILD, and pagein_unmap() and pagein_close() only forget it.
  *
  * Threads. While an object or a map exists the library has a thread, and more as more maps are made
  * (pagein_options.loops), with all signals blocked. An object is served by one of them, and so are
@@ -75,9 +72,8 @@ struct pagein_options {
 	unsigned timeout_ms;  /* longest time without a whole page arriving; default 30,000 */
 	unsigned attempts;    /* tries of a request that fails in a way that may pass; default 10 */
 	unsigned connections; /* most connections of a loop to one server; default 96 */
-	unsigned loops;       /* most threads that serve maps; default: one less than the
-				 CPUs, at least 1 and at most 4; with
-				 cache_bytes or memory always 1 */
+	unsigned loops;       /* most threads that serve maps; default: one less than the CPUs, 1
+				 to 4; with cache_bytes or memory always 1 */
 	unsigned fork;        /* enum pagein_fork: what a child of fork(2) has of the maps */
 	unsigned spin_us;     /* how long such a thread looks for events before it sleeps, as long
 				 as that pays: costs power; default: not at all */
@@ -85,16 +81,8 @@ struct pagein_options {
 	 * Memory in which fetched pages are kept beside the maps, in bytes; default none. A page
 	 * that has left a map (PAGEIN_DONTNEED, pagein_unmap()), or that another map of the same
 	 * object has fetched, is filled from there without a request, as long as it is still there
-	 * and the object is open. Beyond the limit the oldest are dropped first, those that maps
-	 * have come back for later. Less than 1 MiB counts as 1 MiB.
-	 *
-	 * The limit is of all objects that are open with equal options together. It counts
-	 * blocks of 256 KiB, however few of their pages were fetched, and is exceeded only by what
-	 * threads wait for, as long as they do. What is resident in maps does not count. Each
-	 * request takes two blocks, so a cache below 8 MiB slows reading ahead of distant servers.
-	 *
-	 * Worth it for maps that come and go, for several of one object, and for DONTNEED as a way
-	 * to give memory back; a map that keeps its pages is filled some percent faster without.
+	 * and the object is open. The limit is of all objects that are open with equal options
+	 * together, and counts blocks of 256 KiB. Less than 1 MiB counts as 1 MiB.
 	 */
 	uint64_t cache_bytes;
 	/*
@@ -116,10 +104,9 @@ struct pagein_options {
  * where the server redirects. options may be NULL. The caller owns *ret and closes it.
  *
  * -EINVAL: not an http:// or https:// URL, options of an unknown size, or a malformed
- * PAGEIN_MEMORY; -ENOENT: 404, 410;
- * -EACCES: 401, 403; -ENOTSUP: the server does not serve ranges; -EKEYREJECTED: TLS; -EHOSTUNREACH:
- * the name does not resolve; -ECONNREFUSED, -ETIMEDOUT, -EIO: as they say; -EPROTO: an answer that
- * HTTP does not allow. pagein_last_error() has it in words.
+ * PAGEIN_MEMORY; -ENOENT: 404, 410; -EACCES: 401, 403; -ENOTSUP: the server does not serve ranges;
+ * -EKEYREJECTED: TLS; -EHOSTUNREACH: the name does not resolve; -ECONNREFUSED, -ETIMEDOUT, -EIO: as
+ * they say; -EPROTO: an answer that HTTP does not allow. pagein_last_error() has it in words.
  */
 int pagein_open(const char *url, const struct pagein_options *options, struct pagein_object **ret);
 
@@ -129,96 +116,69 @@ void pagein_close(struct pagein_object *object);
 /* The size in bytes. */
 uint64_t pagein_size(const struct pagein_object *object);
 
-/* The pinned validator: an ETag with its quotes, else a Last-Modified date, "" if none. Lives as
- * long as the object. */
+/* The pinned validator: an ETag with its quotes, else a Last-Modified date, "" if none. */
 const char *pagein_version(const struct pagein_object *object);
 
-/* pagein_map()'s flags: what a map's pages are made of. They exclude each other. */
+/*
+ * pagein_map()'s flags. What the map is made of: none, or one of PRIVATE, HUGE, SHARED, HUGETLB and
+ * INLINE, which exclude each other; WAIT goes with any of them. More in pagein_map(3).
+ */
 enum pagein_flag {
 	/*
-	 * Huge pages of 2 MiB wherever so much is fetched ahead of its readers or populated, for
-	 * fewer faults and TLB misses. Lone touches still fetch 4 KiB at once. A thread that has
-	 * come to the front of what is arriving waits up to 4 ms for the rest of its 2 MiB, as long
-	 * as that lasts no longer in practice. Works without transparent huge pages or before Linux
-	 * 6.8, too: as if the flag were not given (pagein_stats.fallbacks).
-	 *
-	 * Such a map is writable, because the kernel moves huge pages between writable memory only.
-	 * What is written is this process's own, and is gone when the page is: after
-	 * PAGEIN_DONTNEED its bytes are the object's again.
+	 * An overlay: it may be written, a page at a time, and what is written never goes back to
+	 * the object. A page that was written is dirty: it is neither fetched again nor dropped,
+	 * until pagein_discard() or the caller's own MADV_DONTNEED or munmap(2) drop it:
+	 * PAGEIN_DONTNEED does not.
+	 */
+	PAGEIN_PRIVATE = 0x1,
+	/*
+	 * Huge pages of 2 MiB wherever so much is fetched ahead of its readers or populated, and
+	 * where there are any (pagein_stats.fallbacks). Writable; after PAGEIN_DONTNEED its bytes
+	 * are the object's again.
 	 */
 	PAGEIN_HUGE = 0x2,
 	/*
 	 * Pages in memory that all processes of this user share who map the same version of the
-	 * same URL with this flag: each page is fetched by one of them, once. Any of them may die
-	 * at any time. Pages that have come stay until all who have the object open have closed it;
-	 * PAGEIN_DONTNEED takes them from this map only. Objects without a validator are shared by
-	 * the maps of one pagein_open() only, and so are all where no other process answers within
-	 * a second.
+	 * same URL with this flag: each page is fetched by one of them, once. Pages that have come
+	 * stay until all who have the object open have closed it.
 	 */
 	PAGEIN_SHARED = 0x4,
 	/*
 	 * Pages of 2 MiB of the pool that vm.nr_hugepages reserves, each of which is fetched as a
 	 * whole when it is touched, and fails as a whole. offset must be a multiple of 2 MiB; what
-	 * is said of pages above and below is of these, and madvise(2) and munmap(2) want whole
-	 * ones. The pool must have room for all of the map. mremap(2) loses room of the pool for
-	 * good, by a fault of the kernel.
+	 * is said of pages elsewhere is of these. The pool must have room for all of the map.
 	 */
 	PAGEIN_HUGETLB = 0x8,
+	/*
+	 * A page that options.cache_bytes has kept is filled by the thread that touches it, in a
+	 * handler for SIGBUS (see pagein_guard()). System calls and other processes get EFAULT from
+	 * absent pages: pagein_populate() them first. Not under a memory limit.
+	 */
+	PAGEIN_INLINE = 0x10,
+	/*
+	 * When fetching has failed in a way that may pass (no network, no server, 5xx, timeouts),
+	 * threads that wait for a page wait on, and so does pagein_populate() within its own
+	 * timeout, until the network is back. Other errors fail as ever.
+	 */
+	PAGEIN_WAIT = 0x20,
 };
-
-/*
- * Flags of pagein_map().
- *
- * PAGEIN_INLINE: a page that options.cache_bytes has kept is filled by the thread that touches it,
- * without a switch to another: 5 us instead of 9 where both share a CPU, and no waking of another
- * CPU, which may be 40 us, where they don't. What is not cached comes as ever. The flag is the
- * consent to a handler for SIGBUS, as pagein_guard() installs it: such a map raises one for each
- * touch of an absent page, so it is also what debuggers and crash reporters see. System calls and
- * other processes get EFAULT from absent pages: pagein_populate() them first. A failed page is
- * SIGBUS on all kernels, and reaches the application. While a thread waits for a page, its signals
- * are delivered up to 20 ms late. A child of fork(2) fetches for itself, also with
- * PAGEIN_FORK_SERVE.
- *
- * PAGEIN_WAIT: when fetching has failed in a way that may pass (no network, no server, 5xx,
- * timeouts: after pagein_options.attempts and timeout_ms), threads that wait for a page wait on,
- * and so does pagein_populate() within its own timeout. They go on some seconds after the network
- * is back. Other errors (ESTALE, ENOENT, EACCES and so on) fail as ever; pagein_unmap() ends the
- * wait with SIGSEGV.
- */
-#define PAGEIN_INLINE 0x10U
-#define PAGEIN_WAIT 0x20U
 
 /*
  * Maps length bytes of the object from offset on, read-only; length 0 means to the end. Nothing is
  * fetched yet. offset must be a multiple of the page size. Bytes past the object's end in its last
  * page are zero; whole pages past it raise SIGBUS when touched, as with a file. An empty map has
- * the length 0 and no address. flags are of those above; with PAGEIN_HUGE it can be written, too.
+ * the length 0 and no address. flags: enum pagein_flag, ored.
  *
  * The range may be given to write(2) and other system calls, and to read(2) where it is writable
- * (PAGEIN_PRIVATE, or mprotect(2), which makes a private copy, too), if the caller may have the
- * kernel's faults handled (see pagein doctor); else those calls fail with EFAULT on pages that are
- * not resident: pagein_populate() them first.
+ * (PAGEIN_PRIVATE, or mprotect(2)), if PAGEIN_CAP_SYSCALLS is to be had; else those calls fail with
+ * EFAULT on pages that are not resident: pagein_populate() them first.
  *
  * -EINVAL: offset not aligned or past the end, unknown flags or such that exclude each other;
- * -ENOMEM (also: the pool of PAGEIN_HUGETLB is too small), -EMFILE; -EPERM, -EACCES, -ENOSYS:
- * userfaultfd(2) is not allowed here; -ENOTSUP: the kernel is too old for this flag.
+ * -ENOMEM, -EMFILE; -EPERM, -EACCES, -ENOSYS: userfaultfd(2) is not allowed here; -ENOTSUP: the
+ * kernel is too old for this flag.
  */
 int pagein_map(struct pagein_object *object, uint64_t offset, size_t length, unsigned flags,
 	struct pagein_map **ret);
-
-/*
- * pagein_map(): the map is an overlay. It may be written, and shows the object's bytes until it is;
- * what is written stays in it, a page at a time, and never goes back to the object. A page that was
- * written is dirty: it is not fetched again and not dropped to save memory, until pagein_discard()
- * or the caller's own MADV_DONTNEED or munmap(2) drop it. PAGEIN_DONTNEED leaves dirty pages. It
- * drops clean ones where the library sees a write before it happens, which is so on kernels
- * without UFFD_FEATURE_WP_ASYNC (before 6.7); elsewhere it leaves all: drop them by
- * pagein_discard(). Bytes past the object's end in its last page may be written, too. A write to a
- * poisoned page raises the same signal as a read. A child of fork(2) has an overlay of its own,
- * with the same dirty pages. mlock(2) and MADV_POPULATE_WRITE touch pages as writers do: they make
- * them dirty. -ENOTSUP: this kernel can't write-protect memory.
- */
-#define PAGEIN_PRIVATE 0x1
 
 /* Where the map begins; NULL for an empty one. */
 void *pagein_address(const struct pagein_map *map);
@@ -234,13 +194,11 @@ int pagein_unmap(struct pagein_map *map);
 
 /*
  * Removes the map and leaves its memory to the caller, who has it with munmap(2) when it is no
- * longer needed: plain private memory, writable if it was, that the library has no part in. Where
- * it begins is *ret_address: where the map's lowest page lies now, which differs from
- * pagein_address() if it was moved; NULL of an empty map.
+ * longer needed: plain private memory that the library has no part in, from *ret_address on, which
+ * differs from pagein_address() if it was moved; NULL of an empty map.
  *
- * All of it must be resident: pagein_populate() it first. No other thread may drop pages of it
- * (MADV_DONTNEED and the like) or move or unmap any while this call lasts: they would read zeros
- * later on.
+ * All of it must be resident: pagein_populate() it first. No other thread may drop, move or unmap
+ * pages of it while this call lasts: they would read zeros later on.
  *
  * On an error the map is as it was. -EBUSY: a page is missing, or has failed; -EINVAL: the map has
  * whole pages past the object's end, which no memory can be; -ENOTSUP: it is made of other memory;
@@ -272,27 +230,19 @@ int pagein_advise(struct pagein_map *map, size_t offset, size_t length, int advi
  * stays, and what is under way goes on. Never a signal. A page that had failed is tried again.
  *
  * Under a memory limit the pages stay at least until it returns. -ENOMEM: they are more than the
- * limit leaves beside what is pinned; if only other populates are in the way, it waits for them.
+ * limit leaves beside what is pinned.
  */
 int pagein_populate(struct pagein_map *map, size_t offset, size_t length, int timeout_ms);
 
 /*
  * Memory. Under a limit (pagein_options.memory) pages leave memory by themselves as others come in,
- * and a touch fetches them again. A page that was fetched by a lone touch keeps its bytes for a
- * while, in at most a third of the limit, and comes back without a request. The limit holds at any
- * time, within 1 MiB; mlock(2)ed pages are never evicted, and exceed it if there are more of them.
- * What is on its way to a map takes a MiB or so beside it.
- *
- * madvise(2) with MADV_DONTNEED is not noticed at once: such pages count as resident until they are
- * touched or evicted. PAGEIN_DONTNEED is. What mprotect(2) has made writable may be dropped with
- * what was written. Other memory must not be moved over a part of such a map by mremap(2) with
- * MREMAP_FIXED: munmap(2) that part first. (mmap(2) with MAP_FIXED is fine.)
+ * and a touch fetches them again; but never dirty or mlock(2)ed ones. The limit holds at any
+ * time, within 1 MiB. What madvise(2) drops counts until it is touched or evicted; PAGEIN_DONTNEED
+ * is noticed at once. mprotect(2) does not keep what is written: PAGEIN_PRIVATE does.
  *
  * pagein_pin(): pages that [offset, offset + length) overlaps (length 0: to the end) are not
- * evicted; they are fetched as usual, by touch or populate. Pins do not nest: as with munlock(2),
- * one pagein_unpin() ends any number of them. They count against the limit from now on, resident or
- * not, and end with the map, or the part of it that is unmapped. Without a limit nothing is
- * evicted, and both do nothing.
+ * evicted; they are fetched as usual, by touch or populate. Pins do not nest. They count against
+ * the limit from now on, resident or not, and end with the map. Without a limit both do nothing.
  *
  * -EINVAL: a range outside the map; -ENOMEM: pinned pages and populates under way would exceed the
  * limit; nothing has changed then.
@@ -323,8 +273,7 @@ struct pagein_error {
 /* Why the page at address is poisoned. 0 (also when it is not), -EINVAL: not in this map. */
 int pagein_error(struct pagein_map *map, const void *address, struct pagein_error *ret);
 
-/* The pages that failed in [offset, offset + length) are absent again: the next touch tries anew.
- */
+/* The pages that failed in the range are absent again: the next touch tries anew. */
 int pagein_retry(struct pagein_map *map, size_t offset, size_t length);
 
 /* Whole pages of a map, in bytes from its beginning; the last may reach past pagein_length(). */
@@ -336,9 +285,8 @@ struct pagein_range {
 /*
  * Which pages of [offset, offset + length) of an overlay (PAGEIN_PRIVATE) are dirty, length 0
  * meaning to the end: how many ranges these are, and the first max of them in ranges (may be NULL
- * if max is 0), ascending, with at least a clean page between any two. A page is told where it lies
- * now, if it was moved by mremap(2), and by its place in the object: what lies at several addresses
- * is dirty if it is at one. Writes that go on meanwhile may be told or not.
+ * if max is 0), ascending, with at least a clean page between any two. Writes that go on meanwhile
+ * may be told or not.
  *
  * -EINVAL: not an overlay, or a range outside of the map; -ENOMEM; -EACCES, -ENOENT:
  * /proc/self/pagemap can't be read.
@@ -359,18 +307,15 @@ int pagein_discard(struct pagein_map *map, size_t offset, size_t length);
  * and a system call that is given such a page gets EFAULT as ever.
  *
  * Nothing behind the touch is run: it is a siglongjmp(3) out of the function. So inside, and in
- * what it calls, hold no lock, own no memory, and have no stdio call, C++ destructor or cleanup
- * handler pending whose end somebody relies on. To copy from the map into memory of one's own is a
- * good use. The function must return or be jumped out of by the guard only: an exception that
- * leaves it, or a jump of the application's own over it, leaves a guard behind that is none.
+ * what it calls, hold no lock and own no memory; to copy from the map into memory of one's own is a
+ * good use. The function must return or be jumped out of by the guard only.
  *
  * The first guard, as the first map with PAGEIN_INLINE, installs a handler for SIGBUS (where failed
- * pages raise SIGSEGV, for that too), which stays. Signals that are not about a failed page, and
- * those outside of guards, go to the handler that was there before, as the kernel would have called
- * it. A handler that is installed later must pass on what is not its own in the same way, or there
- * are no guards any more; and a thread that blocks SIGBUS is killed by it.
+ * pages raise SIGSEGV, for that too), which stays and passes on what is not its own. So must one
+ * that is installed later; and a thread that blocks SIGBUS is killed by it.
  */
 int pagein_guard(int (*function)(void *argument), void *argument);
+
 /* What this kernel and this process's rights allow. */
 enum pagein_cap {
 	PAGEIN_CAP_MAP = 0x1,      /* maps at all */
@@ -391,10 +336,7 @@ struct pagein_caps {
 /* 0, or the error as a negative value: no map can be made; *ret is right all the same. */
 int pagein_caps(struct pagein_caps *ret);
 
-/*
- * Counters go up only; gauges are what is now. What threads fill themselves (PAGEIN_INLINE) is in
- * the process's numbers 4 MiB later at the most.
- */
+/* Counters go up only; gauges are what is now. */
 struct pagein_stats {
 	uint64_t faults; /* page faults that were served */
 	uint64_t fills;  /* calls of the kernel that filled something */
@@ -414,9 +356,7 @@ struct pagein_stats {
 	uint64_t resident_bytes; /* gauge: filled and not dropped since */
 	uint64_t transfers;      /* gauge: ranged requests under way or waiting for a connection */
 	uint64_t connections;    /* gauge */
-	uint64_t cached_bytes;   /* gauge: in which fetched pages are kept beside the maps:
-				    blocks of cache_bytes, and pages that wait for a second
-				    chance under a memory limit */
+	uint64_t cached_bytes;   /* gauge: of fetched pages that are kept beside the maps */
 	uint64_t pinned_bytes;   /* gauge: of pinned pages, resident or not */
 };
 
@@ -442,8 +382,7 @@ struct pagein_thread_stats {
 
 /*
  * The threads that have faulted on the map, who has done so last first: how many are known, and the
- * first max of them in ret (may be NULL if max is 0). A thread that has ended stays known until
- * others take its place; one that is given the same tid goes on with its figures.
+ * first max of them in ret (may be NULL if max is 0).
  */
 int pagein_thread_stats(struct pagein_map *map, struct pagein_thread_stats *ret, size_t max);
 
