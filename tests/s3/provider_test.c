@@ -212,7 +212,8 @@ static void ages(void **state)
 	/* 12 minutes left. */
 	later(7200 - 720);
 	endpoints_reset(&endpoints);
-	endpoints_answer(&endpoints, "GET /c", NULL, JSON("B", "+14400"));
+	endpoints_answer(&endpoints, "GET /c", "delay_ms=300", JSON("B", "+14400"));
+	expect("A");
 	assert_true(s3_provider_peek(provider, &credentials));
 	assert_string_equal(credentials->access_key, "A");
 	/* Nobody waited, and the others come all the same. */
