@@ -439,8 +439,8 @@ static int find_role_from(struct planner *planner, const char *profile)
 			return err;
 		if (!source == !named)
 			return complain(planner, -EINVAL,
-				"profile %.40s: role_arn needs source_profile or credential_source, "
-				"and not both",
+				"profile %.40s: role_arn needs source_profile or "
+				"credential_source, and not both",
 				profile);
 		if (named)
 			return find_source(planner, profile, named);
