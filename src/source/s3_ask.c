@@ -1,7 +1,7 @@
 /*
  * s3_ask.c - one signed request by libcurl, and what can be done when it is refused.
  *
- * Runs on the loop; a ask is a member of who asks. Its stages:
+ * Runs on the loop; an ask is a member of who wants to know. Its stages:
  *
  *	credentials --> request --> answer --> done()
  *	     ^            ^  \-- may pass: after a pause --/  |
@@ -116,7 +116,7 @@ static void ask_broken(struct s3_ask *ask, CURLcode result)
 	ask_end(ask, result == CURLE_OK ? -EIO : curl_errno(result).err);
 }
 
-/* Can what the remedy is about be put right? Then the ask is on its way again. */
+/* Can what the remedy is about be put right? Then it is on its way again. */
 static bool ask_remedy(struct s3_ask *ask, enum s3_remedy remedy)
 {
 	struct s3_source *s3 = ask->s3;
@@ -139,7 +139,7 @@ static bool ask_remedy(struct s3_ask *ask, enum s3_remedy remedy)
 		s3->clock_offset_s = s3_clock_offset(ask->date, now_s);
 		break;
 	case S3_REGION:
-		/* Another ask may have moved it meanwhile. */
+		/* Another may have moved it meanwhile. */
 		if (ask->moves == MOVES_MAX ||
 			(!s3_bucket_moved(s3, ask->bucket, region) &&
 				ask->epoch == ask->bucket->epoch))

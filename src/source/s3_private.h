@@ -72,13 +72,13 @@ struct s3_ask {
 	struct s3_source *s3;
 	struct s3_bucket *bucket;
 	bool head; /* HEAD; a refusal, which has no words then, is asked for again as a GET */
-	char *key; /* encoded; the ask's own, as the next three */
+	char *key; /* encoded; its own, as the next three */
 	char *query;    /* encoded; NULL: none */
 	char *range;    /* "bytes=0-16383"; NULL: all */
 	char *if_match; /* NULL: any version */
 	size_t body_max;
 	bool is_quick; /* the whole answer has one timeout: some KiB that dribble are no answer */
-	/* 0: 2xx, all of it, in `body`; else -errno with words in `reason`. May destroy the ask. */
+	/* 0: 2xx, all of it, in `body`; else -errno with words in `reason`. May destroy it. */
 	void (*done)(struct s3_ask *self, int err);
 	/* the answer */
 	struct http_head head_read; /* of the newest answer */
@@ -100,7 +100,7 @@ struct s3_ask {
 	char region[S3_REGION_MAX + 1]; /* x-amz-bucket-region; "" */
 };
 
-/* done() will be called, not from inside this ask; or -errno, and the ask is still to finish. */
+/* done() will be called, not from inside this call; or -errno, and it is still to finish. */
 int s3_ask_start(struct s3_ask *ask);
 /* Ends it at whatever stage, and frees what it owns, not itself. */
 void s3_ask_finish(struct s3_ask *ask);

@@ -42,8 +42,11 @@ struct s3_credentials_want {
 	struct list node; /* the provider's */
 };
 
-/* done() will be called once, never from inside this call, unless it is cancelled before. */
-void s3_provider_get(struct s3_provider *provider, struct s3_credentials_want *want);
+/*
+ * done() will be called once, never from inside this call, unless it is cancelled before. -ENOMEM:
+ * it will not.
+ */
+int s3_provider_get(struct s3_provider *provider, struct s3_credentials_want *want);
 /* One that is not waiting any more is fine; so is one that is all zero. */
 void s3_provider_cancel(struct s3_provider *provider, struct s3_credentials_want *want);
 
@@ -56,7 +59,15 @@ bool s3_provider_peek(struct s3_provider *provider, const struct s3_credentials 
 /*
  * The server said that credentials of this generation have expired (ExpiredToken, also
  * InvalidToken): the next get fetches anew, unless newer ones have come meanwhile. If the same come
- * again, that get fails with -EACCES. Call it at most once for each request, so that a server which
- * is never content ends.
+ * again, that get fails with -EACCES; a later one gives them out once more. Call it at most once
+ * for each request, so that a server which is never content ends.
  */
 void s3_provider_expired(struct s3_provider *provider, uint64_t generation);
+
+/*
+ * Seconds since 1970 as servers have them, for s3_scope; and how that is learned: by the Date
+ * header of an answer that refused a signature for its time (RequestTimeTooSkewed). False: that
+ * clock does not differ from what s3_provider_clock() said, so that signing anew is no help.
+ */
+int64_t s3_provider_clock(const struct s3_provider *provider);
+bool s3_provider_adjust_clock(struct s3_provider *provider, const char *date);

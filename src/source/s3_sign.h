@@ -28,8 +28,7 @@ struct s3_request {
 	const char *path;   /* as sent: starts with a slash, percent-encoded once: s3_encode() */
 	const char
 		*query; /* as sent, each name and value by s3_encode(); in any order; NULL: none */
-	const char
-		*payload; /* the body's hash; NULL: not told (STS), and the empty one is signed */
+	const char *payload; /* the body's hash: s3_hash(), or one of the above */
 	bool requester_pays;
 	const char *content_type; /* signed if there is one; NULL: none */
 };
@@ -44,9 +43,9 @@ struct s3_scope {
 
 /*
  * Lines of "Name: value\r\n" to send besides Host and Content-Type: Authorization, x-amz-date,
- * and x-amz-content-sha256, x-amz-request-payer, x-amz-security-token where there are such. They
- * hold the session token: end with secret_free(). -ENOMEM; -EINVAL: the time is none, or a value
- * has a control character.
+ * x-amz-content-sha256 (S3 only), and x-amz-request-payer and x-amz-security-token where there are
+ * such. They hold the session token: end with secret_free(). -ENOMEM; -EINVAL: the time is none, or
+ * a value has a control character.
  */
 int s3_sign(const struct s3_request *request, const struct s3_scope *scope, char **ret);
 
