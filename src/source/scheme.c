@@ -4,6 +4,7 @@
 #include "scheme.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 #include <strings.h>
 
@@ -50,5 +51,9 @@ int source_create(struct loop *loop, const struct source_options *options, struc
 	const char *url = options && options->url ? options->url : "http://";
 	const struct scheme *scheme = scheme_find(url);
 
-	return scheme ? scheme->create(loop, options, ret) : -EINVAL;
+	if (scheme)
+		return scheme->create(loop, options, ret);
+	if (options->error)
+		snprintf(options->error, SOURCE_ERROR_MAX, "%.150s: not " SCHEMES_WORDS, url);
+	return -EINVAL;
 }
