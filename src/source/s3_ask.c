@@ -26,6 +26,38 @@
 
 #define MOVES_MAX 2 /* a server that sends us around has lost the bucket */
 
+#define UNSIGNED_NS (300 * NS_PER_S) /* then credentials are looked for again */
+
+/* ---- credentials -------------------------------------------------------------------------- */
+
+bool s3_credentials_peek(struct s3_source *s3, const struct s3_credentials **ret)
+{
+	if (s3->unsigned_until_ns > clock_now_ns()) {
+		*ret = NULL;
+		return true;
+	}
+	return s3_provider_peek(s3->provider, ret);
+}
+
+int s3_credentials_got(struct s3_source *s3, const struct s3_credentials_want *want, int err,
+	const struct s3_credentials **ret)
+{
+	*ret = NULL;
+	if (err == -EACCES && !s3->had_credentials) {
+		s3->unsigned_until_ns = clock_now_ns() + UNSIGNED_NS;
+		strcpy(s3->unsigned_words, want->error);
+		return 0;
+	}
+	if (err < 0)
+		return err;
+	*ret = want->credentials;
+	s3->had_credentials |= want->credentials != NULL;
+	s3->unsigned_words[0] = '\0';
+	return 0;
+}
+
+/* ---- the end ------------------------------------------------------------------------------ */
+
 static void ask_end(struct s3_ask *ask, int err)
 {
 	client_finish(&ask->curl);
@@ -126,6 +158,10 @@ static bool ask_remedy(struct s3_ask *ask, enum s3_remedy remedy)
 	switch (remedy) {
 	case S3_AGAIN:
 		return ask_again(ask);
+	case S3_SESSION:
+		if (!ask->has_session)
+			return false;
+		/* fall through */
 	case S3_REFRESH:
 		if (!ask->is_signed || ask->refreshed)
 			return false;
@@ -171,7 +207,10 @@ static void ask_refused(struct s3_ask *ask)
 		if (s3_ask_start(ask) == 0)
 			return;
 	}
-	if (ask->error.code[0] == '\0')
+	if (!ask->is_signed && meaning.err == -EACCES && ask->s3->unsigned_words[0])
+		snprintf(ask->reason, sizeof ask->reason, "%.*s", (int)sizeof ask->reason - 1,
+			ask->s3->unsigned_words);
+	else if (ask->error.code[0] == '\0')
 		snprintf(ask->reason, sizeof ask->reason, "HTTP %u", status);
 	else
 		snprintf(ask->reason, sizeof ask->reason, "%s (HTTP %u %s)",
@@ -256,6 +295,7 @@ static int ask_prepare(struct s3_ask *ask, const struct s3_credentials *credenti
 	ask->date[0] = ask->region[0] = '\0';
 	ask->epoch = ask->bucket->epoch;
 	ask->is_signed = credentials != NULL;
+	ask->has_session = credentials && credentials->token;
 	ask->generation = credentials ? credentials->generation : 0;
 	if (err == 0)
 		err = ask_make_headers(
@@ -290,13 +330,15 @@ static void ask_send(struct s3_ask *ask, const struct s3_credentials *credential
 static void ask_credentials(struct s3_credentials_want *want, int err)
 {
 	struct s3_ask *ask = container_of(want, struct s3_ask, want);
+	const struct s3_credentials *credentials;
 
+	err = s3_credentials_got(ask->s3, want, err, &credentials);
 	if (err < 0) {
 		snprintf(ask->reason, sizeof ask->reason, "%.150s", want->error);
 		ask_end(ask, err);
 		return;
 	}
-	ask_send(ask, want->credentials);
+	ask_send(ask, credentials);
 }
 
 static void ask_timer_expired(struct loop_timer *timer)
@@ -315,7 +357,7 @@ int s3_ask_start(struct s3_ask *ask)
 	const struct s3_credentials *credentials;
 
 	ask->timer.expired = ask_timer_expired;
-	if (s3_provider_peek(ask->s3->provider, &credentials))
+	if (s3_credentials_peek(ask->s3, &credentials))
 		return ask_prepare(ask, credentials);
 	ask->want.done = ask_credentials;
 	s3_provider_get(ask->s3->provider, &ask->want);

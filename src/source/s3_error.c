@@ -27,7 +27,8 @@ static const struct {
 	{"ExpiredTokenException", {-EACCES, S3_REFRESH, "the session token has expired"}},
 	{"IllegalLocationConstraintException", {-EACCES, S3_REGION, "it is in another region"}},
 	{"InternalError", {-EIO, S3_AGAIN, "internal error of the server"}},
-	{"InvalidAccessKeyId", {-EACCES, S3_FINAL, "the server does not know the access key"}},
+	/* radosgw forgets a session that has expired. */
+	{"InvalidAccessKeyId", {-EACCES, S3_SESSION, "the server does not know the access key"}},
 	{"InvalidBucketName", {-EINVAL, S3_FINAL, "not a bucket's name"}},
 	{"InvalidObjectState", {-EACCES, S3_FINAL, "archived: restore the object first"}},
 	{"InvalidRange", {-ESTALE, S3_FINAL, "the range is not inside the object"}},

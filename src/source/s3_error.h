@@ -22,6 +22,7 @@ enum s3_remedy {
 	S3_FINAL,   /* nothing helps */
 	S3_AGAIN,   /* it may pass */
 	S3_REFRESH, /* other credentials may */
+	S3_SESSION, /* the same, if these are a session's */
 	S3_CLOCK,   /* the server's time may */
 	S3_REGION,  /* another region may, if the answer says which */
 };

@@ -24,6 +24,9 @@ struct s3_source {
 	struct s3_provider *provider;
 	struct list buckets;
 	int64_t clock_offset_s; /* the servers' clock minus ours */
+	bool had_credentials;
+	uint64_t unsigned_until_ns;           /* requests go without: there are none */
+	char unsigned_words[SOURCE_ERROR_MAX]; /* why; "" if there are */
 	uint64_t random;        /* of the pauses between attempts */
 	unsigned timeout_ms;
 };
@@ -61,6 +64,18 @@ int s3_bucket_url(const struct s3_bucket *bucket, const char *key, const char *q
 int s3_bucket_sign(const struct s3_source *s3, const struct s3_bucket *bucket, const char *method,
 	const char *key, const char *query, const struct s3_credentials *credentials, char **ret);
 
+/* ---- credentials: s3_ask.c ---------------------------------------------------------------- */
+
+/* As s3_provider_peek(). */
+bool s3_credentials_peek(struct s3_source *s3, const struct s3_credentials **ret);
+/*
+ * Takes notice of what s3_provider_get() brought: 0, and *ret says what to sign with (NULL: not at
+ * all), or err. Who has never had credentials may be after public buckets: they are asked without,
+ * and what stood in the way is told when that is refused.
+ */
+int s3_credentials_got(struct s3_source *s3, const struct s3_credentials_want *want, int err,
+	const struct s3_credentials **ret);
+
 /* ---- requests that are not hot: s3_ask.c ------------------------------------------------- */
 
 /*
@@ -95,7 +110,7 @@ struct s3_ask {
 	uint64_t epoch;          /* the bucket's, when it was sent */
 	unsigned attempts;       /* that failed in a way that may pass */
 	unsigned moves;          /* to other regions */
-	bool is_signed, refreshed, clocked, wants_words;
+	bool is_signed, has_session, refreshed, clocked, wants_words;
 	char date[64];
 	char region[S3_REGION_MAX + 1]; /* x-amz-bucket-region; "" */
 };

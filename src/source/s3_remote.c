@@ -122,7 +122,7 @@ static int remote_make_ready(struct s3_remote *remote)
 
 	if (remote->epoch == remote->bucket->epoch && clock_now_ns() < remote->renew_ns)
 		return 0;
-	if (!s3_provider_peek(remote->s3->provider, &credentials))
+	if (!s3_credentials_peek(remote->s3, &credentials))
 		return -EAGAIN;
 	return remote_prepare(remote, credentials);
 }
@@ -172,11 +172,13 @@ static void remote_wake(struct s3_remote *remote, int err, const char *reason, u
 static void remote_credentials(struct s3_credentials_want *want, int err)
 {
 	struct s3_remote *remote = container_of(want, struct s3_remote, want);
+	const struct s3_credentials *credentials;
 	char words[SOURCE_ERROR_MAX];
 
 	remote->wants = false;
+	err = s3_credentials_got(remote->s3, want, err, &credentials);
 	if (err == 0)
-		err = remote_prepare(remote, want->credentials);
+		err = remote_prepare(remote, credentials);
 	snprintf(words, sizeof words, "%s", want->error[0] ? want->error : strerror(-err));
 	remote_wake(remote, err, words, 0);
 }
