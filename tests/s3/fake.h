@@ -1,0 +1,52 @@
+/*
+ * fake.h - an S3 server that says what the test tells it to: for answers that no real one gives.
+ *
+ * It listens on 127.0.0.1 and takes one request from each connection, in threads of its own; what
+ * to answer is decided by a function, one call at a time. It checks nothing by itself.
+ */
+#pragma once
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define FAKE_HEAD_MAX 16384
+
+struct fake_request {
+	unsigned number; /* from 1 on */
+	bool is_head;
+	char target[8192]; /* "/bucket/?list-type=2..." */
+	char head[FAKE_HEAD_MAX + 1];
+};
+
+struct fake_answer {
+	unsigned status;
+	char headers[1024]; /* lines "Name: value\r\n" besides the length */
+	const char *body;   /* NULL: none; or malloc'd: */
+	bool free_body;
+};
+
+struct fake {
+	/* What the test may set, before fake_start(). */
+	void (*answer)(struct fake *self, const struct fake_request *request,
+		struct fake_answer *ret);
+	void *context;
+	/* its own */
+	int fd;
+	uint16_t port;
+	pthread_t thread;
+	pthread_mutex_t lock;
+	unsigned requests; /* fake_count() */
+	unsigned serving;
+	char last_head[FAKE_HEAD_MAX + 1]; /* of the newest request */
+};
+
+void fake_start(struct fake *fake);
+void fake_stop(struct fake *fake);
+
+/* Requests so far. */
+unsigned fake_count(struct fake *fake);
+
+/* Is this in the request's head? */
+bool fake_says(const struct fake_request *request, const char *text);
