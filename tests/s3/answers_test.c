@@ -399,7 +399,7 @@ static void without_credentials_requests_are_not_signed(void **state)
 	remote = client_pin(&client, "s3://bucket/key");
 	got_start(&got, &client, remote, (struct range){3, 6});
 	assert_int_equal(got_wait(&got), 0);
-	assert_memory_equal(got.bytes, OBJECT + 3, 3);
+	assert_memory_equal(got.bytes, &OBJECT[3], 3);
 	got_finish(&got);
 	client_unpin(&client, remote);
 	assert_int_equal(client_probe(&client, &probed, "s3://bucket/private", false), -EACCES);
@@ -515,7 +515,7 @@ static int get(struct remote *remote, struct range range)
 		err = got_wait(&got);
 	}
 	if (err == 0)
-		assert_memory_equal(got.bytes, OBJECT + range.start, (size_t)range_length(range));
+		assert_memory_equal(got.bytes, &OBJECT[range.start], (size_t)range_length(range));
 	got_finish(&got);
 	return err;
 }
@@ -612,16 +612,18 @@ static void answer_probes_only(
 static void a_get_that_is_refused_for_good_fails(void **state)
 {
 	struct remote *remote;
+	unsigned count;
 
 	(void)state;
 	fake.answer = answer_probes_only;
 	remote = client_pin(&client, "s3://bucket/key");
 	assert_int_equal(get(remote, (struct range){0, 4}), -EACCES);
-	/* The probe, the get, the check. */
-	assert_int_equal(fake_count(&fake), 3);
+	/* The probe, the get, the check; and the get again, if the check was faster than this test. */
+	count = fake_count(&fake);
+	assert_in_range(count, 3, 4);
 	/* Not doubted again so soon. */
 	assert_int_equal(get(remote, (struct range){0, 4}), -EACCES);
-	assert_int_equal(fake_count(&fake), 4);
+	assert_int_equal(fake_count(&fake), count + 1);
 	client_unpin(&client, remote);
 }
 
