@@ -96,10 +96,10 @@ static int token_answer(struct s3_fetch *self)
  */
 static int token_silence(struct s3_fetch *self, CURLcode result)
 {
-	double connected = 0;
+	long sent = 0;
 
-	curl_easy_getinfo(self->call.curl.easy, CURLINFO_CONNECT_TIME, &connected);
-	if (result == CURLE_OPERATION_TIMEDOUT && connected > 0)
+	curl_easy_getinfo(self->call.curl.easy, CURLINFO_REQUEST_SIZE, &sent);
+	if (result == CURLE_OPERATION_TIMEDOUT && sent > 0)
 		return token_missing(self);
 	return FETCH_AGAIN;
 }

@@ -155,6 +155,7 @@ static int entry_read(struct ini_reader *reader, char *at, char *end)
 	while (is_space(*value))
 		value++;
 	reader->value_end = end;
+	reader->entry_line = reader->line;
 	return entry_append(reader, at, value);
 }
 

@@ -76,6 +76,8 @@ static enum age credentials_age(const struct s3_provider *provider)
 /* All who wait now; those who ask again are for the next turn. */
 static void wants_answer(struct s3_provider *provider, int err)
 {
+	/* It lives as long as this: what is refused meanwhile is only put aside. */
+	const struct s3_credentials *credentials = err < 0 ? NULL : provider->credentials;
 	struct list wants;
 
 	list_init(&wants);
@@ -90,7 +92,7 @@ static void wants_answer(struct s3_provider *provider, int err)
 			&wants, struct s3_credentials_want, node);
 
 		list_remove(&want->node);
-		want->credentials = err < 0 ? NULL : provider->credentials;
+		want->credentials = credentials;
 		want->error[0] = '\0';
 		if (err < 0)
 			memcpy(want->error, provider->error, sizeof want->error);

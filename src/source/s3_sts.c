@@ -69,28 +69,39 @@ int s3_sts_assume_with_token(const struct s3_role *role, const char *token, char
 	return form_make("AssumeRoleWithWebIdentity", role, token, ret);
 }
 
+/* As libcurl writes it: without the port that the scheme has anyway. */
+static char *host_header(const struct url *url)
+{
+	bool is_usual = url->port == (strcmp(url->scheme, "https") == 0 ? 443 : 80);
+	char *host;
+
+	if (is_usual)
+		return strdup(url->host);
+	return asprintf(&host, "%s:%u", url->host, url->port) < 0 ? NULL : host;
+}
+
+static char *place_url(const char *endpoint, const char *region)
+{
+	char *url;
+
+	if (endpoint)
+		return strdup(endpoint);
+	if (!region)
+		return strdup("https://sts.amazonaws.com/");
+	return asprintf(&url, "https://sts.%s.%s/", region, s3_dns_suffix(region)) < 0 ? NULL : url;
+}
+
 int s3_sts_place(const char *endpoint, const char *region, struct s3_sts_place *ret)
 {
 	cleanup(url_finish) struct url url = {0};
-	struct s3_sts_place place = {0};
-	int err = 0;
+	struct s3_sts_place place = {.url = place_url(endpoint, region),
+		.region = strdup(region ? region : "us-east-1")};
+	int err = place.url && place.region ? url_parse(place.url, &url) : -ENOMEM;
 
-	if (endpoint)
-		place.url = strdup(endpoint);
-	else if ((region ? asprintf(&place.url, "https://sts.%s.%s/", region, s3_dns_suffix(region))
-			 : asprintf(&place.url, "https://sts.amazonaws.com/")) < 0)
-		place.url = NULL;
-	place.region = strdup(region ? region : "us-east-1");
-	if (!place.url || !place.region)
-		err = -ENOMEM;
-	if (err == 0)
-		err = url_parse(place.url, &url);
 	if (err == 0) {
+		place.host = host_header(&url);
 		place.path = strdup(url.path);
-		if (!place.path ||
-			(url.has_port ? asprintf(&place.host, "%s:%u", url.host, url.port)
-				      : asprintf(&place.host, "%s", url.host)) < 0)
-			err = -ENOMEM;
+		err = place.host && place.path ? 0 : -ENOMEM;
 	}
 	if (err < 0)
 		s3_sts_place_finish(&place);
