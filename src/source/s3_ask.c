@@ -141,7 +141,7 @@ static void ask_broken(struct s3_ask *ask, CURLcode result)
 
 	if (passing && ask_again(ask))
 		return;
-	snprintf(ask->reason, sizeof ask->reason, "%s",
+	snprintf(ask->reason, sizeof ask->reason, "%.150s",
 		result == CURLE_OK     ? "closed in the middle of the head"
 		: ask->curl.error[0] ? ask->curl.error
 				      : curl_easy_strerror(result));

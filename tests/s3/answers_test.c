@@ -203,7 +203,7 @@ static void answer_elsewhere(
 	struct fake *self, const struct fake_request *request, struct fake_answer *ret)
 {
 	(void)self;
-	snprintf(ret->headers, sizeof ret->headers, "Location: http://127.0.0.1:%u%s\r\n",
+	snprintf(ret->headers, sizeof ret->headers, "Location: http://127.0.0.1:%u%.900s\r\n",
 		other.port, request->target);
 	refuse(ret, 307, "<Error><Code>TemporaryRedirect</Code></Error>");
 }
