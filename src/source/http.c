@@ -165,8 +165,9 @@ static int probe_answer(struct probe *probe, struct http_request *request, CURLc
 	else
 		err = http_answer_error(request, result, words, sizeof words);
 	if (err == 0)
-		err = probe->head_only ? probe_size_head(request, &size, &reason)
-				       : http_head_probe(&request->head, request->len, &size, &reason);
+		err = probe->head_only
+			      ? probe_size_head(request, &size, &reason)
+			      : http_head_probe(&request->head, request->len, &size, &reason);
 	if (err < 0) {
 		say(probe->error, "open", probe->url, reason);
 		return err;

@@ -58,9 +58,9 @@ static int probe_ask(struct s3_probe *self, struct s3_source *s3, bool head)
 	};
 	if (!ask->key)
 		return -ENOMEM;
-	if (!head && asprintf(&ask->range, "bytes=0-%llu",
-			     (unsigned long long)range_http_last(
-				     (struct range){0, PROBE_BYTES})) < 0) {
+	if (!head &&
+		asprintf(&ask->range, "bytes=0-%llu",
+			(unsigned long long)range_http_last((struct range){0, PROBE_BYTES})) < 0) {
 		ask->range = NULL;
 		return -ENOMEM;
 	}

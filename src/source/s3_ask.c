@@ -142,9 +142,9 @@ static void ask_broken(struct s3_ask *ask, CURLcode result)
 	if (passing && ask_again(ask))
 		return;
 	snprintf(ask->reason, sizeof ask->reason, "%.150s",
-		result == CURLE_OK     ? "closed in the middle of the head"
+		result == CURLE_OK   ? "closed in the middle of the head"
 		: ask->curl.error[0] ? ask->curl.error
-				      : curl_easy_strerror(result));
+				     : curl_easy_strerror(result));
 	ask_end(ask, result == CURLE_OK ? -EIO : curl_errno(result).err);
 }
 
@@ -176,9 +176,8 @@ static bool ask_remedy(struct s3_ask *ask, enum s3_remedy remedy)
 		break;
 	case S3_REGION:
 		/* Another may have moved it meanwhile. */
-		if (ask->moves == MOVES_MAX ||
-			(!s3_bucket_moved(s3, ask->bucket, region) &&
-				ask->epoch == ask->bucket->epoch))
+		if (ask->moves == MOVES_MAX || (!s3_bucket_moved(s3, ask->bucket, region) &&
+						       ask->epoch == ask->bucket->epoch))
 			return false;
 		ask->moves++;
 		break;
@@ -214,9 +213,9 @@ static void ask_refused(struct s3_ask *ask)
 		snprintf(ask->reason, sizeof ask->reason, "HTTP %u", status);
 	else
 		snprintf(ask->reason, sizeof ask->reason, "%s (HTTP %u %s)",
-			meaning.words            ? meaning.words
+			meaning.words           ? meaning.words
 			: ask->error.message[0] ? ask->error.message
-						 : "refused by the server",
+						: "refused by the server",
 			status, ask->error.code);
 	ask_end(ask, meaning.err);
 }
@@ -227,8 +226,8 @@ static void ask_answered(struct client_request *curl, CURLcode result)
 	const struct http_head *head = &ask->head_read;
 
 	/* An error that is too long to read is one all the same, and so is a whole object. */
-	if (result == CURLE_WRITE_ERROR && (head->status >= 300 || (ask->range && head->whole &&
-								   head->status != 206)))
+	if (result == CURLE_WRITE_ERROR &&
+		(head->status >= 300 || (ask->range && head->whole && head->status != 206)))
 		result = CURLE_OK;
 	if (result != CURLE_OK || !head->whole) {
 		ask_broken(ask, result);
@@ -240,8 +239,7 @@ static void ask_answered(struct client_request *curl, CURLcode result)
 	}
 	if (head->bad || head->encoded) {
 		snprintf(ask->reason, sizeof ask->reason, "%s",
-			head->bad ? head->reason
-				  : "encoded answer though identity was asked for");
+			head->bad ? head->reason : "encoded answer though identity was asked for");
 		ask_end(ask, -EPROTO);
 		return;
 	}

@@ -62,8 +62,7 @@ struct s3_meaning s3_error_meaning(const char *code, unsigned status)
 			return meanings[i].meaning;
 	/* Answers without words: the region may be in a header. */
 	if (status == 301 || status == 307 || status == 400 || status == 403)
-		return (struct s3_meaning){
-			status < 400 ? -EREMOTE : entry.err, S3_REGION, NULL};
+		return (struct s3_meaning){status < 400 ? -EREMOTE : entry.err, S3_REGION, NULL};
 	return (struct s3_meaning){entry.err, entry.again ? S3_AGAIN : S3_FINAL, NULL};
 }
 

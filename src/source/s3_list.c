@@ -25,13 +25,13 @@
 struct s3_walk {
 	struct s3_ask ask;
 	struct listing *listing;
-	char *prefix;    /* as it is */
-	char *encoded;   /* the same for a query */
-	char *token;     /* that the newest request was sent with; NULL: the first */
-	char *mark;      /* a token from before */
-	uint64_t pages;  /* that have come */
+	char *prefix;   /* as it is */
+	char *encoded;  /* the same for a query */
+	char *token;    /* that the newest request was sent with; NULL: the first */
+	char *mark;     /* a token from before */
+	uint64_t pages; /* that have come */
 	uint64_t mark_at;
-	uint64_t empty;  /* pages in a row */
+	uint64_t empty; /* pages in a row */
 	uint64_t entries;
 	bool entered; /* entry() is on the stack: */
 	bool doomed;  /* ... so that its cancelling waits for it */
@@ -118,10 +118,12 @@ static int walk_check(struct s3_walk *walk, const struct s3_page *page, const ch
 		*ret_reason = "an answer with neither entries nor an error's status";
 	else if (strcmp(page->bucket, walk->ask.bucket->name) != 0)
 		*ret_reason = "the page of another bucket";
-	else if (page->is_truncated && (walk->pages == S3_PAGES_MAX || walk->empty == EMPTY_PAGES_MAX))
+	else if (page->is_truncated &&
+		 (walk->pages == S3_PAGES_MAX || walk->empty == EMPTY_PAGES_MAX))
 		*ret_reason = "the pages don't end";
-	else if (page->is_truncated && ((walk->token && strcmp(page->token, walk->token) == 0) ||
-					       (walk->mark && strcmp(page->token, walk->mark) == 0)))
+	else if (page->is_truncated &&
+		 ((walk->token && strcmp(page->token, walk->token) == 0) ||
+			 (walk->mark && strcmp(page->token, walk->mark) == 0)))
 		*ret_reason = "a continuation token that has come before";
 	else
 		return 0;

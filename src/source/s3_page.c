@@ -246,8 +246,8 @@ void s3_page_finish(struct s3_page *page)
 /* ---- telling ------------------------------------------------------------------------------ */
 
 /* What stands behind the prefix, decoded in place. NULL: it was not asked for. */
-static char *item_name(const struct s3_page *page, const struct s3_item *item, const char *prefix,
-	size_t *ret_len)
+static char *item_name(
+	const struct s3_page *page, const struct s3_item *item, const char *prefix, size_t *ret_len)
 {
 	char *key = page->text + item->key;
 	size_t len = page->is_encoded ? s3_decode(key, true) : strlen(key);

@@ -12,8 +12,8 @@
 
 #include "index.h"
 
-#define S3_PAGE_KEYS 1000                  /* asked for in one page: the most that S3 gives */
-#define S3_PAGE_MAX ((size_t)8 << 20)      /* bytes: twice of 1000 longest keys, all encoded */
+#define S3_PAGE_KEYS 1000             /* asked for in one page: the most that S3 gives */
+#define S3_PAGE_MAX ((size_t)8 << 20) /* bytes: twice of 1000 longest keys, all encoded */
 
 struct s3_item;
 

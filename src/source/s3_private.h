@@ -25,9 +25,9 @@ struct s3_source {
 	struct list buckets;
 	int64_t clock_offset_s; /* the servers' clock minus ours */
 	bool had_credentials;
-	uint64_t unsigned_until_ns;           /* requests go without: there are none */
+	uint64_t unsigned_until_ns;            /* requests go without: there are none */
 	char unsigned_words[SOURCE_ERROR_MAX]; /* why; "" if there are */
-	uint64_t random;        /* of the pauses between attempts */
+	uint64_t random;                       /* of the pauses between attempts */
 	unsigned timeout_ms;
 };
 
@@ -86,8 +86,8 @@ struct s3_ask {
 	/* what is asked: s3_ask_start() */
 	struct s3_source *s3;
 	struct s3_bucket *bucket;
-	bool head; /* HEAD; a refusal, which has no words then, is asked for again as a GET */
-	char *key; /* encoded; its own, as the next three */
+	bool head;      /* HEAD; a refusal, which has no words then, is asked for again as a GET */
+	char *key;      /* encoded; its own, as the next three */
 	char *query;    /* encoded; NULL: none */
 	char *range;    /* "bytes=0-16383"; NULL: all */
 	char *if_match; /* NULL: any version */
@@ -127,8 +127,8 @@ int s3_list(struct source *source, struct listing *listing);
 void s3_list_cancel(struct source *source, struct listing *listing);
 
 /* s3_remote.c */
-int s3_pin(struct source *source, const char *url, const struct version *version,
-	struct remote **ret);
+int s3_pin(
+	struct source *source, const char *url, const struct version *version, struct remote **ret);
 void s3_unpin(struct source *source, struct remote *remote);
 int s3_get(struct source *source, struct exchange *exchange);
 void s3_get_cancel(struct source *source, struct exchange *exchange);

@@ -16,8 +16,8 @@
  *
  * The version id that was pinned is asked for by ?versionId=, so that an object overwritten in a
  * versioned bucket stays readable to who has it open. Whoever may read the bucket but not its
- * versions (s3:GetObjectVersion) is refused by that; the bucket's gets do without then, and If-Match
- * guards alone.
+ * versions (s3:GetObjectVersion) is refused by that; the bucket's gets do without then, and
+ *If-Match guards alone.
  */
 #include <assert.h>
 #include <errno.h>
@@ -36,15 +36,15 @@ struct s3_remote {
 	struct http_remote http;
 	struct s3_source *s3;
 	struct s3_bucket *bucket;
-	char *key;          /* encoded */
-	uint64_t epoch;     /* the bucket's, when the request was prepared; 0: never */
-	uint64_t signed_ns; /* when */
-	uint64_t renew_ns;  /* and until when it serves */
+	char *key;           /* encoded */
+	uint64_t epoch;      /* the bucket's, when the request was prepared; 0: never */
+	uint64_t signed_ns;  /* when */
+	uint64_t renew_ns;   /* and until when it serves */
 	uint64_t doubted_ns; /* last; 0: never */
 	struct list waiting; /* exchanges */
 	struct s3_credentials_want want;
-	bool wants;          /* the want is under way */
-	bool named_version;  /* the request has a versionId, or the check */
+	bool wants;             /* the want is under way */
+	bool named_version;     /* the request has a versionId, or the check */
 	struct s3_check *check; /* under way; NULL: none */
 };
 
@@ -56,8 +56,8 @@ struct s3_check {
 
 static struct s3_remote *s3_remote_of(const struct remote *remote)
 {
-	return container_of((struct http_remote *)(uintptr_t)container_of(
-				    remote, struct http_remote, remote),
+	return container_of(
+		(struct http_remote *)(uintptr_t)container_of(remote, struct http_remote, remote),
 		struct s3_remote, http);
 }
 
@@ -353,8 +353,8 @@ static int remote_init(struct s3_remote *remote, const char *url, const struct v
 	return err == -EAGAIN ? 0 : err;
 }
 
-int s3_pin(struct source *source, const char *url, const struct version *version,
-	struct remote **ret)
+int s3_pin(
+	struct source *source, const char *url, const struct version *version, struct remote **ret)
 {
 	struct s3_remote *remote = calloc(1, sizeof *remote);
 	int err;

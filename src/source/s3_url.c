@@ -150,8 +150,7 @@ static bool bucket_is_label(const char *bucket, bool dots_allowed)
 	return !only_numbers || !strchr(bucket, '.');
 }
 
-static int make_custom(
-	const struct s3_config *config, const char *bucket, struct s3_endpoint *ret)
+static int make_custom(const struct s3_config *config, const char *bucket, struct s3_endpoint *ret)
 {
 	cleanup(url_finish) struct url url = {0};
 	char port[8] = "";
@@ -190,7 +189,8 @@ static int make_custom(
 static int make_aws(const struct s3_config *config, const char *bucket, const char *region,
 	struct s3_endpoint *ret)
 {
-	bool is_virtual = config->addressing != S3_ADDRESSING_PATH && bucket_is_label(bucket, false);
+	bool is_virtual = config->addressing != S3_ADDRESSING_PATH &&
+			  bucket_is_label(bucket, false);
 	const char *suffix = s3_dns_suffix(region);
 	int len;
 

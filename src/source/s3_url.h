@@ -13,9 +13,9 @@
 
 #include "s3_config.h"
 
-#define S3_KEY_MAX 1024    /* bytes of a key */
-#define S3_BUCKET_MAX 255  /* of a name; of new ones 63 */
-#define S3_REGION_MAX 63   /* fits a label of a host's name */
+#define S3_KEY_MAX 1024   /* bytes of a key */
+#define S3_BUCKET_MAX 255 /* of a name; of new ones 63 */
+#define S3_REGION_MAX 63  /* fits a label of a host's name */
 
 /* "s3://b/a b" -> "s3://b/a%20b". -EINVAL: no bucket's name, or too long a key; -ENOMEM */
 int s3_url_from_key(const char *given, char **ret);

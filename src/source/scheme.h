@@ -10,8 +10,7 @@
 
 struct scheme {
 	const char *prefix; /* "s3://"; in any case */
-	int (*create)(struct loop *loop, const struct source_options *options,
-		struct source **ret);
+	int (*create)(struct loop *loop, const struct source_options *options, struct source **ret);
 	/*
 	 * From what people write to the URL that the source, and everybody between, works with.
 	 * NULL: it is the same. -EINVAL, -ENOMEM
@@ -36,5 +35,4 @@ int scheme_url(const char *given, char **ret);
 bool scheme_may_be_directory(const char *url, int err);
 
 /* The source for options->url, HTTP's for NULL. -EINVAL: there is none */
-int source_create(
-	struct loop *loop, const struct source_options *options, struct source **ret);
+int source_create(struct loop *loop, const struct source_options *options, struct source **ret);

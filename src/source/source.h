@@ -177,5 +177,4 @@ int http_source_create(
  * The source for s3:// URLs: s3_url.h says which. Reads the environment and ~/.aws, and so may
  * block meanwhile. -EINVAL, with words in options->error: they say what can't be.
  */
-int s3_source_create(
-	struct loop *loop, const struct source_options *options, struct source **ret);
+int s3_source_create(struct loop *loop, const struct source_options *options, struct source **ret);

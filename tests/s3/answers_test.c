@@ -475,7 +475,8 @@ static void statuses_without_words_have_their_errno(void **state)
 	static const struct {
 		unsigned status;
 		int err;
-	} rows[] = {{404, -ENOENT}, {412, -ESTALE}, {410, -ENOENT}, {401, -EACCES}, {405, -ENOTSUP}};
+	} rows[] = {
+		{404, -ENOENT}, {412, -ESTALE}, {410, -ENOENT}, {401, -EACCES}, {405, -ENOTSUP}};
 
 	(void)state;
 	fake.answer = answer_status;
@@ -618,7 +619,8 @@ static void a_get_that_is_refused_for_good_fails(void **state)
 	fake.answer = answer_probes_only;
 	remote = client_pin(&client, "s3://bucket/key");
 	assert_int_equal(get(remote, (struct range){0, 4}), -EACCES);
-	/* The probe, the get, the check; and the get again, if the check was faster than this test. */
+	/* The probe, the get, the check; and the get again, if the check was faster than this test.
+	 */
 	count = fake_count(&fake);
 	assert_in_range(count, 3, 4);
 	/* Not doubted again so soon. */
@@ -709,7 +711,9 @@ static void answer_other_version(
 {
 	(void)self;
 	snprintf(ret->headers, sizeof ret->headers, "x-amz-version-id: %s\r\n",
-		request->number == 1 ? "one" : request->number == 2 ? "two" : "null");
+		request->number == 1   ? "one"
+		: request->number == 2 ? "two"
+				       : "null");
 	serve_object(request, ret);
 }
 
@@ -755,9 +759,8 @@ static void a_remote_needs_no_probe(void **state)
 	use_sessions();
 	fake.answer = answer_by_region;
 	fake.context = "redirect";
-	assert_int_equal(client.source->ops->pin(
-				 client.source, "s3://bucket/key", &version, &remote),
-		0);
+	assert_int_equal(
+		client.source->ops->pin(client.source, "s3://bucket/key", &version, &remote), 0);
 	assert_int_equal(get(remote, (struct range){2, 9}), 0);
 	client_unpin(&client, remote);
 }

@@ -29,8 +29,8 @@ struct fake_answer {
 
 struct fake {
 	/* What the test may set, before fake_start(). */
-	void (*answer)(struct fake *self, const struct fake_request *request,
-		struct fake_answer *ret);
+	void (*answer)(
+		struct fake *self, const struct fake_request *request, struct fake_answer *ret);
 	void *context;
 	/* its own */
 	int fd;

@@ -12,12 +12,12 @@
 	"<ListBucketResult xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"><Name>bucket" \
 	"</Name>" inside "</ListBucketResult>"
 #define ENCODED "<EncodingType>url</EncodingType>"
-#define KEY(key)                                                                  \
-	"<Contents><Key>" key "</Key><LastModified>2024-05-06T07:08:09.123Z"      \
-	"</LastModified><ETag>&quot;e&quot;</ETag><Size>5</Size><Owner><ID>o"     \
+#define KEY(key)                                                              \
+	"<Contents><Key>" key "</Key><LastModified>2024-05-06T07:08:09.123Z"  \
+	"</LastModified><ETag>&quot;e&quot;</ETag><Size>5</Size><Owner><ID>o" \
 	"</ID></Owner></Contents>"
 #define PREFIX(prefix) "<CommonPrefixes><Prefix>" prefix "</Prefix></CommonPrefixes>"
-#define MORE(token)                                                                        \
+#define MORE(token) \
 	"<IsTruncated>true</IsTruncated><NextContinuationToken>" token "</NextContinuationToken>"
 
 static struct fake fake;
@@ -60,11 +60,13 @@ static int list_body(const char *body, struct listed *listed)
 static const struct {
 	const char *what, *body, *words;
 } wrongs[] = {
-	{"cut short", "<?xml version=\"1.0\"?><ListBucketResult><Name>bucket</Name>" KEY("a"), "list"},
+	{"cut short", "<?xml version=\"1.0\"?><ListBucketResult><Name>bucket</Name>" KEY("a"),
+		"list"},
 	{"cut in a tag", PAGE(KEY("a")) "<", "list"},
 	{"nothing", "", "no element"},
 	{"no XML", "<html><body>hello</body>", "list"},
-	{"another document", "<ListAllMyBucketsResult></ListAllMyBucketsResult>", "ListBucketResult"},
+	{"another document", "<ListAllMyBucketsResult></ListAllMyBucketsResult>",
+		"ListBucketResult"},
 	{"another bucket", "<ListBucketResult><Name>other</Name>" KEY("a") "</ListBucketResult>",
 		"another bucket"},
 	{"no bucket", "<ListBucketResult>" KEY("a") "</ListBucketResult>", "list"},
@@ -92,7 +94,8 @@ static const struct {
 	{"a huge size", PAGE("<Contents><Key>a</Key><Size>9223372036854775808</Size></Contents>"),
 		"refused"},
 	{"no key", PAGE("<Contents><Size>1</Size></Contents>"), "refused"},
-	{"two keys", PAGE("<Contents><Key>a</Key><Key>b</Key><Size>1</Size></Contents>"), "refused"},
+	{"two keys", PAGE("<Contents><Key>a</Key><Key>b</Key><Size>1</Size></Contents>"),
+		"refused"},
 	{"more without a token", PAGE("<IsTruncated>true</IsTruncated>"), "no token"},
 	{"the same token for ever", PAGE(KEY("a") MORE("t")), "come before"},
 };
@@ -264,8 +267,8 @@ static void keys_are_decoded_where_the_page_says_so(void **state)
 	struct listed listed;
 
 	(void)state;
-	assert_int_equal(list_body(PAGE(KEY("a+b%2Bc%25%01%FF%zz%2") KEY("%00nul") ENCODED), &listed),
-		0);
+	assert_int_equal(
+		list_body(PAGE(KEY("a+b%2Bc%25%01%FF%zz%2") KEY("%00nul") ENCODED), &listed), 0);
 	/* A name with a NUL can't be told. */
 	assert_int_equal(listed.count, 1);
 	assert_string_equal(listed.entries[0].name, "a b+c%\x01\xff%zz%2");
@@ -281,10 +284,11 @@ static void an_etag_that_no_header_can_bear_is_none(void **state)
 	struct listed listed;
 
 	(void)state;
-	assert_int_equal(list_body(PAGE("<Contents><Key>a</Key><Size>1</Size><ETag>&quot;a&#13;&#10;"
-					"X: y&quot;</ETag></Contents><Contents><Key>b</Key><Size>1"
-					"</Size><ETag>plain</ETag></Contents>"),
-				 &listed),
+	assert_int_equal(
+		list_body(PAGE("<Contents><Key>a</Key><Size>1</Size><ETag>&quot;a&#13;&#10;"
+			       "X: y&quot;</ETag></Contents><Contents><Key>b</Key><Size>1"
+			       "</Size><ETag>plain</ETag></Contents>"),
+			&listed),
 		0);
 	assert_null(listed.entries[0].etag);
 	assert_null(listed.entries[1].etag);

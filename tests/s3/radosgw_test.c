@@ -150,8 +150,9 @@ static void a_public_bucket_needs_no_keys(void **state)
 
 /* ---- sessions ----------------------------------------------------------------------------- */
 
-#define ASSUME "Action=AssumeRole&RoleArn=arn:aws:iam:::role/reader&RoleSessionName=session&" \
-	       "DurationSeconds=1&Version=2011-06-15"
+#define ASSUME                                                                         \
+	"Action=AssumeRole&RoleArn=arn:aws:iam:::role/reader&RoleSessionName=session&" \
+	"DurationSeconds=1&Version=2011-06-15"
 
 static char *between(const char *text, const char *tag)
 {
@@ -284,8 +285,9 @@ static void a_session_is_renewed_when_it_is_refused(void **state)
 static const char *const keys[] = {"a//b", "a///c", "//d", "/lead", "/", "//", "trail/", "trail//",
 	"x/../y", "x/./y", "..", ".", "../up", "./here", "x/..", "x/.", "key", "key/", "key/sub",
 	"\x01", "ctl\x01\x1f\x7f", "line\nbreak", "tab\tcr\r", "sp ace+plus%25%", "?q=1&r#h",
-	"<a>&\"'", "back\\slash", "\xc3\xbc\xe2\x82\xac\xf0\x9f\x98\x80", "\xc2\x85", N250 "1234567890",
-	N250 N250 N250 N250 "12345678901234567890", "*~()!$,;=:@[]{}|^`", "con%2Fcat", "%2e%2e/z"};
+	"<a>&\"'", "back\\slash", "\xc3\xbc\xe2\x82\xac\xf0\x9f\x98\x80", "\xc2\x85",
+	N250 "1234567890", N250 N250 N250 N250 "12345678901234567890", "*~()!$,;=:@[]{}|^`",
+	"con%2Fcat", "%2e%2e/z"};
 
 /* What has been found, by the key that was put. */
 struct walk {
@@ -304,8 +306,8 @@ static void walk_down(struct walk *walk, const char *url, const char *prefix)
 		size_t k = 0;
 
 		assert_true(asprintf(&below, "%s%s", url, entry->href) > 0);
-		assert_true(asprintf(&key, "%s%s%s", prefix, entry->name, entry->is_dir ? "/" : "") >=
-			    0);
+		assert_true(asprintf(&key, "%s%s%s", prefix, entry->name,
+				    entry->is_dir ? "/" : "") >= 0);
 		if (entry->is_dir) {
 			walk_down(walk, below, key);
 		} else {
@@ -333,7 +335,8 @@ static char *encode(const char *prefix, const char *key)
 	for (; *key; key++) {
 		bool is_plain = isalnum((unsigned char)*key) || strchr("-_.~/", *key);
 
-		len += (size_t)sprintf(target + len, is_plain ? "%c" : "%%%02X", (unsigned char)*key);
+		len += (size_t)sprintf(
+			target + len, is_plain ? "%c" : "%%%02X", (unsigned char)*key);
 	}
 	target[len] = '\0';
 	return target;

@@ -1,6 +1,6 @@
 /*
- * source_fixture.h - an S3 source on the test's own thread (tests/http/fixture.h), with the environment of
- * nobody else; and its listings.
+ * source_fixture.h - an S3 source on the test's own thread (tests/http/fixture.h), with the
+ * environment of nobody else; and its listings.
  */
 #pragma once
 

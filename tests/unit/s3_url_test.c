@@ -5,8 +5,8 @@
 #include <errno.h>
 
 #include "check.h"
-#include "scheme.h"
 #include "s3_url.h"
+#include "scheme.h"
 
 static void keys_become_urls(void **state)
 {
@@ -40,8 +40,8 @@ static void keys_become_urls(void **state)
 static void what_is_no_bucket_is_refused(void **state)
 {
 	static const char *const wrongs[] = {"s3://", "s3:///key", "s3://user@host/key",
-		"s3://host:80/key", "s3://a b/key", "s3://bucket?x", "s3://.hidden/key", "s3:bucket",
-		"s4://bucket/key", "s3://b\xc3\xbc/key", ""};
+		"s3://host:80/key", "s3://a b/key", "s3://bucket?x", "s3://.hidden/key",
+		"s3:bucket", "s4://bucket/key", "s3://b\xc3\xbc/key", ""};
 	char *long_key = malloc(2000), *url, *bucket;
 	const char *key;
 
@@ -94,8 +94,8 @@ static void decoding_takes_what_is_encoded_and_nothing_else(void **state)
 
 static void only_regions_are_regions(void **state)
 {
-	static const char *const wrongs[] = {"", "eu_west", "EU-WEST-1", "a.b", "a/b", "a b", "a\r\n",
-		"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"};
+	static const char *const wrongs[] = {"", "eu_west", "EU-WEST-1", "a.b", "a/b", "a b",
+		"a\r\n", "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"};
 
 	(void)state;
 	for (size_t i = 0; i < array_len(wrongs); i++)
@@ -112,7 +112,8 @@ static void buckets_have_their_hosts(void **state)
 	} rows[] = {
 		{{0}, "bucket", "eu-west-1", "https://bucket.s3.eu-west-1.amazonaws.com", "/"},
 		{{0}, "bucket", "cn-north-1", "https://bucket.s3.cn-north-1.amazonaws.com.cn", "/"},
-		{{0}, "with.dots", "eu-west-1", "https://s3.eu-west-1.amazonaws.com", "/with.dots/"},
+		{{0}, "with.dots", "eu-west-1", "https://s3.eu-west-1.amazonaws.com",
+			"/with.dots/"},
 		{{0}, "Old_Name", "us-east-1", "https://s3.us-east-1.amazonaws.com", "/Old_Name/"},
 		{{0}, "ab", "us-east-1", "https://s3.us-east-1.amazonaws.com", "/ab/"},
 		{{0}, "-ab", "us-east-1", "https://s3.us-east-1.amazonaws.com", "/-ab/"},
@@ -167,7 +168,8 @@ static void an_endpoint_must_be_a_url(void **state)
 		struct s3_config config = {.endpoint = (char *)wrongs[i]};
 		struct s3_endpoint endpoint;
 
-		assert_int_equal(s3_endpoint_make(&config, "bucket", "us-east-1", &endpoint), -EINVAL);
+		assert_int_equal(
+			s3_endpoint_make(&config, "bucket", "us-east-1", &endpoint), -EINVAL);
 	}
 }
 
