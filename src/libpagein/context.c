@@ -1,7 +1,7 @@
 /*
  * context.c - who runs which loop. Contexts hang in one list under one mutex, which is held while a
- * context is made or unmade, never over a call into the loop, and never while a signal handler or
- * the loop's thread could want it. After fork(2) the child has no loop: it forgets all contexts.
+ * context is made or unmade and over fork(2), never over a call into the loop, and never while a
+ * signal handler or the loop's thread could want it.
  *
  * A new object goes to a loop that serves no map, then to a new one while there may be more, then
  * to the one with the fewest maps. It stays there with all of its maps, so that nothing about it
@@ -11,6 +11,7 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -19,8 +20,9 @@
 
 #include "cleanup.h"
 #include "clock.h"
+#include "fork.h"
 #include "list.h"
-#include "s3_config.h"
+#include "s3_choice.h"
 #include "scheme.h"
 
 #define CACHE_MIN_BYTES (UINT64_C(1) << 20)
@@ -35,6 +37,7 @@ struct context {
 	const struct scheme *scheme; /* of the URLs that it serves */
 	struct loop *loop;
 	struct core *core;
+	struct context_roll roll;
 	struct pagein_stats map_stats;
 	uint8_t scratch[4096];
 };
@@ -47,18 +50,55 @@ static pthread_once_t contexts_once = PTHREAD_ONCE_INIT;
 
 static _Thread_local char last_error[512];
 
-static void forget_in_child(void)
+/* ---- fork(2): see fork.c --------------------------------------------------------------------- */
+
+static sigset_t signals_before; /* under contexts_lock */
+
+/* Everything stands still: the list, the loops, and this thread's signal handlers. */
+static void before_fork(void)
 {
-	/* Their threads and descriptors are the parent's; what they own can't be freed without
-	 * them. */
-	list_init(&contexts);
+	sigset_t all;
+
+	sigfillset(&all);
+	pthread_mutex_lock(&contexts_lock);
+	pthread_sigmask(SIG_SETMASK, &all, &signals_before);
+	list_for_each (node, &contexts) {
+		struct context *context = list_entry(node, struct context, node);
+
+		loop_hold(context->loop);
+		fork_prepare(context);
+	}
+}
+
+static void after_fork_in_parent(void)
+{
+	list_for_each (node, &contexts) {
+		struct context *context = list_entry(node, struct context, node);
+
+		fork_finish(context);
+		loop_release(context->loop);
+	}
+	pthread_sigmask(SIG_SETMASK, &signals_before, NULL);
+	pthread_mutex_unlock(&contexts_lock);
+}
+
+static void after_fork_in_child(void)
+{
 	pthread_mutex_init(&contexts_lock, NULL);
 	generation++;
+	list_for_each_safe (node, &contexts) {
+		struct context *context = list_entry(node, struct context, node);
+
+		loop_abandon(context->loop);
+		if (!fork_arm(context))
+			list_remove(&context->node);
+	}
+	pthread_sigmask(SIG_SETMASK, &signals_before, NULL);
 }
 
 static void contexts_init(void)
 {
-	pthread_atfork(NULL, NULL, forget_in_child);
+	pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child);
 }
 
 static void context_free(struct context *context)
@@ -67,42 +107,8 @@ static void context_free(struct context *context)
 		return;
 	core_destroy(context->core);
 	loop_destroy(context->loop);
-	free((char *)context->s3.profile);
-	free((char *)context->s3.region);
-	free((char *)context->s3.endpoint_url);
-	free((char *)context->s3.addressing_style);
+	s3_choice_finish(&context->s3);
 	free(context);
-}
-
-static const struct pagein_s3_options *s3_options(const struct pagein_options *options)
-{
-	static const struct pagein_s3_options defaults = PAGEIN_S3_OPTIONS_INIT;
-
-	return options->s3 ? options->s3 : &defaults;
-}
-
-static int copy_string(const char *from, const char **ret)
-{
-	*ret = from ? strdup(from) : NULL;
-	return from && !*ret ? -ENOMEM : 0;
-}
-
-/* The caller's may be gone when the next object is opened, and compared with them. */
-static int copy_options(struct context *context, const struct pagein_options *options)
-{
-	const struct pagein_s3_options *from = s3_options(options);
-	struct pagein_s3_options *to = &context->s3;
-
-	context->options = *options;
-	context->options.s3 = to;
-	to->no_sign_request = from->no_sign_request;
-	to->requester_pays = from->requester_pays;
-	if (copy_string(from->profile, &to->profile) < 0 ||
-		copy_string(from->region, &to->region) < 0 ||
-		copy_string(from->endpoint_url, &to->endpoint_url) < 0 ||
-		copy_string(from->addressing_style, &to->addressing_style) < 0)
-		return -ENOMEM;
-	return 0;
 }
 
 /* What is on its way takes a block for each request, so that less would hold nothing else. */
@@ -113,41 +119,44 @@ static uint64_t cache_bytes(const struct pagein_options *options)
 	return CACHE_MIN_BYTES;
 }
 
-static int context_create(
-	const char *url, const struct pagein_options *options, struct context **ret, char *error)
+static int context_fill(struct context *context, char *error)
 {
-	const struct pagein_s3_options *s3 = s3_options(options);
-	const struct s3_options source_s3 = {
-		.profile = s3->profile,
-		.region = s3->region,
-		.endpoint = s3->endpoint_url,
-		.addressing = s3->addressing_style,
-		.no_sign_request = s3->no_sign_request != 0,
-		.requester_pays = s3->requester_pays != 0,
-	};
+	const struct pagein_options *options = &context->options;
+	const struct s3_options s3 = s3_choice_for_source(&context->s3);
 	struct core_options core_options = {
 		.source.connections_max = options->connections,
-		.source.url = url,
-		.source.s3 = &source_s3,
+		.source.url = context->scheme->prefix,
+		.source.s3 = &s3,
 		.source.error = error,
 		.memory_max_bytes = cache_bytes(options),
 		.attempts_max = options->attempts,
 		.timeout_ms = options->timeout_ms,
 	};
+	int err = loop_create(&context->loop);
+
+	if (err < 0)
+		return err;
+	loop_set_spin(context->loop, options->spin_us * NS_PER_US);
+	return core_create(context->loop, &core_options, &context->core);
+}
+
+static int context_create(
+	const char *url, const struct pagein_options *options, struct context **ret, char *error)
+{
 	struct context *context = calloc(1, sizeof *context);
 	int err;
 
 	if (!context)
 		return -ENOMEM;
+	context->options = *options;
+	context->options.s3 = &context->s3;
 	context->generation = generation;
 	context->scheme = scheme_find(url);
-	err = copy_options(context, options);
+	list_init(&context->roll.objects);
+	list_init(&context->roll.maps);
+	err = s3_choice_copy(options->s3, &context->s3);
 	if (err == 0)
-		err = loop_create(&context->loop);
-	if (err == 0)
-		loop_set_spin(context->loop, options->spin_us * NS_PER_US);
-	if (err == 0)
-		err = core_create(context->loop, &core_options, &context->core);
+		err = context_fill(context, error);
 	if (err == 0)
 		err = loop_start(context->loop, "pagein");
 	if (err < 0)
@@ -157,24 +166,38 @@ static int context_create(
 	return err;
 }
 
-static bool same_string(const char *a, const char *b)
+int context_renew(struct context *context)
 {
-	return a && b ? strcmp(a, b) == 0 : a == b;
+	/* What the old ones have is lost: it can't be ended without their descriptors. */
+	context->loop = NULL;
+	context->core = NULL;
+	return context_fill(context, NULL);
 }
 
-static bool same_s3_options(const struct pagein_s3_options *a, const struct pagein_s3_options *b)
+bool context_restart(struct context *context)
 {
-	return same_string(a->profile, b->profile) && same_string(a->region, b->region) &&
-	       same_string(a->endpoint_url, b->endpoint_url) &&
-	       same_string(a->addressing_style, b->addressing_style) &&
-	       a->no_sign_request == b->no_sign_request && a->requester_pays == b->requester_pays;
+	if (loop_start(context->loop, "pagein") < 0)
+		return false;
+	context->generation = generation;
+	return true;
+}
+
+unsigned context_fork_policy(const struct context *context)
+{
+	return context->options.fork;
+}
+
+struct context_roll *context_roll(struct context *context)
+{
+	return &context->roll;
 }
 
 static bool same_options(const struct pagein_options *a, const struct pagein_options *b)
 {
-	return same_s3_options(s3_options(a), s3_options(b)) && a->timeout_ms == b->timeout_ms &&
-	       a->attempts == b->attempts && a->connections == b->connections &&
-	       a->loops == b->loops && a->spin_us == b->spin_us && a->cache_bytes == b->cache_bytes;
+	return a->timeout_ms == b->timeout_ms && a->attempts == b->attempts &&
+	       a->connections == b->connections && a->loops == b->loops &&
+	       a->spin_us == b->spin_us && a->cache_bytes == b->cache_bytes && a->fork == b->fork &&
+	       s3_choice_same(a->s3, b->s3);
 }
 
 /* Started loops keep their connections, which are worth a round trip or two: idle ones first. */
