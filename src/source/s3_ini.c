@@ -223,7 +223,7 @@ static int line_read(struct ini_reader *reader, char *at, char *end)
 		return err;
 	reader->indent = indent;
 	/* "[]" is none: a name has a character. */
-	if (*at == '[' && strlen(at) > 2 && strrchr(at + 2, ']'))
+	if (*at == '[' && end - at > 2 && memrchr(at + 2, ']', (size_t)(end - at) - 2))
 		return section_read(reader, at);
 	return entry_read(reader, at, end);
 }

@@ -124,6 +124,7 @@ bool endpoints_start(struct endpoints *endpoints)
 	posix_spawn_file_actions_t actions;
 	char line[16] = "";
 	int in[2], out[2];
+	size_t len = 0;
 	ssize_t n;
 
 	assert_int_equal(pipe2(in, O_CLOEXEC), 0);
@@ -136,10 +137,13 @@ bool endpoints_start(struct endpoints *endpoints)
 	close(in[0]);
 	close(out[1]);
 	endpoints_stdin = in[1];
-	n = read(out[0], line, sizeof line - 1);
+	/* All of the line: who closes the pipe in its middle ends the program. */
+	while (len < sizeof line - 1 && !strchr(line, '\n') &&
+		(n = read(out[0], line + len, sizeof line - 1 - len)) > 0)
+		len += (size_t)n;
 	close(out[0]);
 	endpoints->port = (uint16_t)strtoul(line, NULL, 10);
-	if (n > 0 && endpoints->port > 0)
+	if (endpoints->port > 0)
 		return true;
 	endpoints_stop(endpoints);
 	fprintf(stderr, "skipped: no Python for the endpoints\n");
