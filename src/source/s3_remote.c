@@ -135,6 +135,7 @@ static int remote_submit(struct s3_remote *remote, struct exchange *exchange)
 	exchange->by_fallback = remote->http.use_fallback;
 	if (exchange->by_fallback)
 		return fallback_submit(remote->s3->client, &remote->s3->source, exchange);
+	exchange->host = remote->http.host;
 	return host_submit(remote->http.host, exchange);
 }
 
@@ -301,7 +302,7 @@ void s3_get_cancel(struct source *source, struct exchange *exchange)
 	else if (exchange->by_fallback)
 		fallback_cancel(exchange);
 	else
-		host_cancel(http_remote_of(exchange)->host, exchange);
+		host_cancel(exchange->host, exchange);
 }
 
 void s3_get_hurry(struct source *source, struct exchange *exchange)
@@ -310,7 +311,7 @@ void s3_get_hurry(struct source *source, struct exchange *exchange)
 	if (exchange->waits)
 		exchange->urgent = true;
 	else if (!exchange->by_fallback)
-		host_hurry(http_remote_of(exchange)->host, exchange);
+		host_hurry(exchange->host, exchange);
 }
 
 /* ---- beginning and end -------------------------------------------------------------------- */

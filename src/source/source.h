@@ -114,6 +114,7 @@ struct exchange {
 	/* the source's own */
 	struct list node;
 	void *connection;
+	void *host; /* S3: whose queue or connection it is in; a bucket may have moved since */
 	bool by_fallback;
 	bool waits; /* for something that the source must know before it can ask */
 };

@@ -765,6 +765,70 @@ static void a_remote_needs_no_probe(void **state)
 	client_unpin(&client, remote);
 }
 
+static void answer_in_chunks(
+	struct fake *self, const struct fake_request *request, struct fake_answer *ret)
+{
+	answer_by_session(self, request, ret);
+	ret->is_chunked = fake_says(request, "If-Match");
+}
+
+static void answers_in_chunks_are_taken_by_libcurl(void **state)
+{
+	static int valid;
+	struct remote *remote;
+
+	(void)state;
+	use_sessions();
+	fake.answer = answer_in_chunks;
+	fake.context = &valid;
+	valid = 1;
+	remote = client_pin(&client, "s3://bucket/key");
+	assert_int_equal(get(remote, (struct range){0, 5}), 0);
+	assert_non_null(strcasestr(fake.last_head, "\r\nauthorization: AWS4-HMAC-SHA256 "));
+	assert_non_null(strcasestr(fake.last_head, "\r\nx-amz-security-token: session-1\r\n"));
+	assert_non_null(strstr(fake.last_head, "\r\nIf-Match: " ETAG "\r\n"));
+	/* And what is refused on this way is put right, too. */
+	valid = 2;
+	assert_int_equal(get(remote, (struct range){5, 11}), 0);
+	assert_non_null(strcasestr(fake.last_head, "\r\nx-amz-security-token: session-2\r\n"));
+	client_unpin(&client, remote);
+}
+
+static void a_bucket_that_moves_keeps_what_waits(void **state)
+{
+	struct source_options source = {.timeout_ms = 10000, .connections_max = 1, .url = "s3://"};
+	struct s3_options s3 = {0};
+	struct got gots[4] = {0};
+	struct remote *remote;
+	char endpoint[64];
+
+	(void)state;
+	client_close(&client);
+	snprintf(endpoint, sizeof endpoint, "http://127.0.0.1:%u", fake.port);
+	s3.endpoint = endpoint;
+	source.s3 = &s3;
+	client_open(&client, &source);
+	fake.answer = answer_nothing;
+	remote = client_pin(&client, "s3://bucket/key");
+	fake.answer = answer_by_region;
+	fake.context = "redirect";
+	for (size_t i = 0; i < array_len(gots); i++)
+		got_start(&gots[i], &client, remote, (struct range){i, i + 1});
+	/* One connection: the others are in its queue while the first finds out. */
+	for (size_t i = 0; i < array_len(gots); i++) {
+		if (i == 2) {
+			client.source->ops->get_hurry(client.source, &gots[3].exchange);
+			if (!gots[2].done)
+				client.source->ops->get_cancel(client.source, &gots[2].exchange);
+		} else if (got_wait(&gots[i]) < 0) {
+			assert_true(gots[i].exchange.again);
+		}
+		got_finish(&gots[i]);
+	}
+	assert_int_equal(get(remote, (struct range){0, 4}), 0);
+	client_unpin(&client, remote);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, start, stop)
@@ -793,6 +857,8 @@ int main(void)
 		TEST(another_version_id_is_another_version),
 		TEST(a_region_may_change_under_a_remote),
 		TEST(a_remote_needs_no_probe),
+		TEST(answers_in_chunks_are_taken_by_libcurl),
+		TEST(a_bucket_that_moves_keeps_what_waits),
 	};
 
 	return run_group(tests);

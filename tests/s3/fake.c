@@ -44,6 +44,23 @@ static void send_all(int fd, const char *bytes, size_t len)
 	}
 }
 
+static void send_chunks(int fd, const char *body, size_t len)
+{
+	char line[32];
+
+	for (int i = 0; i < 2; i++) {
+		size_t part = i == 0 ? len / 2 : len - len / 2;
+
+		if (part == 0)
+			continue;
+		send_all(fd, line, (size_t)snprintf(line, sizeof line, "%zx\r\n", part));
+		send_all(fd, body, part);
+		send_all(fd, "\r\n", 2);
+		body += part;
+	}
+	send_all(fd, "0\r\n\r\n", 5);
+}
+
 static void serve(struct fake *fake, int fd, struct fake_request *request)
 {
 	struct fake_answer answer = {.status = 500};
@@ -55,16 +72,24 @@ static void serve(struct fake *fake, int fd, struct fake_request *request)
 	request->number = ++fake->requests;
 	strcpy(fake->last_head, request->head);
 	fake->answer(fake, request, &answer);
+	/* The test may go on, and free its own, while this is being sent. */
+	if (answer.body && !answer.free_body)
+		answer.body = strdup(answer.body);
 	pthread_mutex_unlock(&fake->lock);
 	body_len = answer.body ? strlen(answer.body) : 0;
-	len = snprintf(head, sizeof head,
-		"HTTP/1.1 %u Fake\r\nContent-Length: %zu\r\nConnection: close\r\n%s\r\n",
-		answer.status, body_len, answer.headers);
+	len = snprintf(head, sizeof head, "HTTP/1.1 %u Fake\r\n%s", answer.status,
+		answer.is_chunked ? "Transfer-Encoding: chunked\r\n" : "");
+	if (!answer.is_chunked)
+		len += snprintf(
+			head + len, sizeof head - (size_t)len, "Content-Length: %zu\r\n", body_len);
+	len += snprintf(head + len, sizeof head - (size_t)len, "Connection: close\r\n%s\r\n",
+		answer.headers);
 	send_all(fd, head, (size_t)len);
-	if (!request->is_head)
+	if (!request->is_head && answer.is_chunked)
+		send_chunks(fd, answer.body, body_len);
+	else if (!request->is_head)
 		send_all(fd, answer.body, body_len);
-	if (answer.free_body)
-		free((char *)answer.body);
+	free((char *)answer.body);
 	/* What the client has not sent yet must not reset the connection under the answer. */
 	shutdown(fd, SHUT_WR);
 	recv(fd, head, sizeof head, 0);

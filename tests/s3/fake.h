@@ -25,6 +25,7 @@ struct fake_answer {
 	char headers[1024]; /* lines "Name: value\r\n" besides the length */
 	const char *body;   /* NULL: none; or malloc'd: */
 	bool free_body;
+	bool is_chunked; /* the body in two chunks, without a length before it */
 };
 
 struct fake {

@@ -4,8 +4,8 @@
  *
  * libcurl's has been right on every version with an encoded path, PATH_AS_IS, a sorted and encoded
  * query of names that all have a "=", and x-amz-content-sha256 given by hand; that is what these
- * requests are like. Left out is what 7.88 signs as it is given, and S3 does not: a query that is not
- * sorted, and names in it without a "=".
+ * requests are like. Left out is what 7.88 signs as it is given, and S3 does not: a query that is
+ * not sorted, and names in it without a "=".
  */
 #include "fixture.h"
 
