@@ -23,7 +23,6 @@ static int start(void **state)
 	strcpy(directory, "/tmp/pagein-test-XXXXXX");
 	assert_non_null(mkdtemp(directory));
 	s3_environment("the-key", "the-secret", NULL);
-	fake.context = NULL;
 	fake_start(&fake);
 	s3_open(&client, fake.port, NULL);
 	return 0;
@@ -127,11 +126,11 @@ static void another_region_is_asked(void **state)
 	static const char *const ways[] = {"redirect", "malformed", "denied"};
 
 	(void)state;
-	fake.answer = answer_by_region;
+	fake_use(&fake, answer_by_region, NULL);
 	for (size_t i = 0; i < array_len(ways); i++) {
 		unsigned before = fake_count(&fake);
 
-		fake.context = (void *)ways[i];
+		fake_use(&fake, fake.answer, (void *)ways[i]);
 		expect_probe(0, NULL);
 		assert_int_equal(fake_count(&fake) - before, 2);
 		/* It is remembered. */
@@ -145,8 +144,7 @@ static void another_region_is_asked(void **state)
 static void a_head_without_words_is_asked_again(void **state)
 {
 	(void)state;
-	fake.answer = answer_by_region;
-	fake.context = "malformed";
+	fake_use(&fake, answer_by_region, "malformed");
 	/* HEAD, the GET that has words, and the one in the right region. */
 	expect_head(0);
 	assert_int_equal(fake_count(&fake), 3);
@@ -170,11 +168,11 @@ static void what_is_no_region_is_ignored(void **state)
 		"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"};
 
 	(void)state;
-	fake.answer = answer_odd_region;
+	fake_use(&fake, answer_odd_region, NULL);
 	for (size_t i = 0; i < array_len(regions); i++) {
 		unsigned before = fake_count(&fake);
 
-		fake.context = (void *)regions[i];
+		fake_use(&fake, fake.answer, (void *)regions[i]);
 		expect_probe(-EREMOTE, "another region");
 		assert_int_equal(fake_count(&fake) - before, 1);
 	}
@@ -192,7 +190,7 @@ static void answer_moving(
 static void a_bucket_that_moves_on_and_on_is_lost(void **state)
 {
 	(void)state;
-	fake.answer = answer_moving;
+	fake_use(&fake, answer_moving, NULL);
 	expect_probe(-EREMOTE, "HTTP 301");
 	assert_int_equal(fake_count(&fake), 3);
 }
@@ -220,9 +218,9 @@ static void secrets_never_follow_a_redirect(void **state)
 	struct listed listed;
 
 	(void)state;
-	other.answer = answer_nothing;
 	fake_start(&other);
-	fake.answer = answer_elsewhere;
+	fake_use(&other, answer_nothing, NULL);
+	fake_use(&fake, answer_elsewhere, NULL);
 	expect_probe(-EREMOTE, NULL);
 	expect_head(-EREMOTE);
 	assert_int_equal(s3_list_all(&client, &listed, "s3://bucket/"), -EREMOTE);
@@ -260,7 +258,7 @@ static void a_skewed_clock_is_corrected_once(void **state)
 	struct listed listed;
 
 	(void)state;
-	fake.answer = answer_by_clock;
+	fake_use(&fake, answer_by_clock, NULL);
 	expect_probe(0, NULL);
 	assert_int_equal(fake_count(&fake), 2);
 	expect_probe(0, NULL);
@@ -294,11 +292,11 @@ static void a_server_that_is_never_content_ends(void **state)
 	};
 
 	(void)state;
-	fake.answer = answer_always;
+	fake_use(&fake, answer_always, NULL);
 	for (size_t i = 0; i < array_len(rows); i++) {
 		unsigned before = fake_count(&fake);
 
-		fake.context = (void *)rows[i].body;
+		fake_use(&fake, fake.answer, (void *)rows[i].body);
 		expect_probe(-EACCES, rows[i].words);
 		assert_int_equal(fake_count(&fake) - before, rows[i].requests);
 	}
@@ -351,15 +349,14 @@ static void an_expired_session_is_renewed_once(void **state)
 
 	(void)state;
 	use_sessions();
-	fake.answer = answer_by_session;
-	fake.context = &valid;
-	valid = 1;
+	fake_use(&fake, answer_by_session, &valid);
+	fake_store(&fake, &valid, 1);
 	expect_probe(0, NULL);
 	assert_int_equal(fake_count(&fake), 1);
-	valid = 2;
+	fake_store(&fake, &valid, 2);
 	expect_probe(0, NULL);
 	assert_int_equal(fake_count(&fake), 3);
-	valid = 1000;
+	fake_store(&fake, &valid, 1000);
 	expect_probe(-EACCES, "expired");
 	assert_int_equal(fake_count(&fake), 5);
 }
@@ -385,7 +382,7 @@ static void without_credentials_requests_are_not_signed(void **state)
 	struct got got = {0};
 
 	(void)state;
-	fake.answer = answer_unsigned;
+	fake_use(&fake, answer_unsigned, NULL);
 	/* With these keys: no. Told not to sign: yes. */
 	expect_probe(-EACCES, "access key");
 	client_close(&client);
@@ -413,10 +410,11 @@ static void the_requester_says_that_it_pays(void **state)
 	(void)state;
 	client_close(&client);
 	s3_open(&client, fake.port, &options);
-	fake.answer = answer_nothing;
+	fake_use(&fake, answer_nothing, NULL);
 	expect_probe(0, NULL);
-	assert_non_null(strcasestr(fake.last_head, "\r\nx-amz-request-payer: requester\r\n"));
-	assert_non_null(strstr(fake.last_head, "x-amz-request-payer")); /* and signs it */
+	assert_non_null(
+		strcasestr(fake_last_head(&fake), "\r\nx-amz-request-payer: requester\r\n"));
+	assert_non_null(strstr(fake_last_head(&fake), "x-amz-request-payer")); /* and signs it */
 }
 
 /* ---- what may pass ------------------------------------------------------------------------ */
@@ -424,9 +422,9 @@ static void the_requester_says_that_it_pays(void **state)
 static void answer_slow_down(
 	struct fake *self, const struct fake_request *request, struct fake_answer *ret)
 {
-	const unsigned *failures = self->context;
+	const int *failures = self->context;
 
-	if (request->number > *failures)
+	if ((int)request->number > *failures)
 		serve_object(request, ret);
 	else
 		refuse(ret, 503, "<Error><Code>SlowDown</Code></Error>");
@@ -434,14 +432,13 @@ static void answer_slow_down(
 
 static void a_busy_server_is_asked_again(void **state)
 {
-	static unsigned failures = 2;
+	static int failures = 2;
 
 	(void)state;
-	fake.answer = answer_slow_down;
-	fake.context = &failures;
+	fake_use(&fake, answer_slow_down, &failures);
 	expect_probe(0, NULL);
 	assert_int_equal(fake_count(&fake), 3);
-	failures = 1000;
+	fake_store(&fake, &failures, 1000);
 	expect_probe(-EIO, "fewer requests");
 	assert_int_equal(fake_count(&fake), 3 + SOURCE_ATTEMPTS);
 }
@@ -458,7 +455,7 @@ static void answer_whole(
 static void a_server_without_ranges_is_refused(void **state)
 {
 	(void)state;
-	fake.answer = answer_whole;
+	fake_use(&fake, answer_whole, NULL);
 	expect_probe(-ENOTSUP, "does not serve ranges");
 }
 
@@ -479,9 +476,9 @@ static void statuses_without_words_have_their_errno(void **state)
 		{404, -ENOENT}, {412, -ESTALE}, {410, -ENOENT}, {401, -EACCES}, {405, -ENOTSUP}};
 
 	(void)state;
-	fake.answer = answer_status;
+	fake_use(&fake, answer_status, NULL);
 	for (size_t i = 0; i < array_len(rows); i++) {
-		fake.context = (void *)&rows[i].status;
+		fake_use(&fake, fake.answer, (void *)&rows[i].status);
 		expect_probe(rows[i].err, "HTTP");
 	}
 }
@@ -491,7 +488,7 @@ static void a_bucket_is_no_object(void **state)
 	struct probe probe = {.url = "s3://bucket/"};
 
 	(void)state;
-	fake.answer = answer_nothing;
+	fake_use(&fake, answer_nothing, NULL);
 	assert_int_equal(client.source->ops->probe(client.source, &probe), -EISDIR);
 	probe.url = "s3://bucket";
 	assert_int_equal(client.source->ops->probe(client.source, &probe), -EISDIR);
@@ -527,18 +524,18 @@ static void a_signature_serves_many_ranges(void **state)
 	char signature[512] = "";
 
 	(void)state;
-	fake.answer = answer_nothing;
+	fake_use(&fake, answer_nothing, NULL);
 	remote = client_pin(&client, "s3://bucket/key");
 	for (uint64_t i = 0; i < 10; i++) {
 		const char *line;
 
 		assert_int_equal(get(remote, (struct range){i, i + 4}), 0);
-		line = strcasestr(fake.last_head, "\r\nauthorization: ");
+		line = strcasestr(fake_last_head(&fake), "\r\nauthorization: ");
 		assert_non_null(line);
 		if (i > 0)
 			assert_memory_equal(signature, line, strcspn(line + 2, "\r"));
 		memcpy(signature, line, sizeof signature - 1);
-		assert_non_null(strstr(fake.last_head, "\r\nIf-Match: " ETAG "\r\n"));
+		assert_non_null(strstr(fake_last_head(&fake), "\r\nIf-Match: " ETAG "\r\n"));
 	}
 	client_unpin(&client, remote);
 	assert_int_equal(fake_count(&fake), 11);
@@ -551,12 +548,11 @@ static void a_session_that_expires_between_gets_is_renewed(void **state)
 
 	(void)state;
 	use_sessions();
-	fake.answer = answer_by_session;
-	fake.context = &valid;
-	valid = 1;
+	fake_use(&fake, answer_by_session, &valid);
+	fake_store(&fake, &valid, 1);
 	remote = client_pin(&client, "s3://bucket/key");
 	assert_int_equal(get(remote, (struct range){0, 4}), 0);
-	valid = 2;
+	fake_store(&fake, &valid, 2);
 	assert_int_equal(get(remote, (struct range){4, 8}), 0);
 	/* The probe, the get; the refused get, the check that is refused and repeated, the get. */
 	assert_int_equal(fake_count(&fake), 6);
@@ -573,11 +569,10 @@ static void many_gets_of_an_expired_session_wait_for_one_another(void **state)
 
 	(void)state;
 	use_sessions();
-	fake.answer = answer_by_session;
-	fake.context = &valid;
-	valid = 1;
+	fake_use(&fake, answer_by_session, &valid);
+	fake_store(&fake, &valid, 1);
 	remote = client_pin(&client, "s3://bucket/key");
-	valid = 2;
+	fake_store(&fake, &valid, 2);
 	for (size_t i = 0; i < array_len(gots); i++)
 		got_start(&gots[i], &client, remote, (struct range){i, i + 1});
 	for (size_t i = 0; i < array_len(gots); i++) {
@@ -616,7 +611,7 @@ static void a_get_that_is_refused_for_good_fails(void **state)
 	unsigned count;
 
 	(void)state;
-	fake.answer = answer_probes_only;
+	fake_use(&fake, answer_probes_only, NULL);
 	remote = client_pin(&client, "s3://bucket/key");
 	assert_int_equal(get(remote, (struct range){0, 4}), -EACCES);
 	/* The probe, the get, the check; and the get again, if the check was faster than this test.
@@ -645,7 +640,7 @@ static void gets_and_checks_that_disagree_end(void **state)
 	struct remote *remote;
 
 	(void)state;
-	fake.answer = answer_checks_only;
+	fake_use(&fake, answer_checks_only, NULL);
 	remote = client_pin(&client, "s3://bucket/key");
 	assert_int_equal(get(remote, (struct range){0, 4}), -EACCES);
 	assert_int_equal(fake_count(&fake), 4);
@@ -658,7 +653,7 @@ static void a_remote_may_go_while_it_is_checked(void **state)
 	struct got got = {0};
 
 	(void)state;
-	fake.answer = answer_checks_only;
+	fake_use(&fake, answer_checks_only, NULL);
 	remote = client_pin(&client, "s3://bucket/key");
 	got_start(&got, &client, remote, (struct range){0, 4});
 	assert_true(got_wait(&got) < 0);
@@ -670,7 +665,7 @@ static void a_remote_may_go_while_it_is_checked(void **state)
 static void answer_named_version(
 	struct fake *self, const struct fake_request *request, struct fake_answer *ret)
 {
-	const bool *may_name = self->context;
+	const int *may_name = self->context;
 
 	if (strstr(request->target, "versionId=") && !*may_name) {
 		refuse(ret, 403, "<Error><Code>AccessDenied</Code></Error>");
@@ -684,25 +679,24 @@ static void answer_named_version(
 
 static void a_version_is_named_by_who_may(void **state)
 {
-	static bool may_name;
+	static int may_name;
 	struct remote *remote;
 
 	(void)state;
-	fake.answer = answer_named_version;
-	fake.context = &may_name;
-	may_name = true;
+	fake_use(&fake, answer_named_version, &may_name);
+	fake_store(&fake, &may_name, true);
 	remote = client_pin(&client, "s3://bucket/key");
 	assert_string_equal(remote->version.id, "v/1+");
 	assert_int_equal(get(remote, (struct range){0, 4}), 0);
-	assert_non_null(strstr(fake.last_head, "?versionId="));
-	may_name = false;
+	assert_non_null(strstr(fake_last_head(&fake), "?versionId="));
+	fake_store(&fake, &may_name, false);
 	assert_int_equal(get(remote, (struct range){0, 4}), 0);
-	assert_null(strstr(fake.last_head, "?versionId="));
+	assert_null(strstr(fake_last_head(&fake), "?versionId="));
 	client_unpin(&client, remote);
 	/* The bucket is known for it. */
 	remote = client_pin(&client, "s3://bucket/key");
 	assert_int_equal(get(remote, (struct range){0, 4}), 0);
-	assert_null(strstr(fake.last_head, "?versionId="));
+	assert_null(strstr(fake_last_head(&fake), "?versionId="));
 	client_unpin(&client, remote);
 }
 
@@ -722,7 +716,7 @@ static void another_version_id_is_another_version(void **state)
 	struct remote *remote;
 
 	(void)state;
-	fake.answer = answer_other_version;
+	fake_use(&fake, answer_other_version, NULL);
 	remote = client_pin(&client, "s3://bucket/key");
 	assert_int_equal(get(remote, (struct range){0, 4}), -ESTALE);
 	assert_int_equal(get(remote, (struct range){0, 4}), -ESTALE);
@@ -731,7 +725,7 @@ static void another_version_id_is_another_version(void **state)
 	remote = client_pin(&client, "s3://bucket/key");
 	assert_string_equal(remote->version.id, "");
 	assert_int_equal(get(remote, (struct range){0, 4}), 0);
-	assert_null(strstr(fake.last_head, "versionId"));
+	assert_null(strstr(fake_last_head(&fake), "versionId"));
 	client_unpin(&client, remote);
 }
 
@@ -740,12 +734,11 @@ static void a_region_may_change_under_a_remote(void **state)
 	struct remote *remote;
 
 	(void)state;
-	fake.answer = answer_nothing;
+	fake_use(&fake, answer_nothing, NULL);
 	remote = client_pin(&client, "s3://bucket/key");
-	fake.answer = answer_by_region;
-	fake.context = "redirect";
+	fake_use(&fake, answer_by_region, "redirect");
 	assert_int_equal(get(remote, (struct range){0, 4}), 0);
-	assert_non_null(strstr(fake.last_head, "/eu-west-9/"));
+	assert_non_null(strstr(fake_last_head(&fake), "/eu-west-9/"));
 	client_unpin(&client, remote);
 }
 
@@ -757,8 +750,7 @@ static void a_remote_needs_no_probe(void **state)
 	(void)state;
 	/* Credentials and region are not known yet, either. */
 	use_sessions();
-	fake.answer = answer_by_region;
-	fake.context = "redirect";
+	fake_use(&fake, answer_by_region, "redirect");
 	assert_int_equal(
 		client.source->ops->pin(client.source, "s3://bucket/key", &version, &remote), 0);
 	assert_int_equal(get(remote, (struct range){2, 9}), 0);
@@ -779,18 +771,19 @@ static void answers_in_chunks_are_taken_by_libcurl(void **state)
 
 	(void)state;
 	use_sessions();
-	fake.answer = answer_in_chunks;
-	fake.context = &valid;
-	valid = 1;
+	fake_use(&fake, answer_in_chunks, &valid);
+	fake_store(&fake, &valid, 1);
 	remote = client_pin(&client, "s3://bucket/key");
 	assert_int_equal(get(remote, (struct range){0, 5}), 0);
-	assert_non_null(strcasestr(fake.last_head, "\r\nauthorization: AWS4-HMAC-SHA256 "));
-	assert_non_null(strcasestr(fake.last_head, "\r\nx-amz-security-token: session-1\r\n"));
-	assert_non_null(strstr(fake.last_head, "\r\nIf-Match: " ETAG "\r\n"));
+	assert_non_null(strcasestr(fake_last_head(&fake), "\r\nauthorization: AWS4-HMAC-SHA256 "));
+	assert_non_null(
+		strcasestr(fake_last_head(&fake), "\r\nx-amz-security-token: session-1\r\n"));
+	assert_non_null(strstr(fake_last_head(&fake), "\r\nIf-Match: " ETAG "\r\n"));
 	/* And what is refused on this way is put right, too. */
-	valid = 2;
+	fake_store(&fake, &valid, 2);
 	assert_int_equal(get(remote, (struct range){5, 11}), 0);
-	assert_non_null(strcasestr(fake.last_head, "\r\nx-amz-security-token: session-2\r\n"));
+	assert_non_null(
+		strcasestr(fake_last_head(&fake), "\r\nx-amz-security-token: session-2\r\n"));
 	client_unpin(&client, remote);
 }
 
@@ -808,10 +801,9 @@ static void a_bucket_that_moves_keeps_what_waits(void **state)
 	s3.endpoint = endpoint;
 	source.s3 = &s3;
 	client_open(&client, &source);
-	fake.answer = answer_nothing;
+	fake_use(&fake, answer_nothing, NULL);
 	remote = client_pin(&client, "s3://bucket/key");
-	fake.answer = answer_by_region;
-	fake.context = "redirect";
+	fake_use(&fake, answer_by_region, "redirect");
 	for (size_t i = 0; i < array_len(gots); i++)
 		got_start(&gots[i], &client, remote, (struct range){i, i + 1});
 	/* One connection: the others are in its queue while the first finds out. */

@@ -175,6 +175,32 @@ void fake_stop(struct fake *fake)
 	pthread_mutex_destroy(&fake->lock);
 }
 
+void fake_use(struct fake *fake,
+	void (*answer)(
+		struct fake *self, const struct fake_request *request, struct fake_answer *ret),
+	void *context)
+{
+	pthread_mutex_lock(&fake->lock);
+	fake->answer = answer;
+	fake->context = context;
+	pthread_mutex_unlock(&fake->lock);
+}
+
+void fake_store(struct fake *fake, int *place, int value)
+{
+	pthread_mutex_lock(&fake->lock);
+	*place = value;
+	pthread_mutex_unlock(&fake->lock);
+}
+
+const char *fake_last_head(struct fake *fake)
+{
+	pthread_mutex_lock(&fake->lock);
+	strcpy(fake->told_head, fake->last_head);
+	pthread_mutex_unlock(&fake->lock);
+	return fake->told_head;
+}
+
 unsigned fake_count(struct fake *fake)
 {
 	unsigned count;

@@ -29,7 +29,7 @@ struct fake_answer {
 };
 
 struct fake {
-	/* What the test may set, before fake_start(). */
+	/* Of fake_use(); called by one thread at a time. */
 	void (*answer)(
 		struct fake *self, const struct fake_request *request, struct fake_answer *ret);
 	void *context;
@@ -40,11 +40,24 @@ struct fake {
 	pthread_mutex_t lock;
 	unsigned requests; /* fake_count() */
 	unsigned serving;
-	char last_head[FAKE_HEAD_MAX + 1]; /* of the newest request */
+	char last_head[FAKE_HEAD_MAX + 1];
+	char told_head[FAKE_HEAD_MAX + 1]; /* fake_last_head() */
 };
 
 void fake_start(struct fake *fake);
 void fake_stop(struct fake *fake);
+
+/* What answers from now on, and its context. */
+void fake_use(struct fake *fake,
+	void (*answer)(
+		struct fake *self, const struct fake_request *request, struct fake_answer *ret),
+	void *context);
+
+/* *place = value, of something that the answering function reads. */
+void fake_store(struct fake *fake, int *place, int value);
+
+/* The head of the newest request; good until the next call. */
+const char *fake_last_head(struct fake *fake);
 
 /* Requests so far. */
 unsigned fake_count(struct fake *fake);

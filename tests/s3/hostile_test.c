@@ -50,8 +50,7 @@ static void answer_body(
 
 static int list_body(const char *body, struct listed *listed)
 {
-	fake.answer = answer_body;
-	fake.context = (void *)body;
+	fake_use(&fake, answer_body, (void *)body);
 	return s3_list_all(&client, listed, "s3://bucket/");
 }
 
@@ -200,12 +199,11 @@ static void tokens_in_a_circle_are_an_error(void **state)
 	static unsigned lengths[] = {1, 2, 3, 7, 100};
 
 	(void)state;
-	fake.answer = answer_circle;
 	for (size_t i = 0; i < array_len(lengths); i++) {
 		unsigned before = fake_count(&fake);
 		struct listed listed;
 
-		fake.context = &lengths[i];
+		fake_use(&fake, answer_circle, &lengths[i]);
 		assert_int_equal(s3_list_all(&client, &listed, "s3://bucket/"), -EPROTO);
 		assert_non_null(strstr(listed.listing.error, "come before"));
 		/* Brent: at the latest when the mark is in the circle, and once around. */
@@ -228,7 +226,7 @@ static void empty_pages_end(void **state)
 	struct listed listed;
 
 	(void)state;
-	fake.answer = answer_empty;
+	fake_use(&fake, answer_empty, NULL);
 	assert_int_equal(s3_list_all(&client, &listed, "s3://bucket/"), -EPROTO);
 	assert_non_null(strstr(listed.listing.error, "don't end"));
 	assert_int_equal(fake_count(&fake), 1000);
@@ -310,7 +308,7 @@ static void an_empty_page_may_have_a_follower(void **state)
 	struct listed listed;
 
 	(void)state;
-	fake.answer = answer_empty_then_key;
+	fake_use(&fake, answer_empty_then_key, NULL);
 	assert_int_equal(s3_list_all(&client, &listed, "s3://bucket/"), 0);
 	assert_int_equal(listed.count, 1);
 	assert_int_equal(fake_count(&fake), 2);
@@ -339,8 +337,8 @@ static void an_errors_words_are_harmless(void **state)
 	struct listed listed;
 
 	(void)state;
-	fake.answer = answer_error;
-	fake.context = "<Error><Code>Odd\x1b[2J</Code><Message>a&#10;b &#x9b;c</Message></Error>";
+	fake_use(&fake, answer_error,
+		"<Error><Code>Odd\x1b[2J</Code><Message>a&#10;b &#x9b;c</Message></Error>");
 	assert_int_equal(s3_list_all(&client, &listed, "s3://bucket/"), -EACCES);
 	for (const char *c = listed.listing.error; *c; c++)
 		assert_true(*c >= ' ' && *c < 0x7f);
@@ -364,8 +362,7 @@ static void a_listing_may_be_cancelled_by_its_entry(void **state)
 	struct listed listed = {.listing = {.url = "s3://bucket/", .entry = cancel_at_entry}};
 
 	(void)state;
-	fake.answer = answer_body;
-	fake.context = (void *)body;
+	fake_use(&fake, answer_body, (void *)body);
 	assert_int_equal(client.source->ops->list(client.source, &listed.listing), 0);
 	while (listed.count == 0)
 		client_run_for(&client, 1);
@@ -394,8 +391,7 @@ static void a_listing_ends_when_an_entry_is_refused(void **state)
 		.listing = {.url = "s3://bucket/", .entry = refuse_entry, .done = refused_done}};
 
 	(void)state;
-	fake.answer = answer_body;
-	fake.context = (void *)PAGE(KEY("a") MORE("t"));
+	fake_use(&fake, answer_body, (void *)PAGE(KEY("a") MORE("t")));
 	assert_int_equal(client.source->ops->list(client.source, &listed.listing), 0);
 	client_wait(&client, &listed.done);
 	assert_int_equal(listed.err, -ENOMEM);
