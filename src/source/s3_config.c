@@ -88,7 +88,7 @@ static int region_load(const struct places *places, char **ret, char *error)
 	return copy(region, ret);
 }
 
-/* ---- endpoints ------------------------------------------------------------------------------ */
+/* ---- endpoints ----------------------------------------------------------------------------- */
 
 static int endpoint_check(const char *name, const char *url, char *error)
 {
@@ -139,7 +139,7 @@ static int s3_endpoint_load(const struct places *places, char **ret, char *error
 	return err < 0 ? err : copy(option, ret);
 }
 
-/* ---- the nested settings below "s3 =" ------------------------------------------------------- */
+/* ---- the nested settings below "s3 =" ------------------------------------------------------ */
 
 static int addressing_load(
 	const struct places *places, const char *nested, enum s3_addressing *ret, char *error)
@@ -192,7 +192,7 @@ static int flags_load(const struct places *places, const char *nested, struct s3
 	return err;
 }
 
-/* ---- all of it ------------------------------------------------------------------------------ */
+/* ---- all of it ----------------------------------------------------------------------------- */
 
 static int settings_load(const struct places *places, struct s3_config *config, char *error)
 {

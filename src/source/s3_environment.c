@@ -24,7 +24,7 @@ static const char *home(void)
 	if (variable && *variable)
 		return variable;
 	/* Before threads start: s3_config_load(). */
-	user = getpwuid(geteuid()); /* NOLINT(concurrency-mt-unsafe) */
+	user = getpwuid(geteuid());
 	return user ? user->pw_dir : NULL;
 }
 

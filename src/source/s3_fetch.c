@@ -26,8 +26,7 @@
 #include "s3_fetch_private.h"
 #include "words.h"
 
-#define CONTAINER_TIMEOUT_MS 2000 /* as botocore: it is on this machine or its host */
-#define CONTAINER_ATTEMPTS 3
+#define CONTAINER_ATTEMPTS 3 /* as botocore, and so is the pause */
 #define CONTAINER_PAUSE_MS 1000
 
 int64_t fetch_now_s(const struct s3_fetch *self)
@@ -49,7 +48,7 @@ int fetch_complain(struct s3_fetch *self, int err, const char *format, ...)
 	return err;
 }
 
-/* ---- from step to step ---------------------------------------------------------------------- */
+/* ---- from step to step --------------------------------------------------------------------- */
 
 static void step_run(struct s3_fetch *self);
 
@@ -164,8 +163,7 @@ int fetch_take_json(struct s3_fetch *self, enum s3_json kind)
 	return err == -EPROTO ? FETCH_AGAIN : err;
 }
 
-/* ---- a program --------------------------------------------------------------------------------
- */
+/* ---- a program ----------------------------------------------------------------------------- */
 
 static void process_done(struct s3_process *process, int err)
 {
@@ -197,8 +195,7 @@ static int process_start(struct s3_fetch *self)
 
 static const struct s3_fetch_step step_process = {.name = "output", .start = process_start};
 
-/* ---- a container's endpoint --------------------------------------------------------------------
- */
+/* ---- a container's endpoint ---------------------------------------------------------------- */
 
 static int container_start(struct s3_fetch *self)
 {
@@ -213,7 +210,7 @@ static int container_start(struct s3_fetch *self)
 	return fetch_call(self, &(struct s3_call_options){.method = "GET",
 					.url = self->plan.url,
 					.headers = headers,
-					.timeout_ms = CONTAINER_TIMEOUT_MS,
+					.timeout_ms = self->plan.timeout_ms,
 					.ca_bundle = self->config->ca_bundle,
 					.is_local = strncmp(self->plan.url, "http:", 5) == 0});
 }
@@ -235,7 +232,7 @@ static const struct s3_fetch_step step_container = {
 	.pause_ms = CONTAINER_PAUSE_MS,
 };
 
-/* ---- the door -------------------------------------------------------------------------------- */
+/* ---- the door ------------------------------------------------------------------------------ */
 
 static void fetch_begin(struct loop_timer *timer)
 {

@@ -69,12 +69,24 @@ static int sts_ask(struct s3_fetch *self, const char *form, bool is_signed)
 					.ca_bundle = self->config->ca_bundle});
 }
 
-/* True, once for each step: the clocks differ, and now we know by how much. */
-static bool sts_correct_clock(struct s3_fetch *self)
+static bool is_one_of(const char *code, const char *const *codes, size_t count)
 {
+	for (size_t i = 0; i < count; i++)
+		if (strcmp(codes[i], code) == 0)
+			return true;
+	return false;
+}
+
+/* True, once for each step: the clocks differ, and now we know by how much. */
+static bool sts_correct_clock(struct s3_fetch *self, const char *code)
+{
+	/* AWS says the first one when the signature has expired, too. */
+	static const char *const codes[] = {"SignatureDoesNotMatch", "RequestTimeTooSkewed",
+		"RequestExpired", "InvalidSignatureException"};
 	int64_t offset_s = s3_clock_offset(self->call.date, fetch_now_s(self));
 
-	if (self->is_corrected || offset_s == 0)
+	if (self->is_corrected || offset_s == 0 ||
+		!is_one_of(code, codes, sizeof codes / sizeof *codes))
 		return false;
 	self->is_corrected = true;
 	self->clock_offset_s += offset_s;
@@ -87,10 +99,8 @@ static bool sts_may_pass(unsigned status, const char *code)
 	static const char *const codes[] = {"Throttling", "ThrottlingException",
 		"RequestLimitExceeded", "IDPCommunicationError", "InvalidIdentityToken"};
 
-	for (size_t i = 0; i < sizeof codes / sizeof *codes; i++)
-		if (strcmp(codes[i], code) == 0)
-			return true;
-	return status >= 500 || status == 429 || status == 408;
+	return is_one_of(code, codes, sizeof codes / sizeof *codes) || status >= 500 ||
+	       status == 429 || status == 408;
 }
 
 static int sts_answer(struct s3_fetch *self, const char *arn)
@@ -109,7 +119,7 @@ static int sts_answer(struct s3_fetch *self, const char *arn)
 		return 0;
 	}
 	s3_credentials_destroy(credentials);
-	if (call->status == 403 && sts_correct_clock(self))
+	if (sts_correct_clock(self, code))
 		return FETCH_NOW;
 	if (call->status == 200)
 		return fetch_complain(self, -EPROTO, "%.120s: not an answer of STS", arn);

@@ -30,7 +30,8 @@
 
 #define INSTANCE_URL "http://169.254.169.254/"
 #define INSTANCE_URL_IPV6 "http://[fd00:ec2::254]/"
-#define INSTANCE_TIMEOUT_S 1 /* botocore's: it is on the same machine, or nowhere */
+#define INSTANCE_TIMEOUT_S 1  /* botocore's: it is on the same machine, or nowhere */
+#define CONTAINER_TIMEOUT_S 2 /* botocore's; a longer metadata_service_timeout counts here, too */
 #define INSTANCE_ATTEMPTS 1
 #define INSTANCE_LIMIT 60 /* of both */
 
@@ -68,7 +69,7 @@ static int copy(const char *value, char **ret)
 	return value && !*ret ? -ENOMEM : 0;
 }
 
-/* ---- keys that are written somewhere -------------------------------------------------------- */
+/* ---- keys that are written somewhere ------------------------------------------------------- */
 
 /* secret NULL: that is wrong, as where there is one key there must be the other. */
 static int found_static(struct planner *planner, const char *name, const char *access_key,
@@ -142,7 +143,7 @@ static int find_config_file(struct planner *planner, const char *profile)
 		S3_NEVER);
 }
 
-/* ---- programs and endpoints ------------------------------------------------------------------ */
+/* ---- programs and endpoints ---------------------------------------------------------------- */
 
 static int find_process(struct planner *planner, const char *profile)
 {
@@ -189,6 +190,22 @@ static int token_read(struct planner *planner, const char *name, const char *pat
 	return 0;
 }
 
+static unsigned number_setting(struct planner *planner, const char *profile, enum s3_variable which,
+	const char *name, unsigned usual)
+{
+	const char *text = s3_setting(
+		planner->environment, which, &planner->profiles, profile, name);
+	unsigned long value = text ? strtoul(text, NULL, 10) : usual;
+
+	return value >= 1 && value <= INSTANCE_LIMIT ? (unsigned)value : usual;
+}
+
+static unsigned metadata_timeout_s(struct planner *planner, const char *profile, unsigned usual)
+{
+	return number_setting(
+		planner, profile, S3_METADATA_TIMEOUT, "metadata_service_timeout", usual);
+}
+
 static int find_container(struct planner *planner, const char *profile)
 {
 	static const char name[] = "container";
@@ -199,7 +216,6 @@ static int find_container(struct planner *planner, const char *profile)
 	struct s3_plan *plan = planner->plan;
 	int err;
 
-	(void)profile;
 	if (!relative && !full)
 		return NOT_MINE;
 	err = s3_container_url(relative, full, &plan->url);
@@ -218,17 +234,10 @@ static int find_container(struct planner *planner, const char *profile)
 		err = complain(planner, -EACCES, "%s: the token has a line break in it", name);
 	plan->origin = S3_ORIGIN_CONTAINER;
 	plan->name = name;
+	plan->timeout_ms = 1000 * metadata_timeout_s(planner, profile, CONTAINER_TIMEOUT_S);
+	if (plan->timeout_ms < 1000 * CONTAINER_TIMEOUT_S)
+		plan->timeout_ms = 1000 * CONTAINER_TIMEOUT_S;
 	return err < 0 ? err : FOUND;
-}
-
-static unsigned number_setting(struct planner *planner, const char *profile, enum s3_variable which,
-	const char *name, unsigned usual)
-{
-	const char *text = s3_setting(
-		planner->environment, which, &planner->profiles, profile, name);
-	unsigned long value = text ? strtoul(text, NULL, 10) : usual;
-
-	return value >= 1 && value <= INSTANCE_LIMIT ? (unsigned)value : usual;
 }
 
 static int find_instance(struct planner *planner, const char *profile)
@@ -249,8 +258,7 @@ static int find_instance(struct planner *planner, const char *profile)
 	len = strlen(url);
 	plan->origin = S3_ORIGIN_INSTANCE;
 	plan->name = "instance";
-	plan->timeout_ms = 1000 * number_setting(planner, profile, S3_METADATA_TIMEOUT,
-					  "metadata_service_timeout", INSTANCE_TIMEOUT_S);
+	plan->timeout_ms = 1000 * metadata_timeout_s(planner, profile, INSTANCE_TIMEOUT_S);
 	plan->attempts = number_setting(planner, profile, S3_METADATA_ATTEMPTS,
 		"metadata_service_num_attempts", INSTANCE_ATTEMPTS);
 	plan->needs_token = s3_is_true(s3_setting(environment, S3_METADATA_V1_DISABLED, profiles,
@@ -262,7 +270,7 @@ static int find_instance(struct planner *planner, const char *profile)
 	return FOUND;
 }
 
-/* ---- roles ----------------------------------------------------------------------------------- */
+/* ---- roles --------------------------------------------------------------------------------- */
 
 /* session NULL: one of ours. */
 static int role_fill(const char *arn, const char *session, struct s3_role *ret)
@@ -431,8 +439,8 @@ static int find_role_from(struct planner *planner, const char *profile)
 			return err;
 		if (!source == !named)
 			return complain(planner, -EINVAL,
-				"profile %.40s: role_arn needs source_profile or credential_source, "
-				"and not both",
+				"profile %.40s: role_arn needs source_profile or "
+				"credential_source, and not both",
 				profile);
 		if (named)
 			return find_source(planner, profile, named);
@@ -461,7 +469,7 @@ static int find_role(struct planner *planner, const char *profile)
 	return found;
 }
 
-/* ---- the chain ------------------------------------------------------------------------------- */
+/* ---- the chain ----------------------------------------------------------------------------- */
 
 int s3_plan_make(const struct s3_config *config, struct s3_plan *ret, char error[SOURCE_ERROR_MAX])
 {

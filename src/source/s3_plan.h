@@ -37,9 +37,9 @@ struct s3_plan {
 	char *identity_token;               /* ... and what the file had in it */
 	char *url;                          /* container: all of it; instance: up to "latest/" */
 	char *authorization;                /* container; NULL: none */
-	unsigned timeout_ms;                /* instance: of each request */
-	unsigned attempts;                  /* ... */
-	bool needs_token;                   /* ... without the token of IMDSv2 nothing is asked */
+	unsigned timeout_ms;                /* container, instance: of each request */
+	unsigned attempts;                  /* instance */
+	bool needs_token;                   /* instance: without IMDSv2's token nothing is asked */
 
 	struct s3_role roles[S3_ROLES_MAX]; /* the first one is assumed first */
 	unsigned roles_count;

@@ -104,6 +104,16 @@ static void process_give_up(struct s3_process *self, int err, const char *reason
 	process_end(self, err, reason);
 }
 
+/* The end, when the pidfd could not be had because the child was gone already. */
+static void process_output_ended(struct s3_process *self)
+{
+	output_close(self);
+	if (self->exited.fd >= 0)
+		return;
+	self->pid = 0;
+	process_end(self, 0, NULL);
+}
+
 static void process_output_ready(struct loop_fd *fd, uint32_t events)
 {
 	struct s3_process *self = container_of(fd, struct s3_process, output);
@@ -115,7 +125,7 @@ static void process_output_ready(struct loop_fd *fd, uint32_t events)
 	if (err == -E2BIG)
 		process_give_up(self, err, "it printed too much");
 	else
-		output_close(self);
+		process_output_ended(self);
 }
 
 static void process_exited(struct loop_fd *fd, uint32_t events)
@@ -138,7 +148,7 @@ static void process_deadline(struct loop_timer *timer)
 		"the program took too long");
 }
 
-/* ---- start ---------------------------------------------------------------------------------- */
+/* ---- start --------------------------------------------------------------------------------- */
 
 static int spawn_actions(posix_spawn_file_actions_t *actions, int output)
 {
@@ -195,9 +205,10 @@ static int process_watch(struct s3_process *self, unsigned timeout_ms)
 	int err;
 
 	self->exited = (struct loop_fd){.fd = pidfd_open(self->pid, 0), .ready = process_exited};
-	if (self->exited.fd < 0)
+	/* ESRCH: it has ended, and an application that ignores SIGCHLD let it go. */
+	if (self->exited.fd < 0 && errno != ESRCH)
 		return -errno;
-	err = loop_add(self->loop, &self->exited, EPOLLIN);
+	err = self->exited.fd < 0 ? 0 : loop_add(self->loop, &self->exited, EPOLLIN);
 	if (err == 0)
 		err = loop_add(self->loop, &self->output, EPOLLIN);
 	self->deadline.expired = process_deadline;

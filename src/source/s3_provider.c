@@ -12,8 +12,9 @@
  * A fetch that failed is not repeated for RETRY_MS while there is something to give out, and for
  * FAILURE_MS while there is nothing: a thousand lookups are one question.
  *
- * Invariants: `fetching` or the timer is set while anybody waits; nobody is answered from inside of
- * s3_provider_get(). Nothing happens unless somebody asks, so an idle mount is idle.
+ * Invariants: something is fetched, or the timer is set, while anybody waits; nobody is answered
+ * from inside of s3_provider_get(); whoever is answered without an error and without credentials is
+ * anonymous. Nothing happens unless somebody asks, so an idle mount is idle.
  */
 #include "s3_provider.h"
 
@@ -49,8 +50,9 @@ struct s3_provider {
 	bool is_fetching;
 	struct list wants;
 	struct loop_timer turn; /* set when somebody waits and nothing is fetched */
-	uint64_t next_fetch_ns; /* not before: the last one failed */
-	int err;                /* of it */
+	uint64_t ended_ns;      /* when the last fetch ended */
+	bool was_in_vain;       /* it failed, or brought some that need others soon */
+	int err;                /* ... and how */
 	char error[SOURCE_ERROR_MAX];
 };
 
@@ -80,6 +82,7 @@ static void wants_answer(struct s3_provider *provider, int err)
 	const struct s3_credentials *credentials = err < 0 ? NULL : provider->credentials;
 	struct list wants;
 
+	assert(err < 0 || credentials || provider->config->anonymous);
 	list_init(&wants);
 	while (!list_empty(&provider->wants)) {
 		struct list *node = provider->wants.next;
@@ -102,7 +105,13 @@ static void wants_answer(struct s3_provider *provider, int err)
 
 static bool fetch_may_start(const struct s3_provider *provider)
 {
-	return !provider->is_fetching && clock_now_ns() >= provider->next_fetch_ns;
+	uint64_t pause_ms = provider->was_in_vain ? RETRY_MS : 0;
+
+	/* Nothing to give out: at once, unless that has just been tried. */
+	if (credentials_age(provider) == AGE_NONE)
+		pause_ms = provider->err < 0 ? FAILURE_MS : 0;
+	return !provider->is_fetching &&
+	       clock_now_ns() >= provider->ended_ns + pause_ms * NS_PER_MS;
 }
 
 static void fetch_start(struct s3_provider *provider)
@@ -134,8 +143,7 @@ static void turn_expired(struct loop_timer *timer)
 	provider_turn(container_of(timer, struct s3_provider, turn));
 }
 
-/* ---- what a fetch brings ----------------------------------------------------------------------
- */
+/* ---- what a fetch brings ------------------------------------------------------------------- */
 
 static void fetch_succeeded(struct s3_provider *provider)
 {
@@ -144,21 +152,17 @@ static void fetch_succeeded(struct s3_provider *provider)
 	provider->credentials->generation = ++provider->generation;
 	s3_credentials_destroy(provider->refused);
 	provider->refused = NULL;
-	/* Some are young and short-lived all the same: they are not asked for without end. */
-	provider->next_fetch_ns = credentials_age(provider) == AGE_FRESH
-					  ? 0
-					  : clock_now_ns() + RETRY_MS * NS_PER_MS;
+	provider->err = 0;
+	provider->was_in_vain = credentials_age(provider) != AGE_FRESH;
 }
 
 /* 0: there are others, which go on. */
 static int fetch_failed(struct s3_provider *provider, int err, const char *words)
 {
-	bool has_some = credentials_age(provider) != AGE_NONE;
-
 	provider->err = err;
+	provider->was_in_vain = true;
 	snprintf(provider->error, sizeof provider->error, "%s", words);
-	provider->next_fetch_ns = clock_now_ns() + (has_some ? RETRY_MS : FAILURE_MS) * NS_PER_MS;
-	if (!has_some)
+	if (credentials_age(provider) == AGE_NONE)
 		return err;
 	log_warning("%s; those from before go on for now", provider->error);
 	return 0;
@@ -174,7 +178,6 @@ static int fetch_in_vain(struct s3_provider *provider)
 	provider->err = -EACCES;
 	strcpy(provider->error,
 		"credentials: the server says that they have expired, and there are no others");
-	provider->next_fetch_ns = clock_now_ns() + FAILURE_MS * NS_PER_MS;
 	return provider->err;
 }
 
@@ -183,6 +186,7 @@ static void fetch_done(struct s3_fetch *fetch, int err)
 	struct s3_provider *provider = container_of(fetch, struct s3_provider, fetch);
 
 	provider->is_fetching = false;
+	provider->ended_ns = clock_now_ns();
 	if (err == 0 && s3_credentials_equal(fetch->credentials, provider->refused))
 		err = fetch_in_vain(provider);
 	else if (err == 0)
@@ -193,8 +197,7 @@ static void fetch_done(struct s3_fetch *fetch, int err)
 	wants_answer(provider, err);
 }
 
-/* ---- the door ---------------------------------------------------------------------------------
- */
+/* ---- the door ------------------------------------------------------------------------------ */
 
 int s3_provider_create(struct loop *loop, struct client *client, const struct s3_config *config,
 	struct s3_provider **ret)
@@ -256,7 +259,7 @@ bool s3_provider_peek(struct s3_provider *provider, const struct s3_credentials 
 		return true;
 	if (credentials_age(provider) < AGE_ADVISORY)
 		return false;
-	/* Who comes last before the end pays for the others: the fetch begins behind them. */
+	/* Others are fetched behind the caller's back. */
 	if (credentials_age(provider) == AGE_ADVISORY && fetch_may_start(provider))
 		fetch_start(provider);
 	*ret = provider->credentials;
@@ -271,9 +274,6 @@ void s3_provider_expired(struct s3_provider *provider, uint64_t generation)
 	if (!credentials || credentials->generation != generation)
 		return;
 	provider->refused = steal_pointer(&provider->credentials);
-	/* A pause after a failed refresh ends here; not that after the same have come again. */
-	if (provider->next_fetch_ns > clock_now_ns() + FAILURE_MS * NS_PER_MS)
-		provider->next_fetch_ns = 0;
 }
 
 int64_t s3_provider_clock(const struct s3_provider *provider)

@@ -80,7 +80,7 @@ size_t s3_encode(const char *text, size_t len, bool keep_slash, char *ret)
 	return (size_t)(at - ret);
 }
 
-/* ---- the canonical request ---------------------------------------------------------------- */
+/* ---- the canonical request ----------------------------------------------------------------- */
 
 /* One "name=value" of the query, cut in two in place; a name alone has the value "". */
 struct query_part {
@@ -186,7 +186,7 @@ static int request_hash(const struct s3_request *request, const struct headers *
 	return 0;
 }
 
-/* ---- key and signature -------------------------------------------------------------------- */
+/* ---- key and signature --------------------------------------------------------------------- */
 
 static void sign_text(
 	unsigned char key[DIGEST_LEN], const char *text, unsigned char ret[DIGEST_LEN])

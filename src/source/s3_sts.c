@@ -23,7 +23,7 @@
 #define VALUE_MAX 32768 /* a session token has a thousand bytes, with policies some more */
 #define VERSION "2011-06-15"
 
-/* ---- requests ------------------------------------------------------------------------------- */
+/* ---- requests ------------------------------------------------------------------------------ */
 
 /* "&name=value" behind what is at `at`; returns its end. Nothing if value is NULL. */
 static char *form_add(char *at, const char *name, const char *value)
@@ -119,7 +119,7 @@ void s3_sts_place_finish(struct s3_sts_place *place)
 	*place = (struct s3_sts_place){0};
 }
 
-/* ---- answers --------------------------------------------------------------------------------- */
+/* ---- answers ------------------------------------------------------------------------------- */
 
 enum leaf { LEAF_ACCESS_KEY, LEAF_SECRET, LEAF_TOKEN, LEAF_EXPIRATION, LEAF_CODE, LEAF_COUNT };
 

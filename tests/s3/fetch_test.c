@@ -110,7 +110,7 @@ struct scene {
 	struct answer answers[4];
 	int err;
 	const char *words; /* in the error; or the access key */
-	unsigned requests; /* that were made */
+	unsigned requests; /* that were made; 0: not known */
 };
 
 static void play(const struct scene *scene)
@@ -126,11 +126,11 @@ static void play(const struct scene *scene)
 	if (err != scene->err ||
 		!strstr(err < 0 ? fetched.error : fetched.access_key, scene->words))
 		fail_msg("%d %s %s; not %s", err, fetched.error, fetched.access_key, scene->words);
-	assert_int_equal(endpoints_count(&endpoints), scene->requests);
+	if (scene->requests > 0)
+		assert_int_equal(endpoints_count(&endpoints), scene->requests);
 }
 
-/* ---- containers --------------------------------------------------------------------------------
- */
+/* ---- containers ---------------------------------------------------------------------------- */
 
 static void container(void **state)
 {
@@ -174,14 +174,17 @@ static void container_token(void **state)
 	unsetenv("http_proxy");
 }
 
+/* The first answer comes after the deadline. */
 static void container_slow(void **state)
 {
 	static const struct scene scene = {
-		{{"GET /c", "delay_ms=2500", JSON}, {"GET /c", NULL, JSON}}, 0, "AK", 2};
+		{{"GET /c", "delay_ms=4000", JSON}, {"GET /c", NULL, JSON}}, 0, "AK", 0};
 
 	(void)state;
 	set("AWS_CONTAINER_CREDENTIALS_FULL_URI", endpoints_url(&endpoints, "/c"));
+	set("AWS_METADATA_SERVICE_TIMEOUT", "1");
 	play(&scene);
+	assert_true(endpoints_count(&endpoints) > 1);
 }
 
 static void too_long_an_answer(void **state)
@@ -235,9 +238,6 @@ static void instance(void **state)
 			"AK", 3},
 		{{{TOKEN_PATH, "status=403", ""}, {ROLES, NULL, "r"}, {ROLES "r", NULL, JSON}}, 0,
 			"AK", 3},
-		/* The token's answer is lost on its way, as where it is one hop too far. */
-		{{{TOKEN_PATH, "delay_ms=1500", "x"}, {ROLES, NULL, "r"}, {ROLES "r", NULL, JSON}},
-			0, "AK", 3},
 		/* Expired: they are used, as AWS says. */
 		{{{TOKEN_PATH, NULL, "t"}, {ROLES, NULL, "r"}, {ROLES "r", NULL, JSON_OLD}}, 0,
 			"AK", 3},
@@ -253,8 +253,6 @@ static void instance(void **state)
 			2},
 		{{{TOKEN_PATH, NULL, "t"}, {ROLES, NULL, "../../x"}}, -EACCES,
 			"instance: role: not one", 2},
-		{{{TOKEN_PATH, NULL, "t"}, {ROLES, "delay_ms=1500", "r"}}, -EACCES,
-			"instance: role: ", 2},
 		{{{TOKEN_PATH, NULL, "t"}, {ROLES, NULL, "r"}, {ROLES "r", "status=500", ""}},
 			-EACCES, "instance: keys: HTTP 500", 3},
 		{{{TOKEN_PATH, NULL, "t"}, {ROLES, NULL, "r"},
@@ -294,6 +292,24 @@ static void instance_settings(void **state)
 	play(&three_attempts);
 	set("AWS_METADATA_SERVICE_TIMEOUT", "10");
 	play(&patient);
+}
+
+static void instance_slow(void **state)
+{
+	/* The token's answer is lost on its way, as where it is one hop too far. */
+	static const struct scene no_token = {
+		{{TOKEN_PATH, "delay_ms=4000", "x"}, {ROLES, NULL, "r"}, {ROLES "r", NULL, JSON}},
+		0, "AK", 3};
+	static const struct scene no_role = {
+		{{TOKEN_PATH, NULL, "t"}, {ROLES, "delay_ms=4000", "r"}}, -EACCES,
+		"instance: role: Timeout", 2};
+
+	(void)state;
+	set("AWS_EC2_METADATA_DISABLED", "false");
+	set("AWS_EC2_METADATA_SERVICE_ENDPOINT", endpoints_url(&endpoints, ""));
+	set("AWS_METADATA_SERVICE_TIMEOUT", "3");
+	play(&no_token);
+	play(&no_role);
 }
 
 /* Expired ones live on for 15 to 25 minutes, and not for ever. */
@@ -425,10 +441,20 @@ static void a_clock_that_is_wrong(void **state)
 
 	/* Once only, whatever the server says then. */
 	endpoints_reset(&endpoints);
-	endpoints_answer(&endpoints, "POST /", "status=403 date_s=-3600", XML_ERROR("X"));
-	endpoints_answer(&endpoints, "POST /", "status=403 date_s=7200", XML_ERROR("X"));
+	endpoints_answer(
+		&endpoints, "POST /", "status=403 date_s=-3600", XML_ERROR("RequestTimeTooSkewed"));
+	endpoints_answer(
+		&endpoints, "POST /", "status=403 date_s=7200", XML_ERROR("RequestTimeTooSkewed"));
 	assert_int_equal(fetch(&fetched, NULL), -EACCES);
 	assert_int_equal(endpoints_count(&endpoints), 2);
+
+	/* And not for a refusal of another kind. */
+	endpoints_reset(&endpoints);
+	endpoints_answer(
+		&endpoints, "POST /", "status=403 date_s=-3600", XML_ERROR("AccessDenied"));
+	assert_int_equal(fetch(&fetched, NULL), -EACCES);
+	assert_int_equal(endpoints_count(&endpoints), 1);
+	assert_true(fetched.fetch.clock_offset_s == 0);
 }
 
 /* ---- programs
@@ -531,6 +557,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(nobody_there, setup, teardown),
 		cmocka_unit_test_setup_teardown(instance, setup, teardown),
 		cmocka_unit_test_setup_teardown(instance_settings, setup, teardown),
+		cmocka_unit_test_setup_teardown(instance_slow, setup, teardown),
 		cmocka_unit_test_setup_teardown(instance_extension, setup, teardown),
 		cmocka_unit_test_setup_teardown(web_identity, setup, teardown),
 		cmocka_unit_test_setup_teardown(assume_roles, setup, teardown),

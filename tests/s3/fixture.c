@@ -19,13 +19,12 @@
 #include "process.h"
 #include "s3_environment.h"
 
-#define WAIT_MAX_MS 20000
+#define WAIT_MAX_MS 60000
 #define ANSWER_MAX ((size_t)1 << 20)
 
 extern char **environ;
 
-/* ---- variables and files -----------------------------------------------------------------------
- */
+/* ---- variables and files ------------------------------------------------------------------- */
 
 void world_make(struct world *world)
 {
@@ -42,6 +41,7 @@ void world_make(struct world *world)
 	assert_non_null(mkdtemp(world->folder));
 	setenv("HOME", world->folder, 1);
 	setenv("AWS_EC2_METADATA_DISABLED", "true", 1);
+	setenv("AWS_METADATA_SERVICE_TIMEOUT", "20", 1);
 	assert_int_equal(mkdir(world_path(world, ".aws"), 0700), 0);
 }
 

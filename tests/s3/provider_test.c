@@ -196,7 +196,7 @@ static void later(int64_t seconds)
 	char date[64];
 	time_t then = (time_t)(s3_provider_clock(provider) + seconds);
 
-	strftime(date, sizeof date, "%a, %d %b %Y %H:%M:%S GMT", gmtime(&then)); /* NOLINT */
+	strftime(date, sizeof date, "%a, %d %b %Y %H:%M:%S GMT", gmtime(&then));
 	assert_true(s3_provider_adjust_clock(provider, date));
 	assert_in_range(s3_provider_clock(provider), then - 2, then + 2);
 }
@@ -212,7 +212,8 @@ static void ages(void **state)
 	/* 12 minutes left. */
 	later(7200 - 720);
 	endpoints_reset(&endpoints);
-	endpoints_answer(&endpoints, "GET /c", NULL, JSON("B", "+14400"));
+	endpoints_answer(&endpoints, "GET /c", "delay_ms=300", JSON("B", "+14400"));
+	expect("A");
 	assert_true(s3_provider_peek(provider, &credentials));
 	assert_string_equal(credentials->access_key, "A");
 	/* Nobody waited, and the others come all the same. */
@@ -374,6 +375,28 @@ static void anonymous(void **state)
 	assert_int_equal(endpoints_count(&endpoints), 0);
 }
 
+/* Those that were young have expired before another fetch was due: nobody is given nothing. */
+static void young_ones_that_expire(void **state)
+{
+	struct want want;
+
+	(void)state;
+	endpoints_answer(&endpoints, "GET /c", NULL, JSON("A", "+850"));
+	endpoints_answer(&endpoints, "GET /c", NULL, JSON("B", "+7200"));
+	expect("A");
+	later(1000);
+	expect("B");
+	/* Nor those whose refresh has failed, and who are refused before the next attempt. */
+	later(7200 - 1000 - 300);
+	endpoints_reset(&endpoints);
+	endpoints_answer(&endpoints, "GET /c", "status=500", "");
+	assert_int_equal(get(&want), 0);
+	assert_string_equal(want.access_key, "B");
+	s3_provider_expired(provider, want.generation);
+	assert_true(get(&want) < 0);
+	assert_string_equal(want.access_key, "");
+}
+
 /* Somebody writes new keys into the file while a mount goes on. */
 static void a_file_that_changes(void **state)
 {
@@ -409,6 +432,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(done_may_refuse_and_ask_again, setup, teardown),
 		cmocka_unit_test_setup_teardown(cancelled, setup, teardown),
 		cmocka_unit_test_setup_teardown(anonymous, setup, teardown),
+		cmocka_unit_test_setup_teardown(young_ones_that_expire, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_file_that_changes, setup, teardown),
 	};
 	int failed;

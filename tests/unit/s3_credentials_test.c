@@ -186,7 +186,7 @@ static void json_values(void **state)
 	s3_credentials_destroy(credentials);
 }
 
-/* ---- STS ---------------------------------------------------------------------------------- */
+/* ---- STS ----------------------------------------------------------------------------------- */
 
 #define XML_KEYS                                                                        \
 	"<AccessKeyId>AK</AccessKeyId><SecretAccessKey>top&lt;secret</SecretAccessKey>" \

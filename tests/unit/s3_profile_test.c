@@ -172,7 +172,7 @@ static void profiles_of_both_files(void **state)
 {
 	struct s3_profiles profiles = {
 		.config = must_parse(
-			"[default]\nregion=r0\n[profile one]\nregion=r1\nx=c\n"
+			"[profile first]\nregion=r3\n[default]\nregion=r0\n[profile one]\nregion=r1\nx=c\n"
 			"[profile \"with space\"]\nregion=r2\n"
 			"[one]\nregion=wrong\n[profile default]\nregion=r9\n"
 			"[services sv]\ns3 =\n  endpoint_url = http://s3\nsts=\n"
@@ -185,6 +185,7 @@ static void profiles_of_both_files(void **state)
 	(void)state;
 	/* Of [default] and [profile default] the last one counts. */
 	assert_string_equal(s3_profiles_get(&profiles, "default", "region"), "r9");
+	assert_string_equal(s3_profiles_get(&profiles, "first", "region"), "r3");
 	assert_string_equal(s3_profiles_get(&profiles, "one", "region"), "r1");
 	assert_string_equal(s3_profiles_get(&profiles, "one", "x"), "k");
 	assert_string_equal(s3_profiles_get_config(&profiles, "one", "x"), "c");
@@ -285,7 +286,7 @@ static void files_that_are_none(void **state)
 	rmdir(folder);
 }
 
-/* ---- words ---------------------------------------------------------------------------------- */
+/* ---- words --------------------------------------------------------------------------------- */
 
 static void words(void **state)
 {
