@@ -61,6 +61,8 @@ struct loop {
 	pthread_cond_t hold_changed; /* of the next two, under lock */
 	bool held;
 	bool hold_wanted;
+	bool (*hold_work)(void *context); /* NULL: none */
+	void *hold_context;
 
 	uint64_t *owned; /* bits by descriptor */
 	size_t owned_words;
@@ -386,6 +388,19 @@ void loop_call(struct loop *loop, void (*function)(void *context), void *context
 
 /* ---- fork(2) ------------------------------------------------------------------------------- */
 
+static void loop_work_held(struct loop *loop)
+{
+	bool (*work)(void *context) = loop->hold_work;
+	void *context = loop->hold_context;
+	bool more;
+
+	pthread_mutex_unlock(&loop->lock);
+	more = work(context);
+	pthread_mutex_lock(&loop->lock);
+	if (!more)
+		loop->hold_work = NULL;
+}
+
 static void loop_stand_still(struct loop_task *task)
 {
 	struct loop *loop = container_of(task, struct loop, hold_task);
@@ -393,8 +408,11 @@ static void loop_stand_still(struct loop_task *task)
 	pthread_mutex_lock(&loop->lock);
 	loop->held = true;
 	pthread_cond_broadcast(&loop->hold_changed);
-	while (loop->hold_wanted)
-		pthread_cond_wait(&loop->hold_changed, &loop->lock);
+	while (loop->hold_wanted || loop->hold_work)
+		if (loop->hold_work)
+			loop_work_held(loop);
+		else
+			pthread_cond_wait(&loop->hold_changed, &loop->lock);
 	loop->held = false;
 	pthread_cond_broadcast(&loop->hold_changed);
 	pthread_mutex_unlock(&loop->lock);
@@ -415,6 +433,15 @@ void loop_hold(struct loop *loop)
 	loop->hold_task.run = loop_stand_still;
 	loop_post(loop, &loop->hold_task);
 	loop_await_held(loop, true);
+}
+
+void loop_hold_working(struct loop *loop, bool (*function)(void *context), void *context)
+{
+	pthread_mutex_lock(&loop->lock);
+	loop->hold_work = function;
+	loop->hold_context = context;
+	pthread_cond_broadcast(&loop->hold_changed);
+	pthread_mutex_unlock(&loop->lock);
 }
 
 void loop_release(struct loop *loop)

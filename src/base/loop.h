@@ -74,6 +74,8 @@ void loop_call(struct loop *loop, void (*function)(void *context), void *context
  * (loop_own()). Nothing else may be done with it; its memory is lost.
  */
 void loop_hold(struct loop *loop);
+/* Meanwhile its thread calls function(context), which may wait, until that is false. */
+void loop_hold_working(struct loop *loop, bool (*function)(void *context), void *context);
 void loop_release(struct loop *loop);
 void loop_abandon(struct loop *loop);
 

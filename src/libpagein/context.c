@@ -38,6 +38,7 @@ struct context {
 	struct loop *loop;
 	struct core *core;
 	struct context_roll roll;
+	atomic_bool served;
 	struct pagein_stats map_stats;
 	uint8_t scratch[4096];
 };
@@ -154,6 +155,7 @@ static int context_create(
 	context->scheme = scheme_find(url);
 	list_init(&context->roll.objects);
 	list_init(&context->roll.maps);
+	list_init(&context->roll.served);
 	err = s3_choice_copy(options->s3, &context->s3);
 	if (err == 0)
 		err = context_fill(context, error);
@@ -185,6 +187,16 @@ bool context_restart(struct context *context)
 unsigned context_fork_policy(const struct context *context)
 {
 	return context->options.fork;
+}
+
+bool context_is_served(const struct context *context)
+{
+	return context->served;
+}
+
+void context_set_served(struct context *context, bool served)
+{
+	context->served = served;
 }
 
 struct context_roll *context_roll(struct context *context)

@@ -16,8 +16,10 @@ struct context;
 
 /* What the loop serves; both lists are the loop's. */
 struct context_roll {
-	struct list objects; /* of struct pagein_object, by its node */
-	struct list maps;    /* of struct pagein_map, by its node */
+	struct list objects;     /* of struct pagein_object, by its node */
+	struct list maps;        /* of struct pagein_map, by its node */
+	struct list served;      /* children: see serve.c */
+	struct serving *serving; /* the fork(2) under way; NULL: none, or not to be served */
 };
 
 /*
@@ -58,6 +60,9 @@ int context_renew(struct context *context);
 /* Starts the loop; false: as above. */
 bool context_restart(struct context *context);
 unsigned context_fork_policy(const struct context *context);
+/* Does the parent serve this child's maps? Any thread. */
+bool context_is_served(const struct context *context);
+void context_set_served(struct context *context, bool served);
 
 /* Writes what context_error() returns, of the calling thread. Gives err back. */
 int context_fail(int err, const char *format, ...) __attribute__((format(printf, 2, 3)));

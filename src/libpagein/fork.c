@@ -11,6 +11,9 @@
  * the structures is right, because nobody was changing it. What the parent's threads waited for in
  * calls and faults is nobody's there.
  *
+ * SERVE: the same, but the parent fills the child's memory as long as it lives; see serve.c. Where
+ * it may not, as REARM.
+ *
  * DENY, and a map for which the child finds no descriptors or memory: the addresses are PROT_NONE
  * or nothing at all, a touch is SIGSEGV, and calls give -ECHILD.
  *
@@ -27,11 +30,12 @@
 #include <sys/mman.h>
 
 #include "map_private.h"
+#include "serve.h"
 
-/* A child of the loop's own thread would have no use for maps, and it can't be held. */
-static bool is_rearmed(const struct context *context)
+/* What a parent serves here is not for children. */
+static bool is_inherited(const struct context *context)
 {
-	return context_fork_policy(context) != PAGEIN_FORK_DENY;
+	return context_fork_policy(context) != PAGEIN_FORK_DENY && !context_is_served(context);
 }
 
 static void map_advise_fork(struct pagein_map *map, int advice)
@@ -45,11 +49,24 @@ static void map_advise_fork(struct pagein_map *map, int advice)
 	}
 }
 
+/* Will the kernel give us descriptors of the child's memory? Of any map's. */
+static bool is_followed(struct context *context)
+{
+	list_for_each (node, &context_roll(context)->maps)
+		if (list_entry(node, struct pagein_map, node)->uffd.follows_fork)
+			return true;
+	return false;
+}
+
 void fork_prepare(struct context *context)
 {
-	if (!is_rearmed(context))
+	struct context_roll *roll = context_roll(context);
+
+	if (!is_inherited(context))
 		return;
-	list_for_each (node, &context_roll(context)->maps) {
+	if (is_followed(context) && serving_begin(context, &roll->serving) < 0)
+		return;
+	list_for_each (node, &roll->maps) {
 		struct pagein_map *map = list_entry(node, struct pagein_map, node);
 
 		map_find_growth(map);
@@ -59,10 +76,14 @@ void fork_prepare(struct context *context)
 
 void fork_finish(struct context *context)
 {
-	if (!is_rearmed(context))
+	struct context_roll *roll = context_roll(context);
+
+	if (!is_inherited(context))
 		return;
-	list_for_each (node, &context_roll(context)->maps)
+	list_for_each (node, &roll->maps)
 		map_advise_fork(list_entry(node, struct pagein_map, node), MADV_DONTFORK);
+	serving_end(roll->serving);
+	roll->serving = NULL;
 }
 
 /* ---- in the child -------------------------------------------------------------------------- */
@@ -110,14 +131,22 @@ static void map_close_addresses(struct pagein_map *map)
 	}
 }
 
-static int map_rearm(struct pagein_map *map)
+static void map_renew(struct pagein_map *map)
 {
-	int err;
-
 	map_advise_fork(map, MADV_DONTFORK);
 	map_forget_waiters(map);
 	uffd_close(&map->uffd);
-	err = uffd_open(&map->uffd);
+	list_init(&map->want.node);
+	object_add_want(map->object->object, &map->want);
+}
+
+static int map_rearm(struct pagein_map *map)
+{
+	unsigned flags = context_fork_policy(map->object->context) == PAGEIN_FORK_SERVE
+				 ? UFFD_FOLLOW_FORK
+				 : 0;
+	int err = uffd_open(&map->uffd, flags);
+
 	for (size_t i = 0; i < map->extents.count && err == 0; i++)
 		if (!map->extents.list[i].hole)
 			err = uffd_register(&map->uffd, (void *)map->extents.list[i].address,
@@ -125,24 +154,30 @@ static int map_rearm(struct pagein_map *map)
 	if (err < 0)
 		return err;
 	map->fd.fd = map->uffd.fd;
-	err = loop_add_prompt(context_loop(map->object->context), &map->fd, EPOLLIN);
-	if (err < 0)
-		return err;
-	list_init(&map->want.node);
-	object_add_want(map->object->object, &map->want);
-	return 0;
+	return loop_add_prompt(context_loop(map->object->context), &map->fd, EPOLLIN);
 }
 
 static int fork_arm_all(struct context *context)
 {
+	struct context_roll *roll = context_roll(context);
 	int err = context_renew(context);
 
-	list_for_each (node, &context_roll(context)->objects)
+	list_init(&roll->served);
+	list_for_each (node, &roll->objects)
 		if (err == 0)
 			err = object_rearm(list_entry(node, struct pagein_object, node));
-	list_for_each (node, &context_roll(context)->maps)
+	list_for_each (node, &roll->maps)
 		if (err == 0)
-			err = map_rearm(list_entry(node, struct pagein_map, node));
+			map_renew(list_entry(node, struct pagein_map, node));
+	if (err == 0 && roll->serving)
+		err = serving_receive(context, roll->serving);
+	roll->serving = NULL;
+	list_for_each (node, &roll->maps) {
+		struct pagein_map *map = list_entry(node, struct pagein_map, node);
+
+		if (err == 0 && map->uffd.fd < 0)
+			err = map_rearm(map);
+	}
 	if (err == 0 && !context_restart(context))
 		err = -EAGAIN;
 	return err;
@@ -150,9 +185,9 @@ static int fork_arm_all(struct context *context)
 
 bool fork_arm(struct context *context)
 {
-	bool armed = is_rearmed(context) && fork_arm_all(context) == 0;
+	bool inherited = is_inherited(context), armed = inherited && fork_arm_all(context) == 0;
 
-	if (!armed && is_rearmed(context))
+	if (inherited && !armed)
 		list_for_each (node, &context_roll(context)->maps)
 			map_close_addresses(list_entry(node, struct pagein_map, node));
 	return armed;

@@ -19,6 +19,7 @@
 
 #include "cleanup.h"
 #include "map_private.h"
+#include "serve.h"
 
 /* ---- mapping ------------------------------------------------------------------------------ */
 
@@ -51,7 +52,10 @@ static void map_give_up(struct pagein_map *map)
 /* Memory that faults into the descriptor. */
 static int map_memory(struct pagein_map *map)
 {
-	int err = uffd_open(&map->uffd);
+	unsigned follow = context_fork_policy(map->object->context) == PAGEIN_FORK_SERVE
+				  ? UFFD_FOLLOW_FORK
+				  : 0;
+	int err = uffd_open(&map->uffd, follow);
 
 	if (err < 0)
 		return context_fail(
@@ -66,16 +70,32 @@ static int map_memory(struct pagein_map *map)
 	return err;
 }
 
-static void map_free(struct pagein_map *map)
+static void map_free_parts(struct pagein_map *map)
 {
-	if (!map)
-		return;
 	map_free_blocks(map);
 	extents_finish(&map->extents);
 	uffd_close(&map->uffd);
-	context_count_map(map->object->context, -1);
-	pagein_object_put(map->object);
 	free(map);
+}
+
+static void map_free(struct pagein_map *map)
+{
+	struct pagein_object *object = map->object;
+
+	map_free_parts(map);
+	context_count_map(object->context, -1);
+	pagein_object_put(object);
+}
+
+/* Nothing is fetched for it, and nothing is filled into it, any more. */
+static void map_end_service(struct pagein_map *map)
+{
+	map->closing = true;
+	list_remove(&map->node);
+	object_remove_want(map->object->object, &map->want);
+	pull_cancel_all(map);
+	map_unpark(map);
+	map_drop_held(map, map->want.range);
 }
 
 static int map_start(struct pagein_map *map)
@@ -85,7 +105,7 @@ static int map_start(struct pagein_map *map)
 
 	if (err < 0)
 		return err;
-	map->fd = (struct loop_fd){.fd = map->uffd.fd, .ready = map_ready};
+	map->fd.fd = map->uffd.fd;
 	loop_call(context_loop(map->object->context), map_attach, &call);
 	if (call.err < 0) {
 		map_give_up(map);
@@ -94,20 +114,18 @@ static int map_start(struct pagein_map *map)
 	return 0;
 }
 
-static int map_create(struct pagein_object *object, uint64_t offset, size_t length, unsigned flags,
-	struct pagein_map **ret)
+static struct pagein_map *map_allocate(
+	struct pagein_object *object, uint64_t offset, size_t length, unsigned flags)
 {
 	struct pagein_map *map = calloc(1, sizeof *map);
-	int err = 0;
 
 	if (!map)
-		return context_fail(-ENOMEM, "map: out of memory");
-	atomic_fetch_add(&object->uses, 1);
-	context_count_map(object->context, 1);
+		return NULL;
 	map->object = object;
 	map->flags = flags;
 	map->memory = &memory_anonymous;
 	map->uffd.fd = -1;
+	map->fd = (struct loop_fd){.fd = -1, .ready = map_ready};
 	map->offset = offset;
 	map->length = length;
 	map->mapped = (size_t)align_up(length, PAGE_BYTES);
@@ -115,11 +133,25 @@ static int map_create(struct pagein_object *object, uint64_t offset, size_t leng
 	map->want.wants = map_wants;
 	map->want.arrived = map_arrived;
 	map->want.failed = map_failed;
+	list_init(&map->node);
 	list_init(&map->want.node);
 	list_init(&map->pulls);
 	list_init(&map->parked);
 	list_init(&map->held);
 	radix_init(&map->blocks, object->size / BLOCK_BYTES + 1);
+	return map;
+}
+
+static int map_create(struct pagein_object *object, uint64_t offset, size_t length, unsigned flags,
+	struct pagein_map **ret)
+{
+	struct pagein_map *map = map_allocate(object, offset, length, flags);
+	int err = 0;
+
+	if (!map)
+		return context_fail(-ENOMEM, "map: out of memory");
+	atomic_fetch_add(&object->uses, 1);
+	context_count_map(object->context, 1);
 	if (length > 0)
 		err = map_start(map);
 	if (err < 0)
@@ -127,6 +159,56 @@ static int map_create(struct pagein_object *object, uint64_t offset, size_t leng
 	else
 		*ret = map;
 	return err;
+}
+
+struct pagein_map *map_create_shadow(struct pagein_map *origin)
+{
+	struct pagein_map *map = map_allocate(
+		origin->object, origin->offset, origin->length, origin->flags);
+	int err = 0;
+
+	if (!map)
+		return NULL;
+	map->origin = origin;
+	map->memory = origin->memory;
+	map->address = origin->address;
+	map->want.range = origin->want.range;
+	map->readahead.advice = origin->readahead.advice;
+	for (size_t i = 0; i < origin->extents.count && err == 0; i++)
+		err = extents_add(&map->extents, origin->extents.list[i]);
+	if (err == 0)
+		return map;
+	map_free_parts(map);
+	return NULL;
+}
+
+int map_start_shadow(struct pagein_map *map, int fd)
+{
+	int err;
+
+	map->fd.fd = fd;
+	err = loop_add_prompt(context_loop(map->object->context), &map->fd, EPOLLIN);
+	if (err < 0)
+		return err;
+	map->uffd = map->origin->uffd;
+	map->uffd.fd = fd;
+	object_add_want(map->object->object, &map->want);
+	return 0;
+}
+
+void map_destroy_shadow(struct pagein_map *map)
+{
+	struct context *context;
+
+	if (!map)
+		return;
+	context = map->object->context;
+	if (map->uffd.fd >= 0) {
+		map_end_service(map);
+		loop_remove(context_loop(context), &map->fd);
+	}
+	context_map_stats(context)->resident_bytes -= map->stats.resident_bytes;
+	map_free_parts(map);
 }
 
 int pagein_map(struct pagein_object *object, uint64_t offset, size_t length, unsigned flags,
@@ -197,17 +279,13 @@ void map_find_growth(struct pagein_map *map)
 	}
 }
 
-/* First step: nothing is fetched for it, and nothing is filled into it, any more. */
+/* First step. */
 static void map_quiesce(void *argument)
 {
 	struct pagein_map *map = argument;
 
-	map->closing = true;
-	list_remove(&map->node);
-	object_remove_want(map->object->object, &map->want);
-	pull_cancel_all(map);
-	map_unpark(map);
-	map_drop_held(map, map->want.range);
+	map_end_service(map);
+	serve_hand_over(map);
 	map_find_growth(map);
 }
 
@@ -217,9 +295,7 @@ static void map_detach(void *argument)
 	struct pagein_map *map = argument;
 	struct pagein_stats *all = context_map_stats(map->object->context);
 
-	for (size_t i = 0; i < map->extents.count; i++)
-		uffd_wake(&map->uffd, (void *)map->extents.list[i].address,
-			map->extents.list[i].length);
+	map_wake_all(map);
 	loop_remove(context_loop(map->object->context), &map->fd);
 	uffd_close(&map->uffd);
 	all->resident_bytes -= map->stats.resident_bytes;

@@ -43,12 +43,13 @@ static struct range map_forget_at(struct pagein_map *map, uintptr_t start, uintp
 	return hull;
 }
 
-/* Is there memory at this address, whose ever? */
-static bool is_mapped(uintptr_t address)
+/* Is there memory at this address, whose ever? A child's can't be asked. */
+static bool is_mapped(const struct pagein_map *map, uintptr_t address)
 {
 	unsigned char resident;
 
-	return mincore((void *)address, PAGE_BYTES, &resident) == 0 || errno != ENOMEM;
+	return map->origin || mincore((void *)address, PAGE_BYTES, &resident) == 0 ||
+	       errno != ENOMEM;
 }
 
 static void map_event_unmap(struct pagein_map *map, uintptr_t start, uintptr_t end)
@@ -56,7 +57,7 @@ static void map_event_unmap(struct pagein_map *map, uintptr_t start, uintptr_t e
 	struct range gone = map_forget_at(map, start, end);
 
 	/* Out of memory: a fill there gets ENOENT, and its fault goes unserved. */
-	(void)extents_cut(&map->extents, start, end, is_mapped(end));
+	(void)extents_cut(&map->extents, start, end, is_mapped(map, end));
 	/* The kernel lets them wait on, though no fill will ever go there. */
 	uffd_wake(&map->uffd, (void *)start, end - start);
 	if (!range_empty(gone))
@@ -75,10 +76,12 @@ static void map_event_remap(struct pagein_map *map, uintptr_t from, uintptr_t to
 	uffd_wake(&map->uffd, (void *)to, length);
 }
 
-static void map_event(struct pagein_map *map, const struct uffd_msg *message)
+void map_event(struct pagein_map *map, const struct uffd_msg *message)
 {
 	if (map->closing)
 		return;
+	if (map->origin)
+		serve_forward(map, message);
 	switch (message->event) {
 	case UFFD_EVENT_REMOVE:
 		map_forget_at(map, (uintptr_t)message->arg.remove.start,
@@ -93,6 +96,13 @@ static void map_event(struct pagein_map *map, const struct uffd_msg *message)
 			(uintptr_t)message->arg.remap.to, (uintptr_t)message->arg.remap.len);
 		break;
 	}
+}
+
+void map_wake_all(struct pagein_map *map)
+{
+	for (size_t i = 0; i < map->extents.count; i++)
+		uffd_wake(&map->uffd, (void *)map->extents.list[i].address,
+			map->extents.list[i].length);
 }
 
 /*

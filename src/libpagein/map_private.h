@@ -83,6 +83,10 @@ struct pagein_map {
 	struct loop_timer park_timer;
 	struct loop_timer pull_timer;
 	struct readahead readahead;
+	/* Of a shadow, which is a child's map: whose copy it is, and the child. Else NULL. */
+	struct pagein_map *origin;
+	struct served *served;
+	bool is_served;              /* in the child: the parent reads the descriptor */
 	const struct memory *memory; /* what its pages are made of */
 	unsigned flags;              /* PAGEIN_PRIVATE and so on */
 	void *address;
@@ -118,7 +122,22 @@ int pagein_object_check(const struct pagein_object *object);
  */
 void map_find_growth(struct pagein_map *map);
 
+/*
+ * A map of a child's memory; it lives no longer than origin. Made while the loop stands still
+ * before a fork(2), started on the loop with the descriptor that the kernel gives (without any
+ * malloc), destroyed by either. NULL: no memory; -errno: the descriptor is still the caller's.
+ */
+struct pagein_map *map_create_shadow(struct pagein_map *origin);
+int map_start_shadow(struct pagein_map *map, int fd);
+void map_destroy_shadow(struct pagein_map *map);
+
+/* serve.c: something happened in the child's address space. */
+void serve_forward(struct pagein_map *shadow, const struct uffd_msg *event);
+
 /* map_fault.c: what the descriptor says. */
+void map_event(struct pagein_map *map, const struct uffd_msg *event);
+/* Whoever waits asks again. */
+void map_wake_all(struct pagein_map *map);
 void map_ready(struct loop_fd *fd, uint32_t events);
 
 /* map_fill.c: the want's two calls. */

@@ -177,6 +177,8 @@ int pagein_open(const char *url, const struct pagein_options *options, struct pa
 
 int pagein_object_check(const struct pagein_object *object)
 {
+	if (context_is_served(object->context))
+		return context_fail(-ECHILD, "the parent of this process serves the object");
 	if (!context_is_inherited(object->context))
 		return 0;
 	return context_fail(-ECHILD, "the object was opened before fork(2), by the parent");

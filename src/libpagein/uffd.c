@@ -78,18 +78,19 @@ void uffd_probe(struct uffd_access *ret)
 		if (fds[i] >= 0 && ret->features == 0)
 			ask_api(fds[i], 0, &ret->features);
 		else if (fds[i] >= 0 && !ret->may_follow_fork)
-			ret->may_follow_fork =
-				ask_api(fds[i], UFFD_FEATURE_EVENT_FORK, &features) == 0;
+			ret->may_follow_fork = ask_api(fds[i], UFFD_FEATURE_EVENT_FORK,
+						       &features) == 0;
 		close_fd(&fds[i]);
 	}
 }
 
-int uffd_open(struct uffd *ret)
+int uffd_open(struct uffd *ret, unsigned flags)
 {
 	bool user_mode_only;
 	cleanup_fd int first = open_any(&user_mode_only);
 	cleanup_fd int fd = -1;
-	uint64_t features = 0;
+	uint64_t features = 0, wanted;
+	bool follow;
 	int err;
 
 	if (first < 0)
@@ -102,12 +103,19 @@ int uffd_open(struct uffd *ret)
 	fd = open_any(&user_mode_only);
 	if (fd < 0)
 		return fd;
-	err = ask_api(fd, FEATURES_NEEDED | (features & FEATURES_WANTED), &features);
+	wanted = FEATURES_NEEDED | (features & FEATURES_WANTED);
+	follow = flags & UFFD_FOLLOW_FORK && features & UFFD_FEATURE_POISON;
+	err = ask_api(fd, wanted | (follow ? UFFD_FEATURE_EVENT_FORK : 0), &features);
+	if (err == -EPERM && follow) {
+		follow = false;
+		err = ask_api(fd, wanted, &features);
+	}
 	if (err < 0)
 		return err;
 	*ret = (struct uffd){
 		.fd = steal_fd(&fd),
 		.features = features,
+		.follows_fork = follow,
 		.user_mode_only = user_mode_only,
 	};
 	return 0;

@@ -16,15 +16,16 @@
 struct uffd {
 	int fd;
 	uint64_t features;
+	bool follows_fork;   /* UFFD_EVENT_FORK comes */
 	bool user_mode_only; /* faults of the kernel itself (read(2) into the range) get EFAULT */
 };
 
 /* How far up the ladder this process comes, for pagein doctor. */
 struct uffd_access {
-	int device_err;    /* /dev/userfaultfd: 0 or -errno */
-	int syscall_err;   /* userfaultfd(0) */
-	int user_mode_err; /* userfaultfd(UFFD_USER_MODE_ONLY) */
-	uint64_t features; /* what the kernel has; 0 if all three fail */
+	int device_err;       /* /dev/userfaultfd: 0 or -errno */
+	int syscall_err;      /* userfaultfd(0) */
+	int user_mode_err;    /* userfaultfd(UFFD_USER_MODE_ONLY) */
+	uint64_t features;    /* what the kernel has; 0 if all three fail */
 	bool may_follow_fork; /* EVENT_FORK: CAP_SYS_PTRACE */
 };
 void uffd_probe(struct uffd_access *ret);
@@ -33,7 +34,8 @@ void uffd_probe(struct uffd_access *ret);
  * Opens a non-blocking descriptor with the events that a map needs: device, else syscall, else user
  * mode only. -EPERM, -EACCES, -ENOSYS, -EMFILE; -ENOTSUP: a kernel without the events.
  */
-int uffd_open(struct uffd *ret);
+#define UFFD_FOLLOW_FORK 0x1U /* if the process may, and the kernel has UFFDIO_POISON */
+int uffd_open(struct uffd *ret, unsigned flags);
 void uffd_close(struct uffd *uffd);
 
 int uffd_register(const struct uffd *uffd, void *address, size_t length);

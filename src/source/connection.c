@@ -404,6 +404,7 @@ void connection_destroy(struct connection *connection)
 	}
 	if (connection->added) {
 		loop_remove(connection->source->loop, &connection->fd);
+		loop_disown(connection->source->loop, connection->fd.fd);
 		close(connection->fd.fd);
 	}
 	client_finish(&connection->curl);

@@ -408,6 +408,202 @@ static void a_child_that_can_not_have_its_maps_gets_sigsegv(void **state)
 	session_close(&session);
 }
 
+/* ---- served by the parent -------------------------------------------------------------------- */
+
+static const struct pagein_options serve = {
+	.size = sizeof serve, .fork = PAGEIN_FORK_SERVE, .timeout_ms = 5000};
+
+static int compare_without_requests(void *context)
+{
+	uint64_t requests = process_stats().requests;
+
+	if (session_compare(context, 0, 64) != 0)
+		return 2;
+	return process_stats().requests == requests ? 0 : 3;
+}
+
+static void the_parent_fetches_for_a_served_child(void **state)
+{
+	struct session session;
+	uint64_t requests;
+
+	(void)state;
+	session_open(&session, SIZE, &serve);
+	assert_int_equal(session_compare(&session, 10, 20), 0);
+	requests = process_stats().requests;
+	assert_int_equal(run_in_child(compare_without_requests, &session), 0);
+	assert_true(process_stats().requests > requests);
+	/* Its own are as they were. */
+	assert_true(map_stats(session.map).resident_bytes < SIZE);
+	assert_int_equal(session_compare(&session, 0, 64), 0);
+	session_close(&session);
+}
+
+static void a_served_child_may_touch_and_nothing_else(void **state)
+{
+	struct session session;
+
+	(void)state;
+	session_open(&session, SIZE, &serve);
+	assert_int_equal(run_in_child(use_the_parents_in_child, &session), 0);
+	assert_int_equal(session_compare(&session, 0, 64), 0);
+	session_close(&session);
+}
+
+static int fork_and_touch(void *context)
+{
+	struct session *session = context;
+
+	return run_in_child(touch_in_child, (void *)(session->bytes + 20 * PAGE));
+}
+
+static void a_served_childs_children_get_sigsegv(void **state)
+{
+	struct session session;
+
+	(void)state;
+	session_open(&session, SIZE, &serve);
+	assert_int_equal(run_in_child(fork_and_touch, &session), 128 + SIGSEGV);
+	session_close(&session);
+}
+
+/* A child that begins to read when it is told, and tells what came of it. */
+struct told_child {
+	pid_t pid;
+	int start[2], end[2];
+};
+
+static void told_child_start(struct told_child *child, const struct session *session)
+{
+	char byte = 2;
+
+	assert_int_equal(pipe(child->start), 0);
+	assert_int_equal(pipe(child->end), 0);
+	child->pid = fork();
+	if (child->pid != 0)
+		return;
+	if (read(child->start[0], &byte, 1) == 1)
+		byte = (char)session_compare(session, 0, 64);
+	_exit(write(child->end[1], &byte, 1) == 1 ? 0 : 1);
+}
+
+/* Lets it go on; its result. */
+static int told_child_end(struct told_child *child)
+{
+	char byte = 3;
+	int status;
+
+	assert_int_equal(write(child->start[1], &byte, 1), 1);
+	assert_int_equal(read(child->end[0], &byte, 1), 1);
+	assert_int_equal(waitpid(child->pid, &status, 0), child->pid);
+	for (int i = 0; i < 2; i++) {
+		close(child->start[i]);
+		close(child->end[i]);
+	}
+	return byte;
+}
+
+static void a_child_goes_on_when_its_parent_unmaps(void **state)
+{
+	struct told_child child;
+	struct session session;
+
+	(void)state;
+	session_open(&session, SIZE, &serve);
+	assert_int_equal(session_compare(&session, 5, 7), 0);
+	told_child_start(&child, &session);
+	pagein_unmap(session.map);
+	session.map = NULL;
+	assert_int_equal(told_child_end(&child), 0);
+	session_close(&session);
+}
+
+/* Runs as a process of its own, and is killed; its child is not its parent's to wait for. */
+static void serve_and_be_killed(struct session *session, int to, bool move)
+{
+	char byte = 1;
+
+	session_open_object(session, &serve);
+	session_map(session);
+	if (session_compare(session, 5, 7) != 0)
+		_exit(1);
+	if (fork() == 0) {
+		struct session copy = *session;
+
+		if (move)
+			copy.bytes = mremap((void *)session->bytes, SIZE, SIZE,
+				MREMAP_MAYMOVE | MREMAP_FIXED,
+				mmap(NULL, SIZE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+		byte = (char)session_compare(&copy, 10, 20);
+		if (write(to, &byte, 1) != 1)
+			_exit(1);
+		byte = (char)session_compare(&copy, 0, 64);
+		_exit(write(to, &byte, 1) == 1 ? 0 : 1);
+	}
+	pause();
+}
+
+/* The child waits in a fault when the parent is killed: the server gives it nothing until then. */
+static void check_killed_parent(bool move)
+{
+	struct session session;
+	int ends[2], status;
+	char byte = 9;
+	pid_t pid;
+
+	session_start_server(&session, SIZE);
+	assert_int_equal(pipe(ends), 0);
+	pid = fork();
+	if (pid == 0)
+		serve_and_be_killed(&session, ends[1], move);
+	assert_int_equal(read(ends[0], &byte, 1), 1);
+	assert_int_equal(byte, 0);
+	server_script(&session.server, "path=/data first=4 : delay=300ms");
+	usleep(50000);
+	kill(pid, SIGKILL);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	byte = 9;
+	close(ends[1]);
+	assert_int_equal(read(ends[0], &byte, 1), 1);
+	assert_int_equal(byte, 0);
+	close(ends[0]);
+	session_close(&session);
+}
+
+static void a_child_goes_on_when_its_parent_is_killed(void **state)
+{
+	(void)state;
+	check_killed_parent(false);
+}
+
+static void it_knows_what_it_moved_when_its_parent_is_killed(void **state)
+{
+	(void)state;
+	check_killed_parent(true);
+}
+
+static void a_busy_parent_serves_its_children(void **state)
+{
+	struct reader readers[4];
+	struct session session;
+	bool end = false;
+
+	(void)state;
+	session_open(&session, SIZE, &serve);
+	for (size_t i = 0; i < array_len(readers); i++) {
+		readers[i] = (struct reader){.session = &session, .end = &end, .seed = i + 1};
+		pthread_create(&readers[i].thread, NULL, read_and_drop, &readers[i]);
+	}
+	for (int i = 0; i < 40; i++)
+		assert_int_equal(run_in_child(compare_all, &session), 0);
+	__atomic_store_n(&end, true, __ATOMIC_RELEASE);
+	for (size_t i = 0; i < array_len(readers); i++) {
+		pthread_join(readers[i].thread, NULL);
+		assert_int_equal(readers[i].result, 0);
+	}
+	session_close(&session);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -425,6 +621,13 @@ int main(void)
 		cmocka_unit_test(a_child_knows_what_mremap_did),
 		cmocka_unit_test(children_of_a_busy_parent_see_right_bytes),
 		cmocka_unit_test(a_child_that_can_not_have_its_maps_gets_sigsegv),
+		cmocka_unit_test(the_parent_fetches_for_a_served_child),
+		cmocka_unit_test(a_served_child_may_touch_and_nothing_else),
+		cmocka_unit_test(a_served_childs_children_get_sigsegv),
+		cmocka_unit_test(a_child_goes_on_when_its_parent_unmaps),
+		cmocka_unit_test(a_child_goes_on_when_its_parent_is_killed),
+		cmocka_unit_test(it_knows_what_it_moved_when_its_parent_is_killed),
+		cmocka_unit_test(a_busy_parent_serves_its_children),
 	};
 
 	return userfaultfd_is_missing() ? 77 : run_group(tests);

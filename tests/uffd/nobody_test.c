@@ -1,6 +1,6 @@
 /*
- * nobody_test.c - maps of a user who may do nothing: faults of user code are served, those of system
- * calls are not, and pagein_caps() says so. As root only, who becomes nobody in a child.
+ * nobody_test.c - maps of a user who may do nothing: faults of user code are served, those of
+ * system calls are not, and pagein_caps() says so. As root only, who becomes nobody in a child.
  */
 #include "fixture.h"
 
@@ -120,8 +120,7 @@ static int ask_caps(void *context)
 	(void)context;
 	if (!become_nobody() || pagein_caps(&caps) != 0)
 		return 2;
-	if (!(caps.caps & PAGEIN_CAP_MAP) ||
-		caps.caps & (PAGEIN_CAP_SYSCALLS | PAGEIN_CAP_SERVE))
+	if (!(caps.caps & PAGEIN_CAP_MAP) || caps.caps & (PAGEIN_CAP_SYSCALLS | PAGEIN_CAP_SERVE))
 		return 3;
 	return strstr(caps.message, "EFAULT") ? 0 : 4;
 }
