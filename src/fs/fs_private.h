@@ -35,8 +35,9 @@ struct fs {
 	struct source *source;
 	struct shard *shards;
 	unsigned shard_count;
-	atomic_bool stale_found;   /* a file is stale, and the tree does not know yet */
-	struct fs_options options; /* the strings are only valid in fs_create() */
+	atomic_bool stale_found; /* a file is stale, and the tree does not know yet */
+	/* The strings are only valid in fs_create(); but source_url is ours, by scheme_url(). */
+	struct fs_options options;
 	uid_t uid;
 	gid_t gid;
 	int64_t created_s; /* what is shown where no time is known */

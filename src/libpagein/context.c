@@ -22,6 +22,8 @@
 #include "clock.h"
 #include "fork.h"
 #include "list.h"
+#include "s3_choice.h"
+#include "scheme.h"
 
 #define CACHE_MIN_BYTES (UINT64_C(1) << 20)
 
@@ -31,6 +33,8 @@ struct context {
 	atomic_uint maps;    /* that are served by its loop */
 	unsigned generation; /* forks that this process descends from, when it was made */
 	struct pagein_options options;
+	struct pagein_s3_options s3; /* its strings are the context's own */
+	const struct scheme *scheme; /* of the URLs that it serves */
 	struct loop *loop;
 	struct core *core;
 	struct context_roll roll;
@@ -104,6 +108,7 @@ static void context_free(struct context *context)
 		return;
 	core_destroy(context->core);
 	loop_destroy(context->loop);
+	s3_choice_finish(&context->s3);
 	free(context);
 }
 
@@ -115,11 +120,15 @@ static uint64_t cache_bytes(const struct pagein_options *options)
 	return CACHE_MIN_BYTES;
 }
 
-static int context_fill(struct context *context)
+static int context_fill(struct context *context, char *error)
 {
 	const struct pagein_options *options = &context->options;
+	const struct s3_options s3 = s3_choice_for_source(&context->s3);
 	struct core_options core_options = {
 		.source.connections_max = options->connections,
+		.source.url = context->scheme->prefix,
+		.source.s3 = &s3,
+		.source.error = error,
 		.memory_max_bytes = cache_bytes(options),
 		.attempts_max = options->attempts,
 		.timeout_ms = options->timeout_ms,
@@ -132,7 +141,8 @@ static int context_fill(struct context *context)
 	return core_create(context->loop, &core_options, &context->core);
 }
 
-static int context_create(const struct pagein_options *options, struct context **ret)
+static int context_create(
+	const char *url, const struct pagein_options *options, struct context **ret, char *error)
 {
 	struct context *context = calloc(1, sizeof *context);
 	int err;
@@ -140,11 +150,15 @@ static int context_create(const struct pagein_options *options, struct context *
 	if (!context)
 		return -ENOMEM;
 	context->options = *options;
+	context->options.s3 = &context->s3;
 	context->generation = generation;
+	context->scheme = scheme_find(url);
 	list_init(&context->roll.objects);
 	list_init(&context->roll.maps);
 	list_init(&context->roll.served);
-	err = context_fill(context);
+	err = s3_choice_copy(options->s3, &context->s3);
+	if (err == 0)
+		err = context_fill(context, error);
 	if (err == 0)
 		err = loop_start(context->loop, "pagein");
 	if (err < 0)
@@ -159,7 +173,7 @@ int context_renew(struct context *context)
 	/* What the old ones have is lost: it can't be ended without their descriptors. */
 	context->loop = NULL;
 	context->core = NULL;
-	return context_fill(context);
+	return context_fill(context, NULL);
 }
 
 bool context_restart(struct context *context)
@@ -194,7 +208,8 @@ static bool same_options(const struct pagein_options *a, const struct pagein_opt
 {
 	return a->timeout_ms == b->timeout_ms && a->attempts == b->attempts &&
 	       a->connections == b->connections && a->loops == b->loops &&
-	       a->spin_us == b->spin_us && a->cache_bytes == b->cache_bytes && a->fork == b->fork;
+	       a->spin_us == b->spin_us && a->cache_bytes == b->cache_bytes && a->fork == b->fork &&
+	       s3_choice_same(a->s3, b->s3);
 }
 
 /* Started loops keep their connections, which are worth a round trip or two: idle ones first. */
@@ -212,8 +227,10 @@ static unsigned loops_max(const struct pagein_options *options)
 	return options->loops ? options->loops : loops_default();
 }
 
-static int context_find(const struct pagein_options *options, struct context **ret)
+static int context_find(
+	const char *url, const struct pagein_options *options, struct context **ret, char *error)
 {
+	const struct scheme *scheme = scheme_find(url);
 	unsigned count = 0, max = loops_max(options);
 	struct context *best = NULL;
 	int err;
@@ -221,7 +238,9 @@ static int context_find(const struct pagein_options *options, struct context **r
 	list_for_each (node, &contexts) {
 		struct context *context = list_entry(node, struct context, node);
 
-		if (!same_options(&context->options, options))
+		/* http:// and https:// are one source's. */
+		if (context->scheme->create != scheme->create ||
+			!same_options(&context->options, options))
 			continue;
 		count++;
 		if (is_better(context, best))
@@ -231,20 +250,21 @@ static int context_find(const struct pagein_options *options, struct context **r
 		*ret = best;
 		return 0;
 	}
-	err = context_create(options, ret);
+	err = context_create(url, options, ret, error);
 	if (err == 0)
 		list_append(&contexts, &(*ret)->node);
 	return err;
 }
 
-int context_get(const struct pagein_options *options, struct context **ret)
+int context_get(
+	const char *url, const struct pagein_options *options, struct context **ret, char *error)
 {
 	static const struct pagein_options defaults = PAGEIN_OPTIONS_INIT;
 	int err;
 
 	pthread_once(&contexts_once, contexts_init);
 	pthread_mutex_lock(&contexts_lock);
-	err = context_find(options ? options : &defaults, ret);
+	err = context_find(url, options ? options : &defaults, ret, error);
 	if (err == 0)
 		(*ret)->uses++;
 	pthread_mutex_unlock(&contexts_lock);

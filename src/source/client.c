@@ -36,6 +36,7 @@ struct client {
 	CURLSH *share;
 	struct loop_timer timer;
 	unsigned timeout_ms;
+	const char *ca_file; /* NULL: SSL_CERT_FILE says, or libcurl knows */
 };
 
 /* A socket of libcurl's that the loop watches. */
@@ -233,7 +234,7 @@ void client_destroy(struct client *client)
 int client_easy(struct client *client, const char *url, struct client_request *request)
 {
 	CURL *easy = curl_easy_init();
-	const char *ca_file = getenv("SSL_CERT_FILE");
+	const char *ca_file = client->ca_file ? client->ca_file : getenv("SSL_CERT_FILE");
 
 	if (!easy)
 		return -ENOMEM;
@@ -267,6 +268,37 @@ int client_easy(struct client *client, const char *url, struct client_request *r
 		return -ENOMEM;
 	}
 	return 0;
+}
+
+void client_trust(struct client *client, const char *file)
+{
+	client->ca_file = file;
+}
+
+int client_add_headers(struct curl_slist **list, const char *lines)
+{
+	while (*lines) {
+		size_t len = strcspn(lines, "\r\n");
+		char *line = strndup(lines, len);
+		struct curl_slist *more = line ? curl_slist_append(*list, line) : NULL;
+
+		if (line)
+			explicit_bzero(line, len);
+		free(line);
+		if (!more)
+			return -ENOMEM;
+		*list = more;
+		lines += len;
+		lines += strspn(lines, "\r\n");
+	}
+	return 0;
+}
+
+void client_free_headers(struct curl_slist *list)
+{
+	for (struct curl_slist *at = list; at; at = at->next)
+		explicit_bzero(at->data, strlen(at->data));
+	curl_slist_free_all(list);
 }
 
 int client_start(struct client *client, struct client_request *request)

@@ -19,6 +19,7 @@
 #include "cleanup.h"
 #include "clock.h"
 #include "http_head.h"
+#include "http_remote.h"
 #include "loop.h"
 #include "url.h"
 
@@ -46,7 +47,7 @@ static void fallback_free(struct fallback *fallback)
 		return;
 	loop_timer_cancel(fallback->source->loop, &fallback->timer);
 	client_finish(&fallback->curl);
-	curl_slist_free_all(fallback->headers);
+	client_free_headers(fallback->headers);
 	free(fallback->bytes);
 	free(fallback);
 }
@@ -186,40 +187,59 @@ static void fallback_done(struct client_request *curl, CURLcode result)
 	}
 	fallback_free(fallback);
 	exchange->connection = NULL;
+	if (failure.err < 0 && !failure.again)
+		failure.again = http_remote_may_help(exchange);
 	if (failure.err < 0)
 		fallback_fail(exchange, failure.err, failure.again, words);
 	else
 		exchange->ops->done(exchange, 0);
 }
 
-/* The same conditions as connection.c's prepared request. */
-static int set_headers(struct fallback *fallback, const struct version *version)
+static int add_header(struct fallback *fallback, const char *line)
+{
+	struct curl_slist *more = curl_slist_append(fallback->headers, line);
+
+	if (!more)
+		return -ENOMEM;
+	fallback->headers = more;
+	return 0;
+}
+
+/* The same conditions as http_remote.c's prepared request. */
+static int add_condition(struct fallback *fallback, const struct version *version)
 {
 	char line[VALIDATOR_MAX + 32];
-	struct curl_slist *more;
 
-	fallback->headers = curl_slist_append(NULL, "Accept-Encoding: identity");
-	if (!fallback->headers)
-		return -ENOMEM;
 	if (version->etag[0] == '"')
 		snprintf(line, sizeof line, "If-Match: %s", version->etag);
 	else if (version->etag[0] == '\0' && version->modified[0] != '\0')
 		snprintf(line, sizeof line, "If-Unmodified-Since: %s", version->modified);
 	else
 		return 0;
-	more = curl_slist_append(fallback->headers, line);
-	return more ? 0 : -ENOMEM;
+	return add_header(fallback, line);
+}
+
+static int set_headers(struct fallback *fallback, const struct http_remote *remote)
+{
+	int err = add_header(fallback, "Accept-Encoding: identity");
+
+	if (err == 0)
+		err = add_condition(fallback, &remote->remote.version);
+	if (err == 0 && remote->headers)
+		err = client_add_headers(&fallback->headers, remote->headers);
+	return err;
 }
 
 static int fallback_prepare(struct fallback *fallback, struct client *client)
 {
 	struct exchange *exchange = fallback->exchange;
+	const struct http_remote *remote = http_remote_of(exchange);
 	char range[48];
 	CURL *easy;
-	int err = client_easy(client, exchange->remote->url, &fallback->curl);
+	int err = client_easy(client, remote->target, &fallback->curl);
 
 	if (err == 0)
-		err = set_headers(fallback, &exchange->remote->version);
+		err = set_headers(fallback, remote);
 	if (err < 0)
 		return err;
 	snprintf(range, sizeof range, "%llu-%llu", (unsigned long long)exchange->range.start,

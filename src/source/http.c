@@ -147,33 +147,6 @@ static int probe_size_head(const struct http_request *request, uint64_t *ret, co
 	return 0;
 }
 
-/* The size that an answer to "bytes=0-N" tells, and whether it is a right one. */
-static int probe_size(const struct http_request *request, uint64_t *ret, const char **reason)
-{
-	const struct http_head *head = &request->head;
-	uint64_t asked;
-
-	/* An empty object has no first byte: 416, or (nginx) the whole of nothing. */
-	if ((head->status == 416 && head->has_total && head->total == 0) ||
-		(head->status == 200 && head->has_length && head->length == 0)) {
-		*ret = 0;
-		return 0;
-	}
-	if (head->status != 206) {
-		*reason = "the server does not serve ranges";
-		return -ENOTSUP;
-	}
-	*reason = "malformed answer to a ranged request";
-	if (head->multipart || !head->has_range || !head->has_total || head->range.start != 0)
-		return -EPROTO;
-	asked = head->total < PROBE_BYTES ? head->total : PROBE_BYTES;
-	if (head->range.end != asked || (head->has_length && head->length != asked) ||
-		request->len != asked)
-		return -EPROTO;
-	*ret = head->total;
-	return 0;
-}
-
 static int probe_answer(struct probe *probe, struct http_request *request, CURLcode result)
 {
 	char words[CURL_ERROR_SIZE];
@@ -192,8 +165,9 @@ static int probe_answer(struct probe *probe, struct http_request *request, CURLc
 	else
 		err = http_answer_error(request, result, words, sizeof words);
 	if (err == 0)
-		err = probe->head_only ? probe_size_head(request, &size, &reason)
-				       : probe_size(request, &size, &reason);
+		err = probe->head_only
+			      ? probe_size_head(request, &size, &reason)
+			      : http_head_probe(&request->head, request->len, &size, &reason);
 	if (err < 0) {
 		say(probe->error, "open", probe->url, reason);
 		return err;
@@ -384,46 +358,6 @@ static void http_list_cancel(struct source *source, struct listing *listing)
 
 /* ---- remotes ------------------------------------------------------------------------------ */
 
-/* The prepared request. "name: value" lines have no control characters: head.c drops such. */
-static int remote_prepare(struct http_remote *remote, const char *target, const char *authority)
-{
-	const struct version *version = &remote->remote.version;
-	bool strong = version->etag[0] == '"';
-	bool dated = version->etag[0] == '\0' && version->modified[0] != '\0';
-	int len = asprintf(&remote->request,
-		"GET %s HTTP/1.1\r\nHost: %s\r\nUser-Agent: " USER_AGENT "\r\nAccept: */*\r\n"
-		"Accept-Encoding: identity\r\n%s%s%s%s%s%sRange: bytes=",
-		target, authority, strong ? "If-Match: " : "", strong ? version->etag : "",
-		strong ? "\r\n" : "", dated ? "If-Unmodified-Since: " : "",
-		dated ? version->modified : "", dated ? "\r\n" : "");
-
-	if (len < 0) {
-		remote->request = NULL;
-		return -ENOMEM;
-	}
-	remote->request_len = (size_t)len;
-	/* It is put together in a connection's buffer, with two numbers behind it. */
-	return remote->request_len + 64 > HTTP_HEAD_MAX ? -ENAMETOOLONG : 0;
-}
-
-static int remote_parse(struct http_source *http, struct http_remote *remote)
-{
-	cleanup_free char *base = NULL, *target = NULL, *authority = NULL;
-	cleanup(url_finish) struct url url = {0};
-	int err = url_parse(remote->remote.url, &url);
-
-	if (err < 0)
-		return err;
-	if (asprintf(&base, "%s://%s:%u", url.scheme, url.host, url.port) < 0 ||
-		asprintf(&target, "%s%s%s", url.path, url.query ? "?" : "",
-			url.query ? url.query : "") < 0 ||
-		(url.has_port ? asprintf(&authority, "%s:%u", url.host, url.port)
-			      : asprintf(&authority, "%s", url.host)) < 0)
-		return -ENOMEM;
-	err = pool_host(http->pool, base, &remote->host);
-	return err < 0 ? err : remote_prepare(remote, target, authority);
-}
-
 static void http_unpin(struct source *source, struct remote *remote)
 {
 	struct http_remote *self = container_of(remote, struct http_remote, remote);
@@ -432,7 +366,7 @@ static void http_unpin(struct source *source, struct remote *remote)
 	if (!remote)
 		return;
 	free(self->remote.url);
-	free(self->request);
+	http_remote_finish(self);
 	free(self);
 }
 
@@ -448,7 +382,7 @@ static int http_pin(
 	remote->remote.version = *version;
 	remote->remote.url = strdup(url);
 	if (remote->remote.url)
-		err = remote_parse(http_of(source), remote);
+		err = http_remote_prepare(remote, http_of(source)->pool, url, NULL);
 	if (err < 0)
 		http_unpin(source, &remote->remote);
 	else

@@ -2,6 +2,7 @@
 #include "fixture.h"
 
 #include "clock.h"
+#include "scheme.h"
 
 #define WAIT_MAX_MS 20000
 
@@ -11,7 +12,7 @@ void client_open(struct client *client, const struct source_options *options)
 
 	assert_int_equal(loop_create(&client->loop), 0);
 	assert_int_equal(
-		http_source_create(client->loop, options ? options : &quick, &client->source), 0);
+		source_create(client->loop, options ? options : &quick, &client->source), 0);
 }
 
 void client_close(struct client *client)
