@@ -27,8 +27,7 @@
 
 int place_complain(const char *command, const char *source, const char *reason)
 {
-	fprintf(stderr, "pagein %s: %.*s: %s\n", command, url_public_length(source), source,
-		reason);
+	fprintf(stderr, "pagein %s: %s: %s\n", command, url_tell(source).text, reason);
 	return EXIT_FAILURE;
 }
 

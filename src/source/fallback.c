@@ -18,6 +18,7 @@
 
 #include "cleanup.h"
 #include "clock.h"
+#include "connection.h"
 #include "http_head.h"
 #include "loop.h"
 #include "url.h"
@@ -155,10 +156,9 @@ static size_t take_body(char *bytes, size_t size, size_t count, void *context)
 static void fallback_fail(struct exchange *exchange, int err, bool again, const char *reason)
 {
 	exchange->again = again;
-	snprintf(exchange->error, sizeof exchange->error, "get: %.*s: HTTP %u: %.80s",
-		url_public_length(exchange->remote->url), exchange->remote->url, exchange->status,
-		reason);
-	exchange->ops->done(exchange, err);
+	snprintf(exchange->error, sizeof exchange->error, "get: %s: HTTP %u: %.80s",
+		url_tell(exchange->remote->url).text, exchange->status, reason);
+	http_exchange_ended(exchange, err);
 }
 
 static void fallback_done(struct client_request *curl, CURLcode result)
@@ -189,17 +189,20 @@ static void fallback_done(struct client_request *curl, CURLcode result)
 	if (failure.err < 0)
 		fallback_fail(exchange, failure.err, failure.again, words);
 	else
-		exchange->ops->done(exchange, 0);
+		http_exchange_ended(exchange, 0);
 }
 
-/* The same conditions as connection.c's prepared request. */
+/* The same credentials and conditions as connection.c's prepared request has. */
 static int set_headers(struct fallback *fallback, const struct version *version)
 {
+	const struct http_place *place = fallback->exchange->place;
 	char line[VALIDATOR_MAX + 32];
 	struct curl_slist *more;
 
 	fallback->headers = curl_slist_append(NULL, "Accept-Encoding: identity");
 	if (!fallback->headers)
+		return -ENOMEM;
+	if (place->authorization && !curl_slist_append(fallback->headers, place->authorization))
 		return -ENOMEM;
 	if (version->etag[0] == '"')
 		snprintf(line, sizeof line, "If-Match: %s", version->etag);

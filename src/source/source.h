@@ -46,7 +46,7 @@ const char *version_validator(const struct version *version);
 /* One version of one remote object, ready for get. Made by source->ops->pin. */
 struct remote {
 	struct source *source;
-	char *url; /* after redirects */
+	char *url; /* after redirects; no secrets but in its query */
 	struct version version;
 };
 
@@ -56,7 +56,8 @@ struct probe {
 	void (*done)(struct probe *self, int err);
 	/* the answer, valid inside done() */
 	struct version version;
-	const char *effective_url; /* after redirects */
+	const char *effective_url; /* for pin: where the bytes are, after redirects. A source may keep
+				      more in it: url_tell() knows what may be told */
 	const void *bytes;         /* the object's first bytes, as many as came along: */
 	size_t bytes_len;          /* all of it, or a multiple of 4096; often 0 */
 	unsigned status;           /* HTTP's, or 0 */
@@ -111,7 +112,10 @@ struct exchange {
 	/* the source's own */
 	struct list node;
 	void *connection;
+	void *place;
 	bool by_fallback;
+	bool resolving; /* waits for the answer to where its object is now */
+	bool resolved;  /* has had it */
 };
 
 /* For a source that begins with an exchange: nothing is received, nothing has failed. */
@@ -142,6 +146,11 @@ struct source_options {
 	unsigned connections_max; /* to one server; 0: SOURCE_CONNECTIONS */
 	unsigned timeout_ms;      /* to connect, for an answer's head, between bytes; 0:
 				     SOURCE_TIMEOUT_MS */
+	/* Of web servers: who we are, see auth.h. Valid while the source is made. */
+	const char *netrc_file;   /* NULL: ~/.netrc, if there is one; "": none */
+	const char *token_file;   /* lines "TOKEN" or "HOST TOKEN"; NULL or "": none */
+	const char *token_server; /* a URL: a token without a host is for its server alone; NULL:
+				     for each that is asked without a redirect */
 };
 
 struct source_ops {
