@@ -239,6 +239,32 @@ int client_easy(struct client *client, const char *url, struct client_request *r
 	return 0;
 }
 
+int client_add_headers(struct curl_slist **list, const char *lines)
+{
+	while (*lines) {
+		size_t len = strcspn(lines, "\r\n");
+		char *line = strndup(lines, len);
+		struct curl_slist *more = line ? curl_slist_append(*list, line) : NULL;
+
+		if (line)
+			explicit_bzero(line, len);
+		free(line);
+		if (!more)
+			return -ENOMEM;
+		*list = more;
+		lines += len;
+		lines += strspn(lines, "\r\n");
+	}
+	return 0;
+}
+
+void client_free_headers(struct curl_slist *list)
+{
+	for (struct curl_slist *at = list; at; at = at->next)
+		explicit_bzero(at->data, strlen(at->data));
+	curl_slist_free_all(list);
+}
+
 int client_start(struct client *client, struct client_request *request)
 {
 	CURLMcode result = curl_multi_add_handle(client->multi, request->easy);

@@ -33,6 +33,11 @@ void client_destroy(struct client *client);
 /* A handle with everything set that all requests have in common. -ENOMEM */
 int client_easy(struct client *client, const char *url, struct client_request *request);
 
+/* Appends a request's header lines, each "Name: value\r\n". -ENOMEM */
+int client_add_headers(struct curl_slist **list, const char *lines);
+/* Overwrites and frees them: some are secrets. NULL is fine. */
+void client_free_headers(struct curl_slist *list);
+
 /* done() will be called, not from inside this call. -ENOMEM */
 int client_start(struct client *client, struct client_request *request);
 

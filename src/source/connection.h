@@ -14,44 +14,12 @@
 
 #include "client.h"
 #include "http_head.h"
+#include "http_remote.h"
 #include "list.h"
 #include "loop.h"
 #include "source.h"
 
 struct host;
-
-/* Where a remote's bytes are, for as long as that is so. An exchange keeps the one it began with. */
-struct http_place {
-	unsigned refs;
-	struct host *host;
-	char *authorization; /* its field; NULL: none */
-	char *request;       /* up to and including "Range: bytes=" */
-	size_t request_len;
-};
-
-/* A remote as the HTTP source keeps it. */
-struct http_remote {
-	struct remote remote;
-	struct http_place *place;
-	bool use_fallback; /* this server, or a proxy before it, needs more than connection.c */
-	char *asked;       /* the URL that led here, or that says who we are; NULL: none */
-	bool resolving;    /* it is being asked again: */
-	struct probe probe;
-	char *probe_url;
-	struct list waiting; /* exchanges */
-};
-
-static inline struct http_remote *http_remote_of(const struct exchange *exchange)
-{
-	return (struct http_remote *)(uintptr_t)container_of(
-		exchange->remote, struct http_remote, remote);
-}
-
-/*
- * The exchange has ended, and nobody was told yet. If it has failed because its object is elsewhere
- * now, that is looked for (http.c), and the exchange goes on there; else it is told.
- */
-void http_exchange_ended(struct exchange *exchange, int err);
 
 struct connection {
 	struct loop_fd fd;

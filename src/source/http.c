@@ -5,13 +5,13 @@
  * Runs on the loop. Owns the client, the pool and what is known of credentials.
  *
  * A remote whose place was found through redirects keeps the URL that was asked, because places
- * expire (a signed URL is good for minutes). A get that is refused there, or redirected, waits while
- * that URL is probed again:
+ * expire (a signed URL is good for minutes). When a get is redirected, or refused at such a place,
+ * that URL is probed again; gets that come meanwhile, the refused one among them, wait:
  *
- *	get --302, or 401, 403, 404, 410 of a place--> resolving --same version--> get at the new place
- *	                                                     \--another, or none--> fails
+ *	get --302, or 401, 403, 404, 410 at a place--> resolving --same version--> get at the new place
+ *	                                                      \--another, or none--> fails
  *
- * once for each attempt, one probe for all gets that wait.
+ * A place that refuses before it has served anything is not asked about again.
  */
 #include <assert.h>
 #include <errno.h>
@@ -48,95 +48,49 @@ int http_place_split(const char *place, char **ret_location, char **ret_asked)
 	return !*ret_location || (mark && !*ret_asked) ? -ENOMEM : 0;
 }
 
-/* ---- places ------------------------------------------------------------------------------- */
+/* ---- remotes ------------------------------------------------------------------------------ */
 
-static void place_put(struct http_place *place)
+struct web_remote {
+	struct http_remote http;
+	char *asked;    /* the URL that led here, or that says who we are; NULL: none */
+	bool is_new;    /* the place is what it last answered */
+	bool resolving; /* it is being asked again: */
+	struct probe probe;
+	char *probe_url;
+	struct list waiting; /* exchanges */
+};
+
+static struct web_remote *web_remote_of(const struct remote *remote)
 {
-	if (!place || --place->refs > 0)
-		return;
-	secret_free(place->authorization);
-	secret_free(place->request);
-	free(place);
+	return container_of(remote, struct web_remote, http.remote);
 }
 
-static void put_place(struct http_place **place)
-{
-	place_put(*place);
-}
-
-/* The prepared request. "name: value" lines have no control characters: http_head.c drops such. */
-static int place_prepare(struct http_place *place, const struct version *version,
-	const struct url *url, const char *authority)
-{
-	bool strong = version->etag[0] == '"';
-	bool dated = version->etag[0] == '\0' && version->modified[0] != '\0';
-	const char *authorization = place->authorization;
-	int len = asprintf(&place->request,
-		"GET %s%s%s HTTP/1.1\r\nHost: %s\r\nUser-Agent: " USER_AGENT "\r\nAccept: */*\r\n"
-		"Accept-Encoding: identity\r\n%s%s%s%s%s%s%s%sRange: bytes=",
-		url->path, url->query ? "?" : "", url->query ? url->query : "", authority,
-		authorization ? authorization : "", authorization ? "\r\n" : "",
-		strong ? "If-Match: " : "", strong ? version->etag : "", strong ? "\r\n" : "",
-		dated ? "If-Unmodified-Since: " : "", dated ? version->modified : "",
-		dated ? "\r\n" : "");
-
-	if (len < 0) {
-		place->request = NULL;
-		return -ENOMEM;
-	}
-	place->request_len = (size_t)len;
-	/* It is put together in a connection's buffer, with two numbers behind it. */
-	return place->request_len + 64 > HTTP_HEAD_MAX ? -ENAMETOOLONG : 0;
-}
-
-/* asked NULL: the URL itself was asked. Credentials are for that server, and for no other. */
-static int place_authorize(struct http_place *place, const struct http_source *http,
-	const struct url *url, const char *asked_text)
+/* Credentials are for the server that was asked, and for no other. */
+static int remote_authorize(const struct http_source *http, const struct url *url,
+	const char *asked_text, char **ret_headers)
 {
 	cleanup(url_finish) struct url asked = {0};
-	char reason[SOURCE_ERROR_MAX];
-	int err;
+	char reason[SOURCE_ERROR_MAX], *line = NULL;
+	int err = url_parse(asked_text, &asked);
 
-	if (!asked_text)
-		return auth_find(http->auth, url, &place->authorization, reason);
-	err = url_parse(asked_text, &asked);
 	if (err < 0 || !url_same_server(url, &asked))
 		return err;
-	return auth_find(http->auth, &asked, &place->authorization, reason);
-}
-
-static int place_create(struct http_source *http, const struct version *version,
-	const struct url *url, const char *asked, struct http_place **ret)
-{
-	cleanup(put_place) struct http_place *place = calloc(1, sizeof *place);
-	cleanup_free char *base = NULL, *authority = NULL;
-	int err;
-
-	if (!place)
-		return -ENOMEM;
-	place->refs = 1;
-	if (asprintf(&base, "%s://%s:%u", url->scheme, url->host, url->port) < 0 ||
-		(url->has_port ? asprintf(&authority, "%s:%u", url->host, url->port)
-			       : asprintf(&authority, "%s", url->host)) < 0)
-		return -ENOMEM;
-	err = place_authorize(place, http, url, asked);
-	if (err == 0)
-		err = pool_host(http->pool, base, &place->host);
-	if (err == 0)
-		err = place_prepare(place, version, url, authority);
-	if (err == 0)
-		*ret = steal_pointer(&place);
+	err = auth_find(http->auth, &asked, &line, reason);
+	if (err == 0 && line && asprintf(ret_headers, "%s\r\n", line) < 0) {
+		*ret_headers = NULL;
+		err = -ENOMEM;
+	}
+	secret_free(line);
 	return err;
 }
 
-/* ---- remotes ------------------------------------------------------------------------------ */
-
 /* Its bytes are here (http_place_join()) from now on. What was is kept on an error. */
-static int remote_place(struct http_remote *remote, const char *joined)
+static int remote_place(struct web_remote *remote, const char *joined)
 {
+	struct http_source *http = http_of(remote->http.remote.source);
 	cleanup_free char *location = NULL, *asked = NULL, *plain = NULL;
 	cleanup(url_finish) struct url url = {0};
-	struct http_place *place = NULL;
+	char *headers = NULL;
 	int err = http_place_split(joined, &location, &asked);
 
 	if (err == 0)
@@ -147,77 +101,18 @@ static int remote_place(struct http_remote *remote, const char *joined)
 	if (err == 0)
 		err = url_plain(&url, &plain);
 	if (err == 0)
-		err = place_create(http_of(remote->remote.source), &remote->remote.version, &url,
-			asked, &place);
+		err = remote_authorize(http, &url, asked ? asked : plain, &headers);
+	if (err == 0)
+		err = http_remote_prepare(&remote->http, http->pool, plain, headers);
+	secret_free(headers);
 	if (err < 0)
 		return err;
-	place_put(remote->place);
-	free(remote->remote.url);
+	free(remote->http.remote.url);
 	secret_free(remote->asked);
-	remote->place = place;
-	remote->remote.url = steal_pointer(&plain);
+	remote->http.remote.url = steal_pointer(&plain);
 	remote->asked = steal_pointer(&asked);
+	remote->http.may_expire = remote->asked != NULL;
 	return 0;
-}
-
-static void http_unpin(struct source *source, struct remote *remote)
-{
-	struct http_remote *self = container_of(remote, struct http_remote, remote);
-
-	if (!remote)
-		return;
-	assert(list_empty(&self->waiting));
-	if (self->resolving)
-		http_probe_cancel(source, &self->probe);
-	place_put(self->place);
-	free(self->remote.url);
-	secret_free(self->asked);
-	secret_free(self->probe_url);
-	free(self);
-}
-
-static int http_pin(
-	struct source *source, const char *url, const struct version *version, struct remote **ret)
-{
-	struct http_remote *remote = calloc(1, sizeof *remote);
-	int err;
-
-	if (!remote)
-		return -ENOMEM;
-	remote->remote.source = source;
-	remote->remote.version = *version;
-	list_init(&remote->waiting);
-	err = remote_place(remote, url);
-	if (err < 0)
-		http_unpin(source, &remote->remote);
-	else
-		*ret = &remote->remote;
-	return err;
-}
-
-/* ---- gets --------------------------------------------------------------------------------- */
-
-static void exchange_leave_place(struct exchange *exchange)
-{
-	place_put(exchange->place);
-	exchange->place = NULL;
-}
-
-static int remote_submit(struct http_remote *remote, struct exchange *exchange)
-{
-	struct http_source *http = http_of(remote->remote.source);
-	int err;
-
-	exchange->place = remote->place;
-	remote->place->refs++;
-	exchange->by_fallback = remote->use_fallback;
-	if (exchange->by_fallback)
-		err = fallback_submit(http->client, &http->source, exchange);
-	else
-		err = host_submit(remote->place->host, exchange);
-	if (err < 0)
-		exchange_leave_place(exchange);
-	return err;
 }
 
 static bool same_version(const struct version *a, const struct version *b)
@@ -225,21 +120,23 @@ static bool same_version(const struct version *a, const struct version *b)
 	return a->size == b->size && strcmp(version_validator(a), version_validator(b)) == 0;
 }
 
-static int remote_move(struct http_remote *remote, struct probe *probe)
+static int remote_move(struct web_remote *remote, struct probe *probe)
 {
-	if (!same_version(&probe->version, &remote->remote.version)) {
-		http_say(probe->error, "get", remote->remote.url, "the object has changed");
+	if (!same_version(&probe->version, &remote->http.remote.version)) {
+		http_say(probe->error, "get", remote->http.remote.url, "the object has changed");
 		return -ESTALE;
 	}
 	strcpy(probe->error, "get: out of memory");
-	remote->use_fallback = false;
+	remote->http.use_fallback = false;
 	return remote_place(remote, probe->effective_url);
 }
+
+static int exchange_submit(struct exchange *exchange);
 
 /* Each of those that wait goes on at the new place, or ends with err. */
 static void remote_resolved(struct probe *probe, int err)
 {
-	struct http_remote *remote = container_of(probe, struct http_remote, probe);
+	struct web_remote *remote = container_of(probe, struct web_remote, probe);
 	char error[SOURCE_ERROR_MAX];
 	struct list waiting;
 
@@ -255,9 +152,9 @@ static void remote_resolved(struct probe *probe, int err)
 		int result = err;
 
 		list_remove(&exchange->node);
-		exchange->resolving = false;
+		exchange->waits = false;
 		if (result == 0)
-			result = remote_submit(http_remote_of(exchange), exchange);
+			result = exchange_submit(exchange);
 		if (result == 0)
 			continue;
 		exchange->again = false;
@@ -266,64 +163,117 @@ static void remote_resolved(struct probe *probe, int err)
 	}
 }
 
-static bool is_elsewhere(const struct http_remote *remote, unsigned status)
+/* True: a get that comes again waits for another place, or finds it. */
+static bool remote_refused(struct http_remote *http, const struct exchange *exchange)
 {
-	if (status == 301 || status == 302 || status == 303 || status == 307 || status == 308)
-		return true;
-	return remote->asked && (status == 401 || status == 403 || status == 404 || status == 410);
-}
+	struct web_remote *remote = web_remote_of(&http->remote);
 
-static bool exchange_resolve(struct exchange *exchange)
-{
-	struct http_remote *remote = http_remote_of(exchange);
-
-	if (exchange->resolved || !is_elsewhere(remote, exchange->status))
+	if (!http_is_redirect(exchange->status) && !remote->asked)
 		return false;
-	if (!remote->resolving) {
-		secret_free(remote->probe_url);
-		remote->probe_url = strdup(remote->asked ? remote->asked : remote->remote.url);
-		remote->probe = (struct probe){.url = remote->probe_url, .done = remote_resolved};
-		if (!remote->probe_url || http_probe(remote->remote.source, &remote->probe) < 0)
-			return false;
-	}
+	if (remote->resolving || exchange->place != http->place)
+		return true;
+	/* The same question would have the same answer. */
+	if (remote->is_new && !http->place->is_proven)
+		return false;
+	secret_free(remote->probe_url);
+	remote->probe_url = strdup(remote->asked ? remote->asked : http->remote.url);
+	remote->probe = (struct probe){.url = remote->probe_url, .done = remote_resolved};
+	if (!remote->probe_url || http_probe(http->remote.source, &remote->probe) < 0)
+		return false;
 	remote->resolving = true;
-	exchange->resolving = true;
-	exchange->resolved = true;
-	list_append(&remote->waiting, &exchange->node);
+	remote->is_new = true;
 	return true;
 }
 
-void http_exchange_ended(struct exchange *exchange, int err)
+static void http_unpin(struct source *source, struct remote *remote)
 {
-	exchange_leave_place(exchange);
-	if (err == 0 || !exchange_resolve(exchange))
-		exchange->ops->done(exchange, err);
+	struct web_remote *self = web_remote_of(remote);
+
+	if (!remote)
+		return;
+	assert(list_empty(&self->waiting));
+	if (self->resolving)
+		http_probe_cancel(source, &self->probe);
+	http_remote_finish(&self->http);
+	free(self->http.remote.url);
+	secret_free(self->asked);
+	secret_free(self->probe_url);
+	free(self);
+}
+
+static int http_pin(
+	struct source *source, const char *url, const struct version *version, struct remote **ret)
+{
+	struct web_remote *remote = calloc(1, sizeof *remote);
+	int err;
+
+	if (!remote)
+		return -ENOMEM;
+	remote->http.remote.source = source;
+	remote->http.remote.version = *version;
+	remote->http.refused = remote_refused;
+	list_init(&remote->waiting);
+	err = remote_place(remote, url);
+	if (err < 0)
+		http_unpin(source, &remote->http.remote);
+	else
+		*ret = &remote->http.remote;
+	return err;
+}
+
+/* ---- gets --------------------------------------------------------------------------------- */
+
+static int exchange_submit(struct exchange *exchange)
+{
+	struct http_remote *remote = http_remote_of(exchange);
+	struct http_source *http = http_of(remote->remote.source);
+	int err;
+
+	http_exchange_begin(exchange);
+	exchange->by_fallback = remote->use_fallback;
+	if (exchange->by_fallback)
+		err = fallback_submit(http->client, &http->source, exchange);
+	else
+		err = host_submit(remote->place->host, exchange);
+	if (err < 0)
+		http_exchange_leave(exchange);
+	return err;
 }
 
 static int http_get(struct source *source, struct exchange *exchange)
 {
-	(void)source;
-	exchange->resolving = false;
-	exchange->resolved = false;
-	return remote_submit(http_remote_of(exchange), exchange);
-}
+	struct web_remote *remote = web_remote_of(exchange->remote);
 
-static struct host *host_of(const struct exchange *exchange)
-{
-	return ((const struct http_place *)exchange->place)->host;
+	(void)source;
+	exchange->waits = remote->resolving;
+	if (!exchange->waits)
+		return exchange_submit(exchange);
+	exchange_reset(exchange);
+	list_append(&remote->waiting, &exchange->node);
+	return 0;
 }
 
 static void http_get_cancel(struct source *source, struct exchange *exchange)
 {
 	(void)source;
-	if (exchange->resolving)
+	if (exchange->waits) {
 		list_remove(&exchange->node);
-	else if (exchange->by_fallback)
+		return;
+	}
+	if (exchange->by_fallback)
 		fallback_cancel(exchange);
 	else
-		host_cancel(host_of(exchange), exchange);
-	exchange->resolving = false;
-	exchange_leave_place(exchange);
+		host_cancel(http_place_of(exchange)->host, exchange);
+	http_exchange_leave(exchange);
+}
+
+static void http_get_hurry(struct source *source, struct exchange *exchange)
+{
+	(void)source;
+	if (exchange->waits)
+		exchange->urgent = true;
+	else if (!exchange->by_fallback)
+		host_hurry(http_place_of(exchange)->host, exchange);
 }
 
 /* ---- the source --------------------------------------------------------------------------- */
@@ -337,15 +287,6 @@ static void http_destroy(struct source *source)
 	client_destroy(http->client);
 	auth_destroy(http->auth);
 	free(http);
-}
-
-static void http_get_hurry(struct source *source, struct exchange *exchange)
-{
-	(void)source;
-	if (exchange->resolving)
-		exchange->urgent = true;
-	else if (!exchange->by_fallback)
-		host_hurry(host_of(exchange), exchange);
 }
 
 static const struct source_ops http_ops = {

@@ -75,6 +75,11 @@ void http_request_finish(struct http_request *request);
 /* What its end means for a probe or listing: 0 for 2xx; else reason has words. */
 int http_request_error(struct http_request *request, int err);
 
+static inline bool http_is_redirect(unsigned status)
+{
+	return status == 301 || status == 302 || status == 303 || status == 307 || status == 308;
+}
+
 /* "operation: URL: reason", of the URL what may be told. */
 void http_say(char error[SOURCE_ERROR_MAX], const char *operation, const char *url,
 	const char *reason);

@@ -153,14 +153,6 @@ static int header_add(struct http_request *request, const char *line)
 	return 0;
 }
 
-static void headers_free(struct http_request *request)
-{
-	for (struct curl_slist *line = request->headers; line; line = line->next)
-		explicit_bzero(line->data, strlen(line->data));
-	curl_slist_free_all(request->headers);
-	request->headers = NULL;
-}
-
 /* R3 */
 static int headers_authorize(struct http_request *request)
 {
@@ -222,7 +214,7 @@ static int request_attempt(struct http_request *request)
 	int err;
 
 	client_finish(&request->curl);
-	headers_free(request);
+	client_free_headers(steal_pointer(&request->headers));
 	request->head = (struct http_head){0};
 	request->len = 0;
 	request->idle_bytes = 0;
@@ -279,11 +271,6 @@ static bool request_repeats(struct http_request *request, CURLcode result)
 
 /* ---- redirects ---------------------------------------------------------------------------- */
 
-static bool is_redirect(unsigned status)
-{
-	return status == 301 || status == 302 || status == 303 || status == 307 || status == 308;
-}
-
 /* Where the answer sends us: goes on there, or says why not. */
 static int request_follow(struct http_request *request, const char *target)
 {
@@ -321,7 +308,7 @@ static void request_ended(struct client_request *curl, CURLcode result)
 	int err = curl_errno(result).err;
 
 	curl_easy_getinfo(curl->easy, CURLINFO_REDIRECT_URL, &target);
-	if (result == CURLE_OK && is_redirect(request->head.status) && target) {
+	if (result == CURLE_OK && http_is_redirect(request->head.status) && target) {
 		err = request_follow(request, target);
 		if (err == 0)
 			return;
@@ -362,7 +349,7 @@ void http_request_finish(struct http_request *request)
 		return;
 	loop_timer_cancel(request->http->source.loop, &request->timer);
 	client_finish(&request->curl);
-	headers_free(request);
+	client_free_headers(steal_pointer(&request->headers));
 	free(request->location);
 	free(request->bytes);
 	*request = (struct http_request){0};

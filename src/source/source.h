@@ -114,8 +114,7 @@ struct exchange {
 	void *connection;
 	void *place;
 	bool by_fallback;
-	bool resolving; /* waits for the answer to where its object is now */
-	bool resolved;  /* has had it */
+	bool waits; /* for something that the source must know before it can ask */
 };
 
 /* For a source that begins with an exchange: nothing is received, nothing has failed. */
@@ -173,4 +172,8 @@ struct source_ops {
 
 /* The source for http:// and https:// URLs. The loop must outlive it. */
 int http_source_create(
+	struct loop *loop, const struct source_options *options, struct source **ret);
+
+/* The source for file:///path URLs. No options. */
+int file_source_create(
 	struct loop *loop, const struct source_options *options, struct source **ret);
