@@ -33,6 +33,7 @@ static int uffd_open_object(
 	struct bench_session *session, const struct options *options, uint64_t cache_bytes)
 {
 	struct pagein_options use = PAGEIN_OPTIONS_INIT;
+	struct pagein_s3_options s3;
 	struct uffd_state *state = calloc(1, sizeof *state);
 	int err;
 
@@ -44,6 +45,8 @@ static int uffd_open_object(
 	use.loops = (unsigned)options->loops;
 	use.timeout_ms = (unsigned)(options->timeout_ns / 1000000);
 	use.cache_bytes = cache_bytes;
+	bench_s3_options(options, &s3);
+	use.s3 = &s3;
 	err = pagein_open(session->target->url, &use, &state->object);
 	return err < 0 ? uffd_fail(session, err) : 0;
 }

@@ -37,6 +37,7 @@
 #include "loop.h"
 #include "mounts.h"
 #include "options.h"
+#include "source.h"
 
 extern char **environ;
 
@@ -162,9 +163,13 @@ static int mount_add_core(struct mount *mount, const struct core_options *option
 static int mount_create_cores(struct mount *mount)
 {
 	const struct options *options = mount->options;
+	char words[SOURCE_ERROR_MAX] = "";
 	unsigned count = options->loops ? (unsigned)options->loops : loops_default();
 	struct core_options core_options = {
 		.source.connections_max = (unsigned)options->connections,
+		.source.url = options->operands[0],
+		.source.s3 = &options->s3,
+		.source.error = words,
 		.budget = &mount->budget,
 		.timeout_ms = (unsigned)((options->timeout_ns + NS_PER_MS - 1) / NS_PER_MS),
 	};
@@ -173,6 +178,8 @@ static int mount_create_cores(struct mount *mount)
 	budget_init(&mount->budget, options->memory_bytes, count);
 	while (err == 0 && mount->count < count)
 		err = mount_add_core(mount, &core_options);
+	if (words[0] != '\0')
+		snprintf(mount->error, sizeof mount->error, "mount: %s", words);
 	return err;
 }
 

@@ -14,6 +14,7 @@
 #include <stdio.h>
 
 #include "range.h"
+#include "s3_config.h"
 
 enum subcommand {
 	SUBCOMMAND_MOUNT,
@@ -45,6 +46,7 @@ struct options {
 	uint64_t spin_ns;     /* before a loop sleeps */
 	uint64_t loops;       /* threads that serve; 0: as many as are worth it */
 	uint64_t timeout_ns;  /* deadline of a request */
+	struct s3_options s3; /* of s3:// URLs */
 
 	/* mount */
 	bool foreground;

@@ -34,6 +34,8 @@
 #define LS (1u << SUBCOMMAND_LS)
 #define CAT (1u << SUBCOMMAND_CAT)
 #define BENCH (1u << SUBCOMMAND_BENCH)
+#define STAT (1u << SUBCOMMAND_STAT)
+#define SOURCES (MOUNT | LS | STAT | CAT | BENCH)
 
 #define HOUR_NS (UINT64_C(3600) * 1000000000)
 
@@ -146,6 +148,32 @@ const struct option_row option_rows[] = {
 		.argument = "FILE",
 		.subcommands = BENCH,
 		.help = "write the results to FILE, too"},
+
+	{"profile", 0, STRING(s3.profile),
+		.argument = "NAME",
+		.subcommands = SOURCES, .in_o = true,
+		.help = "s3: the profile in ~/.aws (default: AWS_PROFILE, or default)"},
+	{"region", 0, STRING(s3.region),
+		.argument = "NAME",
+		.subcommands = SOURCES, .in_o = true,
+		.help = "s3: where the bucket is (default: AWS_REGION, the profile's, or "
+			"what the bucket answers)"},
+	{"endpoint-url", 0, STRING(s3.endpoint),
+		.argument = "URL",
+		.subcommands = SOURCES, .in_o = true,
+		.help = "s3: a server that is not Amazon's (default: AWS_ENDPOINT_URL_S3, "
+			"AWS_ENDPOINT_URL, or the profile's)"},
+	{"addressing-style", 0, STRING(s3.addressing),
+		.argument = "STYLE",
+		.subcommands = SOURCES, .in_o = true,
+		.help = "s3: where the bucket's name goes: path, virtual or auto "
+			"(default: the profile's, or auto)"},
+	{"no-sign-request", 0, FLAG(s3.no_sign_request),
+		.subcommands = SOURCES, .in_o = true,
+		.help = "s3: a public bucket: look for no credentials"},
+	{"requester-pays", 0, FLAG(s3.requester_pays),
+		.subcommands = SOURCES, .in_o = true,
+		.help = "s3: the bucket's requests are paid by who makes them"},
 
 	{"connections", 0, UINT(connections),
 		.value = "96", .argument = "N",

@@ -23,6 +23,7 @@
 #include "core.h"
 #include "loop.h"
 #include "options.h"
+#include "scheme.h"
 #include "url.h"
 
 int place_complain(const char *command, const char *source, const char *reason)
@@ -66,21 +67,19 @@ static int source_check(const char *source, char reason[SOURCE_ERROR_MAX])
 		const char *prefix;
 		const char *reason;
 	} rows[] = {
-		{"http://", NULL},
-		{"https://", NULL},
-		{"s3://", "s3:// is not supported yet"},
 		{"file://", "file:// is not supported yet"},
 		{"manifest:", "manifest: is not supported yet"},
 	};
 
+	if (scheme_find(source))
+		return 0;
 	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
 		if (strncasecmp(source, rows[i].prefix, strlen(rows[i].prefix)) != 0)
 			continue;
-		if (rows[i].reason)
-			strcpy(reason, rows[i].reason);
-		return rows[i].reason ? -ENOTSUP : 0;
+		strcpy(reason, rows[i].reason);
+		return -ENOTSUP;
 	}
-	strcpy(reason, "not an http:// or https:// URL");
+	strcpy(reason, "not " SCHEMES_WORDS);
 	return -EINVAL;
 }
 
@@ -238,7 +237,7 @@ static int place_ask(struct place *place)
 	/* Of an empty object a ranged answer (416) does not tell the version. */
 	if (err == -ENOTSUP || (err == 0 && place->version.size == 0))
 		err = place_probe(place, true);
-	if (err == -ENOTSUP && place_try_directory(place) == 0)
+	if (scheme_may_be_directory(place->url, err) && place_try_directory(place) == 0)
 		return 0;
 	if (err == 0)
 		place->is_directory = url_is_directory(place->url);
@@ -249,6 +248,9 @@ static int place_open(struct place *place, const struct options *options)
 {
 	struct core_options core_options = {
 		.source.connections_max = (unsigned)options->connections,
+		.source.url = place->url,
+		.source.s3 = &options->s3,
+		.source.error = place->reason,
 		.timeout_ms = (unsigned)((options->timeout_ns + NS_PER_MS - 1) / NS_PER_MS),
 	};
 	int err = loop_create(&place->loop);
@@ -257,7 +259,7 @@ static int place_open(struct place *place, const struct options *options)
 	signal(SIGPIPE, SIG_IGN);
 	if (err == 0)
 		err = core_create(place->loop, &core_options, &place->core);
-	if (err < 0)
+	if (err < 0 && place->reason[0] == '\0')
 		snprintf(place->reason, sizeof place->reason, "%s", strerror(-err));
 	return err;
 }
@@ -268,16 +270,17 @@ int place_find(struct place *place, const char *source, const struct options *op
 
 	*place = (struct place){.version.mtime_s = -1};
 	err = source_check(source, place->reason);
-	if (err == 0)
-		err = place_open(place, options);
 	if (err < 0)
 		return err;
-	place->url = strdup(source);
-	if (!place->url) {
-		strcpy(place->reason, "out of memory");
-		return -ENOMEM;
+	err = scheme_url(source, &place->url);
+	if (err < 0) {
+		strcpy(place->reason, err == -EINVAL ? "not a bucket and a key" : "out of memory");
+		return err;
 	}
-	place->is_directory = url_is_directory(source);
+	err = place_open(place, options);
+	if (err < 0)
+		return err;
+	place->is_directory = url_is_directory(place->url);
 	return place->is_directory ? 0 : place_ask(place);
 }
 

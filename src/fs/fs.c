@@ -16,12 +16,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 #include "clock.h"
 #include "directory.h"
 #include "fs_private.h"
 #include "index.h"
+#include "scheme.h"
 
 /* ---- the single object's name ------------------------------------------------------------- */
 
@@ -80,12 +80,15 @@ static int object_name(const char *url, char name[INDEX_NAME_MAX + 1])
 
 /* ---- the check ---------------------------------------------------------------------------- */
 
-static int check_url(const char *url, char error[FS_ERROR_MAX])
+static int take_url(struct fs *fs, const char *given, char error[FS_ERROR_MAX])
 {
-	if (strncasecmp(url, "http://", 7) == 0 || strncasecmp(url, "https://", 8) == 0)
-		return 0;
-	snprintf(error, FS_ERROR_MAX, "mount: %.200s: not an http:// or https:// URL", url);
-	return -EINVAL;
+	char *url = NULL;
+	int err = scheme_url(given, &url);
+
+	if (err == -EINVAL)
+		snprintf(error, FS_ERROR_MAX, "mount: %.200s: not " SCHEMES_WORDS, given);
+	fs->options.source_url = url;
+	return err;
 }
 
 struct list_check {
@@ -201,8 +204,7 @@ static int check_object(struct fs *fs)
 
 	if (err == 0)
 		return make_single_root(fs, &check.probe.version);
-	/* http://host/dir is often the way to http://host/dir/, and no index page has ranges. */
-	if (err == -ENOTSUP && make_directory_root(fs, url, path + length) == 0)
+	if (scheme_may_be_directory(url, err) && make_directory_root(fs, url, path + length) == 0)
 		return 0;
 	snprintf(fs->metadata.error, sizeof fs->metadata.error, "%s", check.probe.error);
 	return err;
@@ -213,10 +215,8 @@ static int check_source(struct fs *fs, char error[FS_ERROR_MAX])
 	const char *url = fs->options.source_url;
 	size_t length;
 	const char *path = url_path(url, &length);
-	int err = check_url(url, error);
+	int err;
 
-	if (err < 0)
-		return err;
 	if (length == 0 || path[length - 1] == '/')
 		err = make_directory_root(fs, url, path + length);
 	else
@@ -300,7 +300,9 @@ int fs_create(struct core *const *cores, unsigned count, const struct fs_options
 	list_init(&fs->handles);
 	list_init(&fs->openings);
 	list_init(&fs->live);
-	err = check_source(fs, error);
+	err = take_url(fs, options->source_url, error);
+	if (err == 0)
+		err = check_source(fs, error);
 	if (err == 0)
 		err = session_mount(fs, error);
 	if (err < 0)
@@ -329,5 +331,6 @@ void fs_destroy(struct fs *fs)
 		tree_finish(&fs->tree);
 	}
 	shards_finish(fs);
+	free((char *)fs->options.source_url);
 	free(fs);
 }

@@ -25,8 +25,8 @@ struct fs;
 #define FS_METADATA_TTL_NS UINT64_C(1000000000) /* the usual one */
 
 struct fs_options {
-	/* http(s)://host/dir/ is a directory and its index; anything else one object, which becomes
-	 * the only file in mountpoint. */
+	/* http(s)://host/dir/ is a directory and its index, s3://bucket[/prefix] one of keys; anything
+	 * else one object, which becomes the only file in mountpoint. */
 	const char *source_url;
 	const char *mountpoint;
 	uint64_t metadata_ttl_ns; /* names and attributes are believed for so long; 0: not at all */

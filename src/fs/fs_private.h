@@ -36,7 +36,7 @@ struct fs {
 	struct shard *shards;
 	unsigned shard_count;
 	atomic_bool stale_found;   /* a file is stale, and the tree does not know yet */
-	struct fs_options options; /* the strings are only valid in fs_create() */
+	struct fs_options options; /* source_url: what scheme_url() makes of it, and ours */ /* the strings are only valid in fs_create() */
 	uid_t uid;
 	gid_t gid;
 	int64_t created_s; /* what is shown where no time is known */

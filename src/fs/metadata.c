@@ -17,6 +17,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -90,10 +91,19 @@ static void fetch_destroy(struct listing_fetch *fetch)
 	free(fetch);
 }
 
+/* S3's keys have parts that no file's name can be. */
+static bool is_a_name(const char *name, size_t length)
+{
+	return length > 0 && length <= NAME_MAX && strcmp(name, ".") != 0 &&
+	       strcmp(name, "..") != 0;
+}
+
 static int fetch_entry(struct listing *listing, const struct index_entry *entry)
 {
 	struct listing_fetch *fetch = container_of(listing, struct listing_fetch, listing);
 
+	if (!is_a_name(entry->name, entry->name_length))
+		return 0;
 	return directory_add(fetch->directory, entry);
 }
 

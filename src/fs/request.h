@@ -32,18 +32,6 @@ struct waiter {
 	void (*resume)(struct waiter *self, int err);
 };
 
-/* Moves all of `from` to the end of `to`. */
-static inline void list_splice(struct list *to, struct list *from)
-{
-	if (list_empty(from))
-		return;
-	from->next->prev = to->prev;
-	to->prev->next = from->next;
-	from->prev->next = to;
-	to->prev = from->prev;
-	list_init(from);
-}
-
 /* All who are in the list when this is called; they may wait in it again. */
 void waiters_resume(struct list *waiters, int err);
 

@@ -20,6 +20,8 @@
 #include "cleanup.h"
 #include "clock.h"
 #include "list.h"
+#include "s3_config.h"
+#include "scheme.h"
 
 #define CACHE_MIN_BYTES (UINT64_C(1) << 20)
 
@@ -29,6 +31,8 @@ struct context {
 	atomic_uint maps;    /* that are served by its loop */
 	unsigned generation; /* forks that this process descends from, when it was made */
 	struct pagein_options options;
+	struct pagein_s3_options s3; /* its strings are the context's own */
+	const struct scheme *scheme; /* of the URLs that it serves */
 	struct loop *loop;
 	struct core *core;
 	struct pagein_stats map_stats;
@@ -63,7 +67,42 @@ static void context_free(struct context *context)
 		return;
 	core_destroy(context->core);
 	loop_destroy(context->loop);
+	free((char *)context->s3.profile);
+	free((char *)context->s3.region);
+	free((char *)context->s3.endpoint_url);
+	free((char *)context->s3.addressing_style);
 	free(context);
+}
+
+static const struct pagein_s3_options *s3_options(const struct pagein_options *options)
+{
+	static const struct pagein_s3_options defaults = PAGEIN_S3_OPTIONS_INIT;
+
+	return options->s3 ? options->s3 : &defaults;
+}
+
+static int copy_string(const char *from, const char **ret)
+{
+	*ret = from ? strdup(from) : NULL;
+	return from && !*ret ? -ENOMEM : 0;
+}
+
+/* The caller's may be gone when the next object is opened, and compared with them. */
+static int copy_options(struct context *context, const struct pagein_options *options)
+{
+	const struct pagein_s3_options *from = s3_options(options);
+	struct pagein_s3_options *to = &context->s3;
+
+	context->options = *options;
+	context->options.s3 = to;
+	to->no_sign_request = from->no_sign_request;
+	to->requester_pays = from->requester_pays;
+	if (copy_string(from->profile, &to->profile) < 0 ||
+		copy_string(from->region, &to->region) < 0 ||
+		copy_string(from->endpoint_url, &to->endpoint_url) < 0 ||
+		copy_string(from->addressing_style, &to->addressing_style) < 0)
+		return -ENOMEM;
+	return 0;
 }
 
 /* What is on its way takes a block for each request, so that less would hold nothing else. */
@@ -74,10 +113,23 @@ static uint64_t cache_bytes(const struct pagein_options *options)
 	return CACHE_MIN_BYTES;
 }
 
-static int context_create(const struct pagein_options *options, struct context **ret)
+static int context_create(const char *url, const struct pagein_options *options,
+	struct context **ret, char *error)
 {
+	const struct pagein_s3_options *s3 = s3_options(options);
+	const struct s3_options source_s3 = {
+		.profile = s3->profile,
+		.region = s3->region,
+		.endpoint = s3->endpoint_url,
+		.addressing = s3->addressing_style,
+		.no_sign_request = s3->no_sign_request != 0,
+		.requester_pays = s3->requester_pays != 0,
+	};
 	struct core_options core_options = {
 		.source.connections_max = options->connections,
+		.source.url = url,
+		.source.s3 = &source_s3,
+		.source.error = error,
 		.memory_max_bytes = cache_bytes(options),
 		.attempts_max = options->attempts,
 		.timeout_ms = options->timeout_ms,
@@ -87,9 +139,11 @@ static int context_create(const struct pagein_options *options, struct context *
 
 	if (!context)
 		return -ENOMEM;
-	context->options = *options;
 	context->generation = generation;
-	err = loop_create(&context->loop);
+	context->scheme = scheme_find(url);
+	err = copy_options(context, options);
+	if (err == 0)
+		err = loop_create(&context->loop);
 	if (err == 0)
 		loop_set_spin(context->loop, options->spin_us * NS_PER_US);
 	if (err == 0)
@@ -103,9 +157,22 @@ static int context_create(const struct pagein_options *options, struct context *
 	return err;
 }
 
+static bool same_string(const char *a, const char *b)
+{
+	return a && b ? strcmp(a, b) == 0 : a == b;
+}
+
+static bool same_s3_options(const struct pagein_s3_options *a, const struct pagein_s3_options *b)
+{
+	return same_string(a->profile, b->profile) && same_string(a->region, b->region) &&
+	       same_string(a->endpoint_url, b->endpoint_url) &&
+	       same_string(a->addressing_style, b->addressing_style) &&
+	       a->no_sign_request == b->no_sign_request && a->requester_pays == b->requester_pays;
+}
+
 static bool same_options(const struct pagein_options *a, const struct pagein_options *b)
 {
-	return a->timeout_ms == b->timeout_ms && a->attempts == b->attempts &&
+	return same_s3_options(s3_options(a), s3_options(b)) && a->timeout_ms == b->timeout_ms && a->attempts == b->attempts &&
 	       a->connections == b->connections && a->loops == b->loops &&
 	       a->spin_us == b->spin_us && a->cache_bytes == b->cache_bytes;
 }
@@ -125,8 +192,10 @@ static unsigned loops_max(const struct pagein_options *options)
 	return options->loops ? options->loops : loops_default();
 }
 
-static int context_find(const struct pagein_options *options, struct context **ret)
+static int context_find(const char *url, const struct pagein_options *options,
+	struct context **ret, char *error)
 {
+	const struct scheme *scheme = scheme_find(url);
 	unsigned count = 0, max = loops_max(options);
 	struct context *best = NULL;
 	int err;
@@ -134,7 +203,9 @@ static int context_find(const struct pagein_options *options, struct context **r
 	list_for_each (node, &contexts) {
 		struct context *context = list_entry(node, struct context, node);
 
-		if (!same_options(&context->options, options))
+		/* http:// and https:// are one source's. */
+		if (context->scheme->create != scheme->create ||
+			!same_options(&context->options, options))
 			continue;
 		count++;
 		if (is_better(context, best))
@@ -144,20 +215,21 @@ static int context_find(const struct pagein_options *options, struct context **r
 		*ret = best;
 		return 0;
 	}
-	err = context_create(options, ret);
+	err = context_create(url, options, ret, error);
 	if (err == 0)
 		list_append(&contexts, &(*ret)->node);
 	return err;
 }
 
-int context_get(const struct pagein_options *options, struct context **ret)
+int context_get(const char *url, const struct pagein_options *options, struct context **ret,
+	char *error)
 {
 	static const struct pagein_options defaults = PAGEIN_OPTIONS_INIT;
 	int err;
 
 	pthread_once(&contexts_once, contexts_init);
 	pthread_mutex_lock(&contexts_lock);
-	err = context_find(options ? options : &defaults, ret);
+	err = context_find(url, options ? options : &defaults, ret, error);
 	if (err == 0)
 		(*ret)->uses++;
 	pthread_mutex_unlock(&contexts_lock);

@@ -55,6 +55,24 @@ struct pagein_object; /* one version of one remote object */
 struct pagein_map;    /* part of it, mapped */
 
 /*
+ * For s3:// URLs. NULL and 0 mean what the environment and the files in ~/.aws say, as for the aws
+ * command; there, too, are the credentials, and not here.
+ */
+struct pagein_s3_options {
+	size_t size; /* sizeof (struct pagein_s3_options) */
+	const char *profile;
+	const char *region;
+	const char *endpoint_url;     /* "https://host:port" of a server that is not Amazon's */
+	const char *addressing_style; /* "path": https://host/bucket, "virtual", or "auto" */
+	int no_sign_request;          /* 1: public buckets, without credentials */
+	int requester_pays;           /* 1: the requester pays, and says so */
+};
+#define PAGEIN_S3_OPTIONS_INIT                           \
+	{                                                \
+		.size = sizeof(struct pagein_s3_options) \
+	}
+
+/*
  * Zero in a field means the default, everywhere. Initialise with PAGEIN_OPTIONS_INIT, so that a
  * later library knows which fields its caller was compiled with.
  */
@@ -84,6 +102,7 @@ struct pagein_options {
 	 * to give memory back; a map that keeps its pages is filled some percent faster without.
 	 */
 	uint64_t cache_bytes;
+	const struct pagein_s3_options *s3; /* read by pagein_open() only; default: see there */
 };
 #define PAGEIN_OPTIONS_INIT                           \
 	{                                             \
@@ -91,10 +110,12 @@ struct pagein_options {
 	}
 
 /*
+ * url: http://, https://, or s3://BUCKET/KEY with the key as it is, not percent-encoded.
+ *
  * Asks the server for the object, pins its version, and waits for that: one round trip, or a few
  * where the server redirects. options may be NULL. The caller owns *ret and closes it.
  *
- * -EINVAL: not an http:// or https:// URL, or options of an unknown size; -ENOENT: 404, 410;
+ * -EINVAL: no such URL, or options of an unknown size or value; -ENOENT: 404, 410;
  * -EACCES: 401, 403; -ENOTSUP: the server does not serve ranges; -EKEYREJECTED: TLS; -EHOSTUNREACH:
  * the name does not resolve; -ECONNREFUSED, -ETIMEDOUT, -EIO: as they say; -EPROTO: an answer that
  * HTTP does not allow. pagein_last_error() has it in words.

@@ -43,20 +43,6 @@ struct auth {
 	bool token_bound; /* a token without a host is for token_server only */
 };
 
-void secret_free(char *secret)
-{
-	if (secret)
-		explicit_bzero(secret, strlen(secret));
-	free(secret);
-}
-
-static void secret_free_pointer(char **secret)
-{
-	secret_free(*secret);
-}
-
-#define cleanup_secret cleanup(secret_free_pointer)
-
 /* ---- files -------------------------------------------------------------------------------- */
 
 static int file_refuse(struct secret_file *file, int err, const char *path, const char *reason)
@@ -89,7 +75,7 @@ static int file_read(struct secret_file *file, const char *path, char **ret, siz
 {
 	/* Not to wait for the other end of a FIFO. */
 	cleanup_fd int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-	cleanup_secret char *text = NULL;
+	cleanup(secret_free_at) char *text = NULL;
 	size_t length = 0;
 
 	if (fd < 0)
@@ -117,7 +103,7 @@ static int file_read(struct secret_file *file, const char *path, char **ret, siz
 
 static void netrc_load(struct auth *auth, const char *path)
 {
-	cleanup_secret char *text = NULL;
+	cleanup(secret_free_at) char *text = NULL;
 	size_t length = 0;
 	unsigned line;
 	int err;
@@ -197,7 +183,7 @@ static int refuse(char reason[SOURCE_ERROR_MAX], int err, const char *words)
 static int basic_make(const char *user, const char *password, char **ret, char *reason)
 {
 	static const char start[] = "Authorization: Basic ";
-	cleanup_secret char *pair = NULL;
+	cleanup(secret_free_at) char *pair = NULL;
 	int length;
 
 	if (strchr(user, ':'))

@@ -14,6 +14,7 @@
 
 #include <stddef.h>
 
+#include "secret.h"
 #include "source.h"
 #include "url.h"
 
@@ -34,6 +35,3 @@ void auth_destroy(struct auth *auth);
  */
 int auth_find(const struct auth *auth, const struct url *url, char **ret,
 	char reason[SOURCE_ERROR_MAX]);
-
-/* Wipes and frees. NULL is fine. */
-void secret_free(char *secret);

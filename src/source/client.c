@@ -32,6 +32,7 @@ struct client {
 	CURLSH *share;
 	struct loop_timer timer;
 	unsigned timeout_ms;
+	const char *ca_file; /* NULL: SSL_CERT_FILE says, or libcurl knows */
 };
 
 /* A socket of libcurl's that the loop watches. */
@@ -211,7 +212,7 @@ void client_destroy(struct client *client)
 int client_easy(struct client *client, const char *url, struct client_request *request)
 {
 	CURL *easy = curl_easy_init();
-	const char *ca_file = getenv("SSL_CERT_FILE");
+	const char *ca_file = client->ca_file ? client->ca_file : getenv("SSL_CERT_FILE");
 
 	if (!easy)
 		return -ENOMEM;
@@ -237,6 +238,11 @@ int client_easy(struct client *client, const char *url, struct client_request *r
 		return -ENOMEM;
 	}
 	return 0;
+}
+
+void client_trust(struct client *client, const char *file)
+{
+	client->ca_file = file;
 }
 
 int client_add_headers(struct curl_slist **list, const char *lines)

@@ -33,6 +33,12 @@ void client_destroy(struct client *client);
 /* A handle with everything set that all requests have in common. -ENOMEM */
 int client_easy(struct client *client, const char *url, struct client_request *request);
 
+/*
+ * Trust the certificates in this file, in place of SSL_CERT_FILE's and the usual ones; for requests
+ * to come. It must live as long as the client. NULL: as before.
+ */
+void client_trust(struct client *client, const char *file);
+
 /* Appends a request's header lines, each "Name: value\r\n". -ENOMEM */
 int client_add_headers(struct curl_slist **list, const char *lines);
 /* Overwrites and frees them: some are secrets. NULL is fine. */

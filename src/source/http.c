@@ -145,8 +145,8 @@ static void remote_resolved(struct probe *probe, int err)
 	strcpy(error, probe->error);
 	remote->resolving = false;
 	/* The remote may go with the first that is told. */
-	list_append(&remote->waiting, &waiting);
-	list_remove(&remote->waiting);
+	list_init(&waiting);
+	list_splice(&waiting, &remote->waiting);
 	while (!list_empty(&waiting)) {
 		struct exchange *exchange = list_first(&waiting, struct exchange, node);
 		int result = err;

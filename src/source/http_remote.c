@@ -14,10 +14,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "auth.h"
 #include "cleanup.h"
 #include "http_head.h"
 #include "pool.h"
+#include "secret.h"
 #include "url.h"
 
 static void place_put(struct http_place *place)

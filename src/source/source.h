@@ -21,6 +21,7 @@
 
 struct loop;
 struct index_entry;
+struct s3_options;
 
 #define VALIDATOR_MAX 255 /* longest ETag or date that is kept; longer: as if there were none */
 #define SOURCE_ERROR_MAX 240
@@ -38,6 +39,7 @@ struct version {
 	int64_t mtime_s;                  /* from Last-Modified; -1: unknown */
 	char etag[VALIDATOR_MAX + 1];     /* as sent, with quotes and W/; "" if none */
 	char modified[VALIDATOR_MAX + 1]; /* the Last-Modified header as sent; "" if none */
+	char id[VALIDATOR_MAX + 1];       /* S3's x-amz-version-id; "" if none */
 };
 
 /* The strong ETag, else the date, else "". */
@@ -67,6 +69,7 @@ struct probe {
 
 struct listing {
 	const char *url; /* of the directory, with its trailing slash; must live until the end */
+	/* S3's names are not only such as index.h promises: see s3_page.h. */
 	/* Called for each entry, before done(0). Not 0: that is done()'s err. */
 	int (*entry)(struct listing *self, const struct index_entry *entry);
 	void (*done)(struct listing *self, int err);
@@ -150,6 +153,9 @@ struct source_options {
 	const char *token_file;   /* lines "TOKEN" or "HOST TOKEN"; NULL or "": none */
 	const char *token_server; /* a URL: a token without a host is for its server alone; NULL:
 				     for each that is asked without a redirect */
+	const char *url; /* what it will be asked for: chooses the source (scheme.h); NULL: HTTP */
+	const struct s3_options *s3; /* NULL: what the environment and ~/.aws say */
+	char *error; /* SOURCE_ERROR_MAX bytes for why none could be made; may stay as they are */
 };
 
 struct source_ops {
@@ -176,4 +182,11 @@ int http_source_create(
 
 /* The source for file:///path URLs. No options. */
 int file_source_create(
+	struct loop *loop, const struct source_options *options, struct source **ret);
+
+/*
+ * The source for s3:// URLs: s3_url.h says which. Reads the environment and ~/.aws, and so may
+ * block meanwhile. -EINVAL, with words in options->error: they say what can't be.
+ */
+int s3_source_create(
 	struct loop *loop, const struct source_options *options, struct source **ret);

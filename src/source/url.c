@@ -11,6 +11,7 @@
 #include <strings.h>
 
 #include "cleanup.h"
+#include "secret.h"
 
 #define CURL_OLDEST 0x075800 /* 7.88.0 */
 
@@ -138,13 +139,6 @@ struct url_told url_tell(const char *text)
 
 	url_tell_in(text, told.text, sizeof told.text);
 	return told;
-}
-
-static void secret_free(char *text)
-{
-	if (text)
-		explicit_bzero(text, strlen(text));
-	free(text);
 }
 
 void url_finish(struct url *url)
