@@ -47,6 +47,7 @@ struct options {
 	uint64_t loops;       /* threads that serve; 0: as many as are worth it */
 	uint64_t timeout_ns;  /* deadline of a request */
 	struct s3_options s3; /* of s3:// URLs */
+	const char *netrc_file, *token_file; /* of web servers: auth.h */
 
 	/* mount */
 	bool foreground;
@@ -59,6 +60,7 @@ struct options {
 
 	/* ls */
 	bool long_format;
+	bool manifest;
 
 	/* cat */
 	struct range range; /* end UINT64_MAX: to the end of the object */

@@ -250,6 +250,8 @@ static int place_open(struct place *place, const struct options *options)
 		.source.connections_max = (unsigned)options->connections,
 		.source.url = place->url,
 		.source.s3 = &options->s3,
+		.source.netrc_file = options->netrc_file,
+		.source.token_file = options->token_file,
 		.source.error = place->reason,
 		.timeout_ms = (unsigned)((options->timeout_ns + NS_PER_MS - 1) / NS_PER_MS),
 	};

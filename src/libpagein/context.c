@@ -71,6 +71,8 @@ static void context_free(struct context *context)
 	free((char *)context->s3.region);
 	free((char *)context->s3.endpoint_url);
 	free((char *)context->s3.addressing_style);
+	free((char *)context->options.netrc_file);
+	free((char *)context->options.token_file);
 	free(context);
 }
 
@@ -95,12 +97,15 @@ static int copy_options(struct context *context, const struct pagein_options *op
 
 	context->options = *options;
 	context->options.s3 = to;
+	context->options.netrc_file = context->options.token_file = NULL;
 	to->no_sign_request = from->no_sign_request;
 	to->requester_pays = from->requester_pays;
 	if (copy_string(from->profile, &to->profile) < 0 ||
 		copy_string(from->region, &to->region) < 0 ||
 		copy_string(from->endpoint_url, &to->endpoint_url) < 0 ||
-		copy_string(from->addressing_style, &to->addressing_style) < 0)
+		copy_string(from->addressing_style, &to->addressing_style) < 0 ||
+		copy_string(options->netrc_file, &context->options.netrc_file) < 0 ||
+		copy_string(options->token_file, &context->options.token_file) < 0)
 		return -ENOMEM;
 	return 0;
 }
@@ -129,6 +134,8 @@ static int context_create(const char *url, const struct pagein_options *options,
 		.source.connections_max = options->connections,
 		.source.url = url,
 		.source.s3 = &source_s3,
+		.source.netrc_file = options->netrc_file,
+		.source.token_file = options->token_file,
 		.source.error = error,
 		.memory_max_bytes = cache_bytes(options),
 		.attempts_max = options->attempts,
@@ -172,7 +179,10 @@ static bool same_s3_options(const struct pagein_s3_options *a, const struct page
 
 static bool same_options(const struct pagein_options *a, const struct pagein_options *b)
 {
-	return same_s3_options(s3_options(a), s3_options(b)) && a->timeout_ms == b->timeout_ms && a->attempts == b->attempts &&
+	return same_s3_options(s3_options(a), s3_options(b)) &&
+	       same_string(a->netrc_file, b->netrc_file) &&
+	       same_string(a->token_file, b->token_file) &&
+	       a->timeout_ms == b->timeout_ms && a->attempts == b->attempts &&
 	       a->connections == b->connections && a->loops == b->loops &&
 	       a->spin_us == b->spin_us && a->cache_bytes == b->cache_bytes;
 }
@@ -282,20 +292,21 @@ static void context_add_stats(void *argument)
 {
 	struct stats_call *call = argument;
 	const struct pagein_stats *maps = &call->context->map_stats;
-	const struct source_stats *source = &core_source(call->context->core)->stats;
+	struct source_stats source = {0};
 	const struct core_stats *core = core_stats(call->context->core);
 	struct pagein_stats *sum = call->sum;
 
+	source_add_stats(core_source(call->context->core), &source);
 	sum->faults += maps->faults;
 	sum->fills += maps->fills;
 	sum->bytes_filled += maps->bytes_filled;
 	sum->poisoned += maps->poisoned;
 	sum->maps += maps->maps;
 	sum->resident_bytes += maps->resident_bytes;
-	sum->requests += source->requests;
-	sum->bytes_fetched += source->bytes;
-	sum->connections_opened += source->connections_opened;
-	sum->connections += source->connections;
+	sum->requests += source.requests;
+	sum->bytes_fetched += source.bytes;
+	sum->connections_opened += source.connections_opened;
+	sum->connections += source.connections;
 	sum->retries += core->retries;
 	sum->objects += core->objects;
 	sum->transfers += core->transfers;

@@ -174,7 +174,12 @@ struct source_ops {
 		struct remote **ret);
 	/* No exchange may use it any more. NULL is fine. */
 	void (*unpin)(struct source *source, struct remote *remote);
+	/* Of a source that has others behind it; NULL: source->stats is all. */
+	void (*add_stats)(const struct source *source, struct source_stats *to);
 };
+
+/* Adds what has been counted, by whatever source. */
+void source_add_stats(const struct source *source, struct source_stats *to);
 
 /* The source for http:// and https:// URLs. The loop must outlive it. */
 int http_source_create(
@@ -189,4 +194,11 @@ int file_source_create(
  * block meanwhile. -EINVAL, with words in options->error: they say what can't be.
  */
 int s3_source_create(
+	struct loop *loop, const struct source_options *options, struct source **ret);
+
+/*
+ * The source for manifest: URLs (manifest_url.h), whose names and versions are in one text
+ * (manifest_table.h) and whose bytes are wherever that says.
+ */
+int manifest_source_create(
 	struct loop *loop, const struct source_options *options, struct source **ret);

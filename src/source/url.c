@@ -112,7 +112,8 @@ int url_resolve(const char *base, const char *link, char **ret)
 char *url_tell_in(const char *text, char *to, size_t room)
 {
 	const char *host = strstr(text, "://");
-	const char *end = text + strcspn(text, "?#"), *at = NULL;
+	/* '^' is a manifest's '?': manifest_url.h. */
+	const char *end = text + strcspn(text, "?#^"), *at = NULL;
 	size_t scheme, rest;
 
 	host = host && host < end ? host + 3 : text;
