@@ -16,6 +16,7 @@
 
 struct http_probe_call {
 	struct http_request request;
+	struct http_source *http;
 	struct probe *probe;
 	char *place;
 };
@@ -46,30 +47,6 @@ static bool is_empty(const struct http_head *head)
 	       (head->status == 200 && head->has_length && head->length == 0);
 }
 
-/* The size that an answer to "bytes=0-N" tells, and whether it is a right one. */
-static int size_of_start(const struct http_request *request, uint64_t *ret, const char **reason)
-{
-	const struct http_head *head = &request->head;
-	uint64_t asked;
-
-	*ret = 0;
-	if (is_empty(head))
-		return 0;
-	if (head->status != 206) {
-		*reason = "the server does not serve ranges";
-		return -ENOTSUP;
-	}
-	*reason = "malformed answer to a ranged request";
-	if (head->multipart || !head->has_range || !head->has_total || head->range.start != 0)
-		return -EPROTO;
-	asked = head->total < PROBE_BYTES ? head->total : PROBE_BYTES;
-	if (head->range.end != asked || (head->has_length && head->length != asked) ||
-		request->len != asked)
-		return -EPROTO;
-	*ret = head->total;
-	return 0;
-}
-
 static int probe_answer(struct http_probe_call *call, int err)
 {
 	struct http_request *request = &call->request;
@@ -81,11 +58,12 @@ static int probe_answer(struct http_probe_call *call, int err)
 	/* A body that was refused in the middle, or a 416, may still be a fact about the object. */
 	if (request->refused && request->head.status == 200)
 		err = 0;
-	if (probe->head_only || !(err == 0 && is_empty(&request->head)))
+	if (request->method == HTTP_HEAD || !(err == 0 && is_empty(&request->head)))
 		err = http_request_error(request, err);
 	if (err == 0)
-		err = probe->head_only ? size_of_head(request, &size, &reason)
-				       : size_of_start(request, &size, &reason);
+		err = request->method == HTTP_HEAD
+			      ? size_of_head(request, &size, &reason)
+			      : http_head_probe(&request->head, request->len, &size, &reason);
 	if (err == 0) {
 		reason = "out of memory";
 		err = http_place_join(request->location,
@@ -102,14 +80,40 @@ static int probe_answer(struct http_probe_call *call, int err)
 	return 0;
 }
 
+static int call_start(struct http_probe_call *call, enum http_method method);
+
+/* apache2 leaves the length out where it is 0; and what is made as it is sent has none. */
+static bool must_be_got(const struct http_request *request, int err)
+{
+	return err == 0 && request->method == HTTP_HEAD && request->head.status == 200 &&
+	       request->head.whole && !request->head.has_length && !request->head.chunked;
+}
+
 static void probe_ended(struct http_request *request, int err)
 {
 	struct http_probe_call *call = container_of(request, struct http_probe_call, request);
 	struct probe *probe = call->probe;
 
+	if (must_be_got(request, err) && call_start(call, HTTP_GET_START) == 0)
+		return;
 	probe->state = NULL;
 	probe->done(probe, probe_answer(call, err));
 	call_free(call);
+}
+
+static int call_start(struct http_probe_call *call, enum http_method method)
+{
+	struct http_source *http = call->http;
+
+	http_request_finish(&call->request);
+	call->request = (struct http_request){
+		.http = http,
+		.url = call->probe->url,
+		.method = method,
+		.max = PROBE_BYTES,
+		.done = probe_ended,
+	};
+	return http_request_start(&call->request);
 }
 
 int http_probe(struct source *source, struct probe *probe)
@@ -121,14 +125,8 @@ int http_probe(struct source *source, struct probe *probe)
 	if (!call)
 		return -ENOMEM;
 	call->probe = probe;
-	call->request = (struct http_request){
-		.http = http_of(source),
-		.url = probe->url,
-		.method = probe->head_only ? HTTP_HEAD : HTTP_GET_START,
-		.max = PROBE_BYTES,
-		.done = probe_ended,
-	};
-	err = http_request_start(&call->request);
+	call->http = http_of(source);
+	err = call_start(call, probe->head_only ? HTTP_HEAD : HTTP_GET_START);
 	if (err < 0) {
 		http_say(probe->error, "open", probe->url, call->request.reason);
 		call_free(call);
