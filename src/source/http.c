@@ -115,14 +115,19 @@ static int remote_place(struct web_remote *remote, const char *joined)
 	return 0;
 }
 
-static bool same_version(const struct version *a, const struct version *b)
+static bool is_version(const struct version *found, const struct version *pinned)
 {
-	return a->size == b->size && strcmp(version_validator(a), version_validator(b)) == 0;
+	if (found->size != pinned->size)
+		return false;
+	if (pinned->etag[0] == '\0' && pinned->is_partial)
+		return pinned->modified[0] == '\0' ||
+		       strcmp(found->modified, pinned->modified) == 0;
+	return strcmp(version_validator(found), version_validator(pinned)) == 0;
 }
 
 static int remote_move(struct web_remote *remote, struct probe *probe)
 {
-	if (!same_version(&probe->version, &remote->http.remote.version)) {
+	if (!is_version(&probe->version, &remote->http.remote.version)) {
 		http_say(probe->error, "get", remote->http.remote.url, "the object has changed");
 		return -ESTALE;
 	}

@@ -103,6 +103,8 @@ static int page_parse(struct http_request *request, index_entry_fn *entry, void 
 
 	if (err < 0)
 		return err;
+	/* A redirect may lead to a document: its links rest on the directory that it is in. */
+	strrchr(url.path, '/')[1] = '\0';
 	curl_easy_getinfo(request->curl.easy, CURLINFO_CONTENT_TYPE, &type);
 	page.content_type = type;
 	page.path = url.path;

@@ -259,9 +259,11 @@ static bool request_repeats(struct http_request *request, CURLcode result)
 	bool passing = result == CURLE_GOT_NOTHING || result == CURLE_RECV_ERROR ||
 		       result == CURLE_SEND_ERROR || result == CURLE_PARTIAL_FILE;
 
+	/* A method that a server does not know (501) it will not know later. */
 	if (result == CURLE_OK)
 		passing = !request->head.whole ||
-			  http_status_errno(request->head.status, true).again;
+			  (request->head.status != 501 &&
+				  http_status_errno(request->head.status, true).again);
 	if (!passing || ++request->attempts == SOURCE_ATTEMPTS)
 		return false;
 	return loop_timer_set(http->source.loop, &request->timer,

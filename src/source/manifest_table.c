@@ -460,7 +460,8 @@ void manifest_entry_version(const struct manifest_entry *entry, struct version *
 {
 	bool is_date = entry->validator[0] && !is_etag(entry->validator, strlen(entry->validator));
 
-	*ret = (struct version){.size = entry->size, .mtime_s = entry->mtime_s};
+	*ret = (struct version){
+		.size = entry->size, .mtime_s = entry->mtime_s, .is_partial = true};
 	strcpy(is_date ? ret->modified : ret->etag, entry->validator);
 }
 

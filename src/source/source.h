@@ -39,6 +39,7 @@ struct version {
 	int64_t mtime_s;                  /* from Last-Modified; -1: unknown */
 	char etag[VALIDATOR_MAX + 1];     /* as sent, with quotes and W/; "" if none */
 	char modified[VALIDATOR_MAX + 1]; /* the Last-Modified header as sent; "" if none */
+	bool is_partial; /* from who does not know it all (a manifest): "" is not compared */
 	char id[VALIDATOR_MAX + 1];       /* S3's x-amz-version-id; "" if none */
 };
 
