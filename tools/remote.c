@@ -290,8 +290,11 @@ static int entry_ignored(const struct index_entry *entry, void *context)
 	return 0;
 }
 
-/* 0: it has an index as http://host/dir/; the place is that then. */
-static int place_try_directory(struct place *place)
+/*
+ * 0: it has an index as http://host/dir/; the place is that then. Whoever was redirected to such a
+ * URL is believed.
+ */
+static int place_try_directory(struct place *place, bool is_certain)
 {
 	char reason[SOURCE_ERROR_MAX], *given = place->url;
 	int err;
@@ -301,7 +304,7 @@ static int place_try_directory(struct place *place)
 		return -ENOMEM;
 	}
 	strcpy(reason, place->reason);
-	err = place_list(place, entry_ignored, NULL);
+	err = is_certain ? 0 : place_list(place, entry_ignored, NULL);
 	if (err < 0) {
 		free(place->url);
 		place->url = given;
@@ -321,8 +324,10 @@ static int place_ask(struct place *place)
 	/* Of an empty object a ranged answer (416) does not tell the version. */
 	if (err == -ENOTSUP || (err == 0 && place->version.size == 0))
 		err = place_probe(place, true);
-	if (scheme_may_be_directory(place->url, err) && place_try_directory(place) == 0)
+	if (scheme_may_be_directory(place->url, err) && place_try_directory(place, false) == 0)
 		return 0;
+	if (err == 0 && url_is_directory(place->location))
+		return place_try_directory(place, true);
 	return err;
 }
 
