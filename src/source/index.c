@@ -186,6 +186,8 @@ bool index_size_read(const char *text, size_t length, uint64_t *ret)
 		if (!ascii_digit(text[i]) || __builtin_mul_overflow(size, 10, &size) ||
 			__builtin_add_overflow(size, (uint64_t)(text[i] - '0'), &size))
 			return false;
+	if (length == 0 || size > INT64_MAX)
+		return false;
 	*ret = size;
-	return length > 0 && size <= INT64_MAX;
+	return true;
 }
