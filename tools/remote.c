@@ -36,16 +36,15 @@ int place_complain(const char *command, const char *source, const char *reason)
 const char *error_reason(const char *error, const char *url)
 {
 	const char *rest = strstr(error, ": ");
+	/* As the error tells it. */
+	struct url_told told = url_tell(url);
+	size_t length = strlen(told.text);
 
 	if (!rest)
 		return error;
 	rest += 2;
-	/* Long URLs were cut. */
-	for (const char *at = rest; *at; at++, url++) {
-		if (*at == *url)
-			continue;
-		return strncmp(at, ": ", 2) == 0 ? at + 2 : rest;
-	}
+	if (strncmp(rest, told.text, length) == 0 && strncmp(rest + length, ": ", 2) == 0)
+		return rest + length + 2;
 	return rest;
 }
 
