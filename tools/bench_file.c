@@ -128,7 +128,8 @@ static int fuse_prepare(struct bench_session *session, const struct options *opt
 	arguments[count++] = session->target->url;
 	arguments[count++] = state->directory;
 	snprintf(state->path, sizeof state->path, "%s/%.400s", state->directory, name);
-	err = -posix_spawn(&state->child, "/proc/self/exe", NULL, NULL, (char *const *)arguments, environ);
+	err = -posix_spawn(
+		&state->child, "/proc/self/exe", NULL, NULL, (char *const *)arguments, environ);
 	if (err == 0)
 		err = wait_for_mount(state);
 	return err < 0 ? file_fail(session, err, "pagein mount") : 0;

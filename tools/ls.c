@@ -1,7 +1,7 @@
 /*
  * ls.c - `pagein ls SOURCE`: the names in a directory, sorted by their bytes, one a line; of an
- * object its own. Main thread; one request for a directory and, for -l, a HEAD for each object whose
- * size or time the directory does not tell.
+ * object its own. Main thread; one request for a directory and, for -l, a HEAD for each object
+ * whose size or time the directory does not tell.
  *
  * On a terminal control characters are shown as '?', so that a name can't speak to it; elsewhere
  * names are what they are.
@@ -58,8 +58,7 @@ static int entry_add(const struct index_entry *entry, void *context)
 {
 	int64_t mtime_s = entry->mtime == INDEX_MTIME_UNKNOWN ? -1 : (int64_t)entry->mtime;
 
-	return lines_add(
-		context, entry->name, entry->href, entry->is_dir, entry->size, mtime_s);
+	return lines_add(context, entry->name, entry->href, entry->is_dir, entry->size, mtime_s);
 }
 
 static void lines_finish(struct lines *lines)

@@ -3,8 +3,8 @@
  *
  * Main thread. Directories are read one after the other, and each is written before the next is
  * read: what is kept is the names of one directory, and those of directories that are still to be
- * read. A request for each directory and, where the listing does not tell size and validator, a HEAD
- * for each object, several at a time.
+ * read. A request for each directory and, where the listing does not tell size and validator, a
+ * HEAD for each object, several at a time.
  *
  * The URLs are whole, so that the manifest may be moved, and without what is secret. What failed is
  * told on stderr and left out; then the exit status is that of a failure.
@@ -24,7 +24,8 @@
 
 #define DEPTH_MAX 100 /* of directories: deeper ones are links that lead around */
 
-/* A directory to be read: its URL, and what it is called in the manifest, with a '/' ("": the root).
+/* A directory to be read: its URL, and what it is called in the manifest, with a '/' ("": the
+ * root).
  */
 struct folder {
 	struct folder *next;
@@ -111,8 +112,8 @@ static const char *url_choose(const char *url, const char *location)
 	return strncasecmp(url, MANIFEST_SCHEME, strlen(MANIFEST_SCHEME)) == 0 ? location : url;
 }
 
-static void line_write(struct walk *walk, const char *path, const char *location,
-	const struct version *version)
+static void line_write(
+	struct walk *walk, const char *path, const char *location, const struct version *version)
 {
 	cleanup_free char *url = location ? url_make(location) : NULL, *line = NULL;
 	struct manifest_entry entry = {

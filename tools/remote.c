@@ -352,6 +352,15 @@ static int place_open(struct place *place, const struct options *options)
 	return err;
 }
 
+/* A command line can be read by everybody: what is secret in the URL does not stay there. */
+static void operand_hide(char *operand)
+{
+	cleanup_free char *told = malloc(strlen(operand) + 1);
+
+	if (told)
+		strncpy(operand, url_tell_in(operand, told, strlen(operand) + 1), strlen(operand));
+}
+
 int place_find(struct place *place, const char *source, const struct options *options)
 {
 	int err;
@@ -359,14 +368,15 @@ int place_find(struct place *place, const char *source, const struct options *op
 	*place = (struct place){.version.mtime_s = -1};
 	err = scheme_url(source, &place->url);
 	if (err == -EINVAL)
-		strcpy(place->reason, scheme_find(source) ? "not a right URL of its kind"
-							  : "not " SCHEMES_WORDS);
+		strcpy(place->reason,
+			scheme_find(source) ? "not a right URL of its kind" : "not " SCHEMES_WORDS);
 	else if (err < 0)
 		strcpy(place->reason, strerror(-err));
 	if (err == 0)
 		err = place_open(place, options);
 	if (err < 0)
 		return err;
+	operand_hide(options->operands[0]);
 	place->is_directory = url_is_directory(place->url);
 	return place->is_directory ? 0 : place_ask(place);
 }

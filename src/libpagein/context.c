@@ -118,8 +118,8 @@ static uint64_t cache_bytes(const struct pagein_options *options)
 	return CACHE_MIN_BYTES;
 }
 
-static int context_create(const char *url, const struct pagein_options *options,
-	struct context **ret, char *error)
+static int context_create(
+	const char *url, const struct pagein_options *options, struct context **ret, char *error)
 {
 	const struct pagein_s3_options *s3 = s3_options(options);
 	const struct s3_options source_s3 = {
@@ -181,10 +181,9 @@ static bool same_options(const struct pagein_options *a, const struct pagein_opt
 {
 	return same_s3_options(s3_options(a), s3_options(b)) &&
 	       same_string(a->netrc_file, b->netrc_file) &&
-	       same_string(a->token_file, b->token_file) &&
-	       a->timeout_ms == b->timeout_ms && a->attempts == b->attempts &&
-	       a->connections == b->connections && a->loops == b->loops &&
-	       a->spin_us == b->spin_us && a->cache_bytes == b->cache_bytes;
+	       same_string(a->token_file, b->token_file) && a->timeout_ms == b->timeout_ms &&
+	       a->attempts == b->attempts && a->connections == b->connections &&
+	       a->loops == b->loops && a->spin_us == b->spin_us && a->cache_bytes == b->cache_bytes;
 }
 
 /* Started loops keep their connections, which are worth a round trip or two: idle ones first. */
@@ -202,8 +201,8 @@ static unsigned loops_max(const struct pagein_options *options)
 	return options->loops ? options->loops : loops_default();
 }
 
-static int context_find(const char *url, const struct pagein_options *options,
-	struct context **ret, char *error)
+static int context_find(
+	const char *url, const struct pagein_options *options, struct context **ret, char *error)
 {
 	const struct scheme *scheme = scheme_find(url);
 	unsigned count = 0, max = loops_max(options);
@@ -231,8 +230,8 @@ static int context_find(const char *url, const struct pagein_options *options,
 	return err;
 }
 
-int context_get(const char *url, const struct pagein_options *options, struct context **ret,
-	char *error)
+int context_get(
+	const char *url, const struct pagein_options *options, struct context **ret, char *error)
 {
 	static const struct pagein_options defaults = PAGEIN_OPTIONS_INIT;
 	int err;

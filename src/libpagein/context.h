@@ -17,8 +17,8 @@ struct context;
  * One that serves URLs like this one. Any thread. -ENOMEM, -EMFILE, -EAGAIN (no thread to be had);
  * -EINVAL: options that the URL's source refuses, with words in error (SOURCE_ERROR_MAX bytes).
  */
-int context_get(const char *url, const struct pagein_options *options, struct context **ret,
-	char *error);
+int context_get(
+	const char *url, const struct pagein_options *options, struct context **ret, char *error);
 /* Ends one use; the last one waits for the thread's end. Any thread but the loop's own. */
 void context_put(struct context *context);
 

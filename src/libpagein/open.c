@@ -139,8 +139,9 @@ static int check_options(const struct pagein_options *options)
 		return context_fail(-EINVAL, "open: options of %zu bytes, this library knows %zu",
 			options->size, sizeof *options);
 	if (s3 && s3->size != sizeof *s3)
-		return context_fail(-EINVAL, "open: S3 options of %zu bytes, this library knows %zu",
-			s3->size, sizeof *s3);
+		return context_fail(-EINVAL,
+			"open: S3 options of %zu bytes, this library knows %zu", s3->size,
+			sizeof *s3);
 	return 0;
 }
 

@@ -63,8 +63,8 @@ static int file_check(struct secret_file *file, int fd, const char *path)
 	if (status.st_uid != geteuid() && status.st_uid != 0)
 		return file_refuse(file, -EACCES, path, "belongs to somebody else");
 	if (status.st_mode & 077)
-		return file_refuse(file, -EACCES, path,
-			"others can read or write it: chmod 600 would help");
+		return file_refuse(
+			file, -EACCES, path, "others can read or write it: chmod 600 would help");
 	if ((uint64_t)status.st_size > NETRC_BYTES_MAX)
 		return file_refuse(file, -EFBIG, path, "too large");
 	return 0;
@@ -246,8 +246,9 @@ static int token_find(const struct auth *auth, const struct url *url, char **ret
 			continue;
 		next = word + length + strspn(word + length, blanks);
 		if (next >= end) {
-			if (!auth->token_bound || (auth->token_server.host &&
-							  url_same_server(&auth->token_server, url)))
+			if (!auth->token_bound ||
+				(auth->token_server.host &&
+					url_same_server(&auth->token_server, url)))
 				return bearer_make(word, length, ret, reason);
 		} else if (server_is(url, word, length)) {
 			length = (size_t)(end - next);
@@ -272,8 +273,8 @@ static int netrc_login(const struct auth *auth, const struct url *url, char **re
 	return basic_make(entry->login, entry->password ? entry->password : "", ret, reason);
 }
 
-int auth_find(const struct auth *auth, const struct url *url, char **ret,
-	char reason[SOURCE_ERROR_MAX])
+int auth_find(
+	const struct auth *auth, const struct url *url, char **ret, char reason[SOURCE_ERROR_MAX])
 {
 	int err = 0;
 

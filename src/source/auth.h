@@ -33,5 +33,5 @@ void auth_destroy(struct auth *auth);
  * stops a request has words in reason: -EACCES: a file that others can read; -ENOENT and others:
  * one that can't be read; -EINVAL: one that can't be understood; -ENOMEM.
  */
-int auth_find(const struct auth *auth, const struct url *url, char **ret,
-	char reason[SOURCE_ERROR_MAX]);
+int auth_find(
+	const struct auth *auth, const struct url *url, char **ret, char reason[SOURCE_ERROR_MAX]);

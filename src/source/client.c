@@ -7,10 +7,11 @@
  * to be called (client_timer_changed); both only change what the loop watches, since libcurl must
  * not be entered from its own callbacks. Ends are reported from client_collect(), outside of them.
  *
- * Settings and their reasons: no FOLLOWLOCATION (http_request.c has rules of its own); HTTP/1.1, which is what S3 and most stores speak; CAPATH NULL, because a directory of
- * certificates switches libcurl's CA cache off, 20 ms of CPU per TLS connection; MAXCONNECTS far
- * above what is in use, because the cache also holds the connections of CONNECT_ONLY handles and
- * closes the oldest when it is full.
+ * Settings and their reasons: no FOLLOWLOCATION (http_request.c has rules of its own); HTTP/1.1,
+ * which is what S3 and most stores speak; CAPATH NULL, because a directory of certificates switches
+ * libcurl's CA cache off, 20 ms of CPU per TLS connection; MAXCONNECTS far above what is in use,
+ * because the cache also holds the connections of CONNECT_ONLY handles and closes the oldest when
+ * it is full.
  */
 #include "client.h"
 

@@ -12,9 +12,9 @@
  * is read: another file of the name, or one that was written to, is -ESTALE. What two writes within
  * one tick of the kernel's clock have done can't be told apart, as on nginx.
  *
- * Cost: one copy more than read(2), a pair of thread switches a piece. No descriptor is held between
- * pieces: ten thousand open files are ten thousand names. Rejected: mmap(2) of the file instead of a
- * copy, whose truncation would be a SIGBUS on the loop.
+ * Cost: one copy more than read(2), a pair of thread switches a piece. No descriptor is held
+ * between pieces: ten thousand open files are ten thousand names. Rejected: mmap(2) of the file
+ * instead of a copy, whose truncation would be a SIGBUS on the loop.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -219,8 +219,7 @@ static int file_probe(struct source *source, struct probe *probe)
 	if (!self)
 		return -ENOMEM;
 	memset(self, 0, offsetof(struct probe_job, bytes));
-	self->job = (struct job){
-		.work = probe_work, .ended = probe_ended, .dropped = probe_free};
+	self->job = (struct job){.work = probe_work, .ended = probe_ended, .dropped = probe_free};
 	self->probe = probe;
 	self->head_only = probe->head_only;
 	err = path_of(probe->url, &self->path);
@@ -276,7 +275,8 @@ static int list_keep(struct list_job *self, const char *name, const struct stat 
 	size_t max = self->max ? 2 * self->max : 64;
 	struct found *found = self->found;
 
-	if (strlen(name) > INDEX_NAME_MAX || (!S_ISREG(status->st_mode) && !S_ISDIR(status->st_mode)))
+	if (strlen(name) > INDEX_NAME_MAX ||
+		(!S_ISREG(status->st_mode) && !S_ISDIR(status->st_mode)))
 		return 0;
 	if (self->count == INDEX_ENTRIES_MAX)
 		return -E2BIG;

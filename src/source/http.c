@@ -8,8 +8,8 @@
  * expire (a signed URL is good for minutes). When a get is redirected, or refused at such a place,
  * that URL is probed again; gets that come meanwhile, the refused one among them, wait:
  *
- *	get --302, or 401, 403, 404, 410 at a place--> resolving --same version--> get at the new place
- *	                                                      \--another, or none--> fails
+ *	get --302; 401, 403, 404, 410 at a place--> resolving --same version--> get there
+ *	                                                   \--another, or none--> fails
  *
  * A place that refuses before it has served anything is not asked about again.
  */
@@ -25,7 +25,8 @@
 #include "http_private.h"
 #include "url.h"
 
-/* ---- joined URLs ------------------------------------------------------------------------------- */
+/* ---- joined URLs -------------------------------------------------------------------------------
+ */
 
 /* Behind a fragment, which no request has: who passes URLs on needs no second string for it. */
 static const char asked_mark[] = "#asked=";

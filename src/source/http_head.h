@@ -35,7 +35,7 @@ struct http_head {
 	char etag[VALIDATOR_MAX + 1];
 	char modified[VALIDATOR_MAX + 1];
 	char id[VALIDATOR_MAX + 1]; /* x-amz-version-id; "": none, or the "null" of no versions */
-	const char *reason; /* what is bad */
+	const char *reason;         /* what is bad */
 };
 
 /* Begins a head with its status line, without the line's end. false: it is none. */
@@ -78,5 +78,5 @@ void http_head_version(const struct http_head *head, uint64_t size, struct versi
  * The size of the object, by the answer to a range of its first PROBE_BYTES of which body_len bytes
  * have come. -ENOTSUP, -EPROTO: it does not tell, and *ret_reason says why.
  */
-int http_head_probe(const struct http_head *head, size_t body_len, uint64_t *ret_size,
-	const char **ret_reason);
+int http_head_probe(
+	const struct http_head *head, size_t body_len, uint64_t *ret_size, const char **ret_reason);

@@ -13,8 +13,8 @@
  *	        \--else--> GET of the page
  *
  * PROPFIND has every size and time, exact, where many pages round them, and a page without them
- * costs a HEAD for each file that somebody looks at. So a server is tried for it once, when it would
- * help, and what came of it is remembered for as long as the source lives.
+ * costs a HEAD for each file that somebody looks at. So a server is tried for it once, when it
+ * would help, and what came of it is remembered for as long as the source lives.
  *
  * Cost: the answer is parsed twice, to judge it and to tell of it; one struct for each server.
  * Rejected: OPTIONS first, a round trip for each server, of which nginx, caddy and Python's have no
@@ -206,8 +206,8 @@ static void page_ended(struct http_request *request, int err)
 /* Not what may be otherwise for another directory, or another time. */
 static bool says_never(unsigned status)
 {
-	return status == 501 || (status >= 200 && status < 500 && status != 401 && status != 403 &&
-					status != 429);
+	return status == 501 ||
+	       (status >= 200 && status < 500 && status != 401 && status != 403 && status != 429);
 }
 
 static void propfind_ended(struct http_request *request, int err)

@@ -81,8 +81,8 @@ static inline bool http_is_redirect(unsigned status)
 }
 
 /* "operation: URL: reason", of the URL what may be told. */
-void http_say(char error[SOURCE_ERROR_MAX], const char *operation, const char *url,
-	const char *reason);
+void http_say(
+	char error[SOURCE_ERROR_MAX], const char *operation, const char *url, const char *reason);
 
 /* ---- probes and listings: struct source_ops has their contracts ----------------------------- */
 

@@ -9,10 +9,10 @@
  *
  * Redirects are followed here and not by libcurl, for the sake of these rules: R1 http and https
  * only. R2 what was asked for in secret is not fetched in the open: never from https to http. R3
- * credentials go to the server that was asked, and to no other. R4 REDIRECTS_MAX of them, which also
- * ends loops. R5 no redirect leads from another server to a link-local address, where clouds keep
- * their machines' credentials: not by number, and not by a name that resolves to one. R6 a redirect's
- * own "user:password@" is not ours to use.
+ * credentials go to the server that was asked, and to no other. R4 REDIRECTS_MAX of them, which
+ * also ends loops. R5 no redirect leads from another server to a link-local address, where clouds
+ * keep their machines' credentials: not by number, and not by a name that resolves to one. R6 a
+ * redirect's own "user:password@" is not ours to use.
  *
  * Cost: a round trip for each redirect, on a connection from libcurl's cache.
  */
@@ -288,7 +288,8 @@ static int request_follow(struct http_request *request, const char *target)
 		return request_fail(request, -ELOOP, "too many redirects");
 	err = url_parse(target, &to);
 	if (err < 0)
-		return request_fail(request, err, "redirected to what is no http:// or https:// URL");
+		return request_fail(
+			request, err, "redirected to what is no http:// or https:// URL");
 	if (strcasecmp(from.scheme, "https") == 0 && strcasecmp(to.scheme, "https") != 0)
 		return request_fail(request, -EACCES, "redirected from https:// to http://");
 	err = url_plain(&to, &location);
@@ -320,8 +321,8 @@ static void request_ended(struct client_request *curl, CURLcode result)
 	} else if (result == CURLE_COULDNT_CONNECT && request->reason[0]) {
 		err = -EACCES;
 	} else if (err < 0) {
-		request_fail(request, err,
-			curl->error[0] ? curl->error : curl_easy_strerror(result));
+		request_fail(
+			request, err, curl->error[0] ? curl->error : curl_easy_strerror(result));
 	}
 	/* A body that was refused in the middle, or an error's that is too long. */
 	request->refused |= request->idle_bytes > IDLE_BODY_MAX;

@@ -79,15 +79,14 @@ struct dav {
 	char text[TEXT_MAX]; /* of the innermost element that is read */
 	size_t text_length;
 	char href[TEXT_MAX];
-	size_t href_length;        /* 0: none yet */
+	size_t href_length;         /* 0: none yet */
 	struct properties propstat; /* until its status has come */
-	bool is_found;             /* ... which was 200 */
+	bool is_found;              /* ... which was 200 */
 	struct properties found;
 	int result;
 };
 
-static const struct properties unknown = {
-	.size = INDEX_SIZE_UNKNOWN, .mtime = INDEX_MTIME_UNKNOWN};
+static const struct properties unknown = {.size = INDEX_SIZE_UNKNOWN, .mtime = INDEX_MTIME_UNKNOWN};
 
 static void dav_stop(struct dav *dav, int result)
 {
@@ -177,8 +176,7 @@ static void response_report(struct dav *dav)
 	struct index_name name;
 	size_t length = dav->href_length;
 	const char *href = href_path(dav->href, &length);
-	enum index_link link = index_link_resolve(
-		dav->reader->page->path, href, length, &name);
+	enum index_link link = index_link_resolve(dav->reader->page->path, href, length, &name);
 	int result;
 
 	dav->reader->counts.skipped += link == INDEX_LINK_UNUSABLE;
@@ -188,8 +186,8 @@ static void response_report(struct dav *dav)
 	if (found->is_dir && !name.is_dir)
 		strcat(name.href, "/");
 	name.is_dir |= found->is_dir;
-	result = index_report(dav->reader, &name, found->size, found->mtime,
-		found->etag[0] ? found->etag : NULL);
+	result = index_report(
+		dav->reader, &name, found->size, found->mtime, found->etag[0] ? found->etag : NULL);
 	if (result)
 		dav_stop(dav, result);
 }

@@ -44,9 +44,9 @@ int index_report(struct index_reader *reader, const struct index_name *name, uin
 	time_t mtime, const char *etag);
 
 /*
- * Reads a time in UTC at the start of text. pattern: %a %d %b %m %Y %H %M %S of strptime, English and
- * of fixed width; everything else stands for itself. Returns the bytes read; 0 when text does not
- * match.
+ * Reads a time in UTC at the start of text. pattern: %a %d %b %m %Y %H %M %S of strptime, English
+ * and of fixed width; everything else stands for itself. Returns the bytes read; 0 when text does
+ * not match.
  */
 size_t index_time_read(const char *text, size_t length, const char *pattern, time_t *ret);
 #define INDEX_HTTP_DATE "%a, %d %b %Y %H:%M:%S GMT"

@@ -3,15 +3,16 @@
  * them all, bytes from where it says they are.
  *
  * Runs on the loop. Owns the manifests that it was asked about, and for each of them the sources of
- * its bytes; so one manifest's credentials are for its own server and connections, not for another's
- * URLs. A manifest is read once, by the source of its own URL, when something is first asked of it:
+ * its bytes; so one manifest's credentials are for its own server and connections, not for
+ * another's URLs. A manifest is read once, by the source of its own URL, when something is first
+ * asked of it:
  *
  *	new --first question--> loading --end--> ready    questions are answered from memory
  *	 ^                         \--error--> new, and those who waited are told
  *
- * What it says is believed: opening an object, or listing a directory, sends no request. The version
- * that it names is checked by every answer to a get, as for any object. A manifest that has changed
- * is seen by who opens it anew, a mount by mounting again.
+ * What it says is believed: opening an object, or listing a directory, sends no request. The
+ * version that it names is checked by every answer to a get, as for any object. A manifest that has
+ * changed is seen by who opens it anew, a mount by mounting again.
  *
  * Pinning needs no table: the URL that a probe gives carries the object's own, so that a mount's
  * other loops need not read the manifest to fetch what it lists.
@@ -286,7 +287,8 @@ static void calls_fail(struct manifest *manifest, int err, const char *reason)
 
 		call->err = err;
 		snprintf(call->reason, sizeof call->reason, "%s%s%.100s",
-			told.text + (is_file ? strlen("file://") : 0), is_line ? ":" : ": ", reason);
+			told.text + (is_file ? strlen("file://") : 0), is_line ? ":" : ": ",
+			reason);
 	}
 }
 

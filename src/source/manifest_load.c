@@ -7,8 +7,9 @@
  * Runs on the loop; owned by a manifest of manifest.c. The text is parsed as it comes, some hundred
  * lines between two events of others. One range at a time: what is long here is the parsing.
  *
- * Rejected: a request for the whole text. It would be one more way to fetch, with its own limits and
- * repetitions, and only for servers without ranges, which have no objects that could be listed.
+ * Rejected: a request for the whole text. It would be one more way to fetch, with its own limits
+ * and repetitions, and only for servers without ranges, which have no objects that could be
+ * listed.
  */
 #include "manifest_load.h"
 

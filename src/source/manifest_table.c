@@ -5,9 +5,9 @@
  * prefix, so that it stands together in the sorted array, and a subdirectory is passed over by one
  * binary search. Every string is in an arena.
  *
- * Cost: some 60 bytes and its strings an entry; two microseconds a line, nearly all of it jansson's;
- * a name of a listing costs log2 of the entries. Rejected: one JSON document, which could not be
- * read as it comes, nor be written by a shell loop or joined with cat(1).
+ * Cost: some 60 bytes and its strings an entry; two microseconds a line, nearly all of it
+ * jansson's; a name of a listing costs log2 of the entries. Rejected: one JSON document, which
+ * could not be read as it comes, nor be written by a shell loop or joined with cat(1).
  */
 #include "manifest_table.h"
 
@@ -180,7 +180,8 @@ static int path_read(struct manifest_table *table, const json_t *line, struct ma
 /* NULL: one that a manifest of this kind may have. */
 static const char *url_check(const struct manifest_table *table, const char *url)
 {
-	static const char schemes[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789+-.";
+	static const char schemes[] =
+		"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789+-.";
 	size_t length = strspn(url, schemes);
 
 	for (const char *c = url; *c; c++)
@@ -460,8 +461,7 @@ void manifest_entry_version(const struct manifest_entry *entry, struct version *
 {
 	bool is_date = entry->validator[0] && !is_etag(entry->validator, strlen(entry->validator));
 
-	*ret = (struct version){
-		.size = entry->size, .mtime_s = entry->mtime_s, .is_partial = true};
+	*ret = (struct version){.size = entry->size, .mtime_s = entry->mtime_s, .is_partial = true};
 	strcpy(is_date ? ret->modified : ret->etag, entry->validator);
 }
 
@@ -522,7 +522,8 @@ int manifest_line_make(const struct manifest_entry *entry, char **ret)
 		err |= json_object_set_new(line, "url", json_string(entry->url));
 		err |= json_object_set_new(line, "size", json_integer((json_int_t)entry->size));
 		if (entry->validator[0])
-			err |= json_object_set_new(line, "validator", json_string(entry->validator));
+			err |= json_object_set_new(
+				line, "validator", json_string(entry->validator));
 		err |= time_set(line, entry->mtime_s);
 	}
 	text = err == 0 ? json_dumps(line, JSON_COMPACT | JSON_PRESERVE_ORDER) : NULL;

@@ -6,16 +6,17 @@
  *	{"path": "a/b.bin", "url": "../data/b.bin", "size": 123,
  *	 "validator": "\"5e-61\"", "mtime": "2024-01-15T10:00:00Z"}		(one line)
  *
- * path       what it is called here: parts with a '/' between them, none of them empty, "." or "..",
- *            or longer than 255 bytes. One that ends with '/' is a directory, and needs no url and
- *            no size; others need none, they follow from what is in them.
- * path_encoded  in place of path, percent-encoded: for names that are not UTF-8.
- * url        http:, https:, s3: (percent-encoded) or, in a manifest that is a local file, file:;
- *            or relative to the manifest's own. Not http: in a manifest that came by https:.
- * size       in bytes
- * validator  an ETag with its quotes, or an HTTP date (Last-Modified): what every answer must
- *            have. Without it only the size is compared.
- * mtime      what is shown, in UTC; without it the validator's date, if it is one.
+ * `path` is what it is called here: parts with a '/' between them, none of them empty, "." or "..",
+ * or longer than 255 bytes. One that ends with '/' is a directory, and needs no url and no size; most
+ * directories need no line, they follow from what is in them. `path_encoded`, in its place, is
+ * percent-encoded: for names that are not UTF-8.
+ *
+ * `url` is http:, https:, s3: (percent-encoded) or, in a manifest that is a local file, file:; or
+ * relative to the manifest's own. Not http: in a manifest that came by https:.
+ *
+ * `size` is in bytes. `validator` is an ETag with its quotes, or an HTTP date (Last-Modified): what
+ * every answer must have; without it only the size is compared. `mtime`, in UTC, is what is shown;
+ * without it the validator's date, if it is one.
  *
  * Members of other names are for others. Every byte sequence is a legal input.
  */
@@ -47,8 +48,8 @@ int manifest_table_create(const char *url, struct manifest_table **ret);
 void manifest_table_destroy(struct manifest_table *table);
 
 /*
- * The next bytes of the text; cut anywhere. -EPROTO: a line that is none, and manifest_table_error()
- * says which; -E2BIG: more entries than MANIFEST_ENTRIES_MAX; -ENOMEM.
+ * The next bytes of the text; cut anywhere. -EPROTO: a line that is none, and
+ * manifest_table_error() says which; -E2BIG: more entries than MANIFEST_ENTRIES_MAX; -ENOMEM.
  */
 int manifest_table_add(struct manifest_table *table, const char *bytes, size_t length);
 /* There are no more. -EPROTO: as above, or a path that is there twice. */

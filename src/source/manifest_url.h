@@ -5,8 +5,8 @@
  *
  *	manifest:models.jsonl   manifest:https://host/models.jsonl   manifest:models.jsonl#a b/c.bin
  *
- * FILE and path are as they are, not percent-encoded. Inside pagein the same is a URL, in which links
- * can be put behind a directory's:
+ * FILE and path are as they are, not percent-encoded. Inside pagein the same is a URL, in which
+ * links can be put behind a directory's:
  *
  *	manifest:file:///home/me/models.jsonl|/a%20b/c.bin
  *

@@ -33,8 +33,7 @@ static void blanks_skip(struct words *words)
 			words->line++;
 			words->fresh = true;
 		} else if (*words->at == '#' && words->fresh) {
-			char *newline = memchr(
-				words->at, '\n', (size_t)(words->end - words->at));
+			char *newline = memchr(words->at, '\n', (size_t)(words->end - words->at));
 
 			words->at = newline ? newline - 1 : words->end - 1;
 		} else if (!strchr(" \t\r", *words->at) || *words->at == '\0') {
@@ -114,7 +113,8 @@ static struct netrc_entry *entry_add(struct netrc *netrc, const char *machine)
 
 static int netrc_read(struct netrc *netrc, struct words *words)
 {
-	static const char *const with_value[] = {"machine", "login", "password", "account", "macdef"};
+	static const char *const with_value[] = {
+		"machine", "login", "password", "account", "macdef"};
 	struct netrc_entry *entry = NULL;
 	const char *word, *value = NULL;
 

@@ -40,7 +40,7 @@ struct version {
 	char etag[VALIDATOR_MAX + 1];     /* as sent, with quotes and W/; "" if none */
 	char modified[VALIDATOR_MAX + 1]; /* the Last-Modified header as sent; "" if none */
 	bool is_partial; /* from who does not know it all (a manifest): "" is not compared */
-	char id[VALIDATOR_MAX + 1];       /* S3's x-amz-version-id; "" if none */
+	char id[VALIDATOR_MAX + 1]; /* S3's x-amz-version-id; "" if none */
 };
 
 /* The strong ETag, else the date, else "". */
@@ -59,8 +59,8 @@ struct probe {
 	void (*done)(struct probe *self, int err);
 	/* the answer, valid inside done() */
 	struct version version;
-	const char *effective_url; /* for pin: where the bytes are, after redirects. A source may keep
-				      more in it: url_tell() knows what may be told */
+	const char *effective_url; /* for pin: where the bytes are, after redirects. A source may
+				      keep more in it: url_tell() knows what may be told */
 	const void *bytes;         /* the object's first bytes, as many as came along: */
 	size_t bytes_len;          /* all of it, or a multiple of 4096; often 0 */
 	unsigned status;           /* HTTP's, or 0 */
@@ -194,8 +194,7 @@ int file_source_create(
  * The source for s3:// URLs: s3_url.h says which. Reads the environment and ~/.aws, and so may
  * block meanwhile. -EINVAL, with words in options->error: they say what can't be.
  */
-int s3_source_create(
-	struct loop *loop, const struct source_options *options, struct source **ret);
+int s3_source_create(struct loop *loop, const struct source_options *options, struct source **ret);
 
 /*
  * The source for manifest: URLs (manifest_url.h), whose names and versions are in one text

@@ -22,7 +22,8 @@ struct job {
 	void (*work)(struct job *self);
 	/* On the loop; may hand it over again, or free it. */
 	void (*ended)(struct job *self);
-	/* Frees it; called instead of ended() if it was dropped, on the loop or a worker's thread. */
+	/* Frees it; called instead of ended() if it was dropped, on the loop or a worker's thread.
+	 */
 	void (*dropped)(struct job *self);
 	/* the worker's own */
 	struct list node;

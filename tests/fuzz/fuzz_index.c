@@ -1,6 +1,6 @@
 /*
- * fuzz_index.c - any bytes as an index page, as HTML, as JSON and as WebDAV's XML. What is reported must be a name
- * of this directory, and a path that stays in it.
+ * fuzz_index.c - any bytes as an index page, as HTML, as JSON and as WebDAV's XML. What is reported
+ * must be a name of this directory, and a path that stays in it.
  */
 #include <assert.h>
 #include <string.h>

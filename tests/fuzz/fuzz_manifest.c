@@ -1,6 +1,6 @@
 /*
- * fuzz_manifest.c - any bytes as a manifest, cut in two. What is accepted is listed, and each name of
- * it is found again.
+ * fuzz_manifest.c - any bytes as a manifest, cut in two. What is accepted is listed, and each name
+ * of it is found again.
  */
 #include <assert.h>
 #include <stdlib.h>

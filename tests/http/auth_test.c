@@ -40,7 +40,8 @@ static void world_open(struct world *world, const char *netrc, const char *token
 	snprintf(world->secrets, sizeof world->secrets, "%s/.server/secrets", world->server.root);
 	if (netrc || tokens)
 		file_write(world->secrets, netrc ? netrc : tokens, mode);
-	*(netrc ? &options.netrc_file : &options.token_file) = netrc || tokens ? world->secrets : "";
+	*(netrc ? &options.netrc_file : &options.token_file) = netrc || tokens ? world->secrets
+									       : "";
 	client_open(&world->client, &options);
 }
 
@@ -94,8 +95,7 @@ static int list(struct world *world, const char *url)
 {
 	struct listed listed = {.listing = {.url = url, .entry = discard, .done = listed_done}};
 
-	assert_int_equal(
-		world->client.source->ops->list(world->client.source, &listed.listing), 0);
+	assert_int_equal(world->client.source->ops->list(world->client.source, &listed.listing), 0);
 	client_wait(&world->client, &listed.done);
 	return listed.err;
 }
@@ -143,8 +143,8 @@ static void a_secret_in_a_url_is_in_no_error(void **state)
 
 	(void)state;
 	world_open(&world, NULL, NULL, 0);
-	assert_int_equal(probe(&world, url_with(&world, "user:hunter2", "basic/data?k=hunter2")),
-		-EACCES);
+	assert_int_equal(
+		probe(&world, url_with(&world, "user:hunter2", "basic/data?k=hunter2")), -EACCES);
 	assert_null(strstr(probed.probe.error, "hunter2"));
 	assert_null(strstr(probed.probe.error, "user"));
 	assert_non_null(strstr(probed.probe.error, "/basic/data: HTTP 401"));
@@ -307,8 +307,8 @@ static void a_file_that_is_missing_is_an_error(void **state)
 	(void)state;
 	server_start(&server);
 	client_open(&client, &options);
-	assert_int_equal(
-		client_probe(&client, &probed, server_url(&server, "generated/10"), false), -ENOENT);
+	assert_int_equal(client_probe(&client, &probed, server_url(&server, "generated/10"), false),
+		-ENOENT);
 	assert_non_null(strstr(probed.probe.error, "/nonexistent/netrc"));
 	client_close(&client);
 	server_stop(&server);
@@ -370,8 +370,8 @@ static void credentials_do_not_follow_to_another_host(void **state)
 			fail_msg("%s", probed.probe.error);
 		assert_non_null(strstr(probed.effective_url, "http://localhost"));
 		remote = client_pin(&world.client, url);
-		assert_int_equal(client_get(&world.client, remote, (struct range){0, SIZE},
-					 &world.local),
+		assert_int_equal(
+			client_get(&world.client, remote, (struct range){0, SIZE}, &world.local),
 			0);
 		client_unpin(&world.client, remote);
 		world_close(&world);
@@ -385,8 +385,7 @@ static void credentials_go_where_the_same_host_leads(void **state)
 
 	(void)state;
 	world_open(&world, NULL, NULL, 0);
-	remote = client_pin(
-		&world.client, url_with(&world, "user:secret", "moved/?to=basic/data"));
+	remote = client_pin(&world.client, url_with(&world, "user:secret", "moved/?to=basic/data"));
 	assert_int_equal(
 		client_get(&world.client, remote, (struct range){0, SIZE}, &world.local), 0);
 	client_unpin(&world.client, remote);

@@ -165,10 +165,10 @@ static void check_page(enum foreign which, const char *path, enum detail detail,
 	server_stop(&server);
 }
 
-#define PAGE(name, which, path, detail, has_ranges)         \
-	static void name(void **state)                      \
-	{                                                   \
-		(void)state;                                \
+#define PAGE(name, which, path, detail, has_ranges)          \
+	static void name(void **state)                       \
+	{                                                    \
+		(void)state;                                 \
 		check_page(which, path, detail, has_ranges); \
 	}
 

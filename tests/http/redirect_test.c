@@ -110,7 +110,8 @@ static void a_loop_ends(void **state)
 	script(&world.server, "path=/a : status=302 header=\"Location: /b\"\n"
 			      "path=/b : status=302 header=\"Location: /a\"");
 	assert_int_equal(
-		client_probe(&world.client, &probed, server_url(&world.server, "a"), false), -ELOOP);
+		client_probe(&world.client, &probed, server_url(&world.server, "a"), false),
+		-ELOOP);
 	assert_non_null(strstr(probed.probe.error, "too many redirects"));
 	world_close(&world);
 }

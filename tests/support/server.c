@@ -244,7 +244,7 @@ static const char caddy_conf[] =
 
 struct foreign_row {
 	const char *name, *program;
-	const char *conf; /* NULL: it needs none */
+	const char *conf;         /* NULL: it needs none */
 	const char *arguments[8]; /* with "CONF" and the like for what is known only then */
 };
 

@@ -2,7 +2,8 @@
  * server.h - a server in a process of its own, serving a fresh directory.
  *
  * pagein-origin obeys a script (tools/origin/origin.h has its grammar); the others were not written
- * by us. All listen on a free port of 127.0.0.1, and die with the test's thread that started them. The test's own thread only: what goes wrong fails the test.
+ * by us. All listen on a free port of 127.0.0.1, and die with the test's thread that started them.
+ * The test's own thread only: what goes wrong fails the test.
  */
 #pragma once
 

@@ -89,6 +89,14 @@ curl -sf -X PUT --data-binary 'path=/large : delay=1h' "$url/.origin/script"
 pids+=($!)
 sleep 0.2
 ! tr '\0' '\n' <"/proc/${pids[-1]}/cmdline" | grep -q hunter2 || failed "a token in the process list"
+curl -sf -X PUT --data-binary ': delay=1h' "$url/.origin/script"
+"$PAGEIN" cat "${url/:\/\//:\/\/user:hunter2@}/large" >/dev/null 2>&1 &
+pids+=($!)
+for _ in {1..100}; do
+	sleep 0.05
+	tr '\0' '\n' <"/proc/${pids[-1]}/cmdline" | grep -q hunter2 || break
+done
+! tr '\0' '\n' <"/proc/${pids[-1]}/cmdline" | grep -q hunter2 || failed "a password in the process list"
 curl -sf -X PUT --data-binary ': status=401' "$url/.origin/script"
 ! "$PAGEIN" cat "${url/:\/\//:\/\/user:hunter2@}/large" 2>"$base/err" || failed "401"
 grep -q "^pagein cat: $url/large: HTTP 401$" "$base/err" || failed "words: $(<"$base/err")"

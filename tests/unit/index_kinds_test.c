@@ -1,6 +1,6 @@
 /*
- * index_kinds_test.c - listings that are not nginx's: WebDAV's answers to PROPFIND and caddy's JSON,
- * as real servers gave them (data/), and as hostile ones may.
+ * index_kinds_test.c - listings that are not nginx's: WebDAV's answers to PROPFIND and caddy's
+ * JSON, as real servers gave them (data/), and as hostile ones may.
  */
 #include <errno.h>
 #include <time.h>
@@ -138,7 +138,7 @@ static void names_that_are_not_utf8_are_what_they_are(void **state)
 #define HEAD "<?xml version=\"1.0\"?><d:multistatus xmlns:d=\"DAV:\">"
 #define TAIL "</d:multistatus>"
 #define OK "<d:status>HTTP/1.1 200 OK</d:status>"
-#define RESPONSE(href, props)                                                           \
+#define RESPONSE(href, props)                                                            \
 	"<d:response><d:href>" href "</d:href><d:propstat><d:prop>" props "</d:prop>" OK \
 	"</d:propstat></d:response>"
 #define SIZE(n) "<d:getcontentlength>" n "</d:getcontentlength>"
@@ -165,8 +165,8 @@ static void dav_entries(void **state)
 		{RESPONSE("", SIZE("5")), NULL, false, 0},
 		{RESPONSE("/dir/s/", "<d:resourcetype><d:collection/></d:resourcetype>"), "s", true,
 			INDEX_SIZE_UNKNOWN},
-		{RESPONSE("/dir/s", "<d:resourcetype><d:collection/></d:resourcetype>" SIZE("1")), "s",
-			true, INDEX_SIZE_UNKNOWN},
+		{RESPONSE("/dir/s", "<d:resourcetype><d:collection/></d:resourcetype>" SIZE("1")),
+			"s", true, INDEX_SIZE_UNKNOWN},
 		/* Of another namespace, or elsewhere, it means nothing. */
 		{RESPONSE("/dir/s", "<resourcetype xmlns=\"x\"><collection/></resourcetype>"), "s",
 			false, INDEX_SIZE_UNKNOWN},
@@ -202,8 +202,8 @@ static void dav_entries(void **state)
 		assert_string_equal(seen.list[0].name, cases[i].name);
 		if (seen.list[0].is_dir != cases[i].is_dir || seen.list[0].size != cases[i].size)
 			fail_msg("%s: %ju", cases[i].text, (uintmax_t)seen.list[0].size);
-		assert_int_equal(seen.list[0].href[strlen(seen.list[0].href) - 1] == '/',
-			cases[i].is_dir);
+		assert_int_equal(
+			seen.list[0].href[strlen(seen.list[0].href) - 1] == '/', cases[i].is_dir);
 	}
 }
 

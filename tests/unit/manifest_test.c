@@ -143,7 +143,7 @@ static void directories_are_what_a_model_says(void **state)
 			sprintf(text + strlen(text), "{\"path\":\"%s\",\"url\":\"x\",\"size\":1}\n",
 				paths[count]);
 			count++;
-again:
+		again:
 			continue;
 		}
 		table = table_make(text, 1000);
@@ -174,10 +174,17 @@ again:
 static void what_is_written_is_read(void **state)
 {
 	static const struct manifest_entry entries[] = {
-		{.path = "a b/\xc3\xa4\"\\", .url = "http://h/x", .validator = "\"e\"", .size = 5,
+		{.path = "a b/\xc3\xa4\"\\",
+			.url = "http://h/x",
+			.validator = "\"e\"",
+			.size = 5,
 			.mtime_s = 1714979289},
 		{.path = "bad\xff%", .url = "s3://b/k", .validator = "", .size = 0, .mtime_s = -1},
-		{.path = "weak", .url = "x", .validator = "W/\"e\"", .size = INT64_MAX, .mtime_s = 0},
+		{.path = "weak",
+			.url = "x",
+			.validator = "W/\"e\"",
+			.size = INT64_MAX,
+			.mtime_s = 0},
 	};
 
 	(void)state;
