@@ -7,8 +7,8 @@
  *	 "validator": "\"5e-61\"", "mtime": "2024-01-15T10:00:00Z"}		(one line)
  *
  * `path` is what it is called here: parts with a '/' between them, none of them empty, "." or "..",
- * or longer than 255 bytes. One that ends with '/' is a directory, and needs no url and no size; most
- * directories need no line, they follow from what is in them. `path_encoded`, in its place, is
+ * or longer than 255 bytes. One that ends with '/' is a directory, and needs no url and no size;
+ * most directories need no line, they follow from what is in them. `path_encoded`, in its place, is
  * percent-encoded: for names that are not UTF-8.
  *
  * `url` is http:, https:, s3: (percent-encoded) or, in a manifest that is a local file, file:; or
