@@ -74,8 +74,9 @@ static void fuse_finish(struct bench_session *session)
 }
 
 /* Up to two arguments for each that was given. */
-static size_t s3_arguments(const struct s3_options *s3, const char **to)
+static size_t source_arguments(const struct options *options, const char **to)
 {
+	const struct s3_options *s3 = &options->s3;
 	const struct {
 		const char *name, *value;
 	} rows[] = {
@@ -83,6 +84,8 @@ static size_t s3_arguments(const struct s3_options *s3, const char **to)
 		{"--region", s3->region},
 		{"--endpoint-url", s3->endpoint},
 		{"--addressing-style", s3->addressing},
+		{"--netrc-file", options->netrc_file},
+		{"--token-file", options->token_file},
 	};
 	size_t used = 0;
 
@@ -104,8 +107,8 @@ static int fuse_prepare(struct bench_session *session, const struct options *opt
 	struct file_state *state = calloc(1, sizeof *state);
 	const char *name = strrchr(session->target->path, '/') + 1;
 	char connections[32], spin[32], loops[32];
-	/* Room for all of s3_arguments(), the two operands and the NULL. */
-	const char *arguments[9 + 10 + 3] = {"pagein", "mount", "-f", "--connections", connections,
+	/* Room for all of source_arguments(), the two operands and the NULL. */
+	const char *arguments[9 + 14 + 3] = {"pagein", "mount", "-f", "--connections", connections,
 		"--spin", spin, "--loops", loops};
 	size_t count = 9;
 	int err;
@@ -121,7 +124,7 @@ static int fuse_prepare(struct bench_session *session, const struct options *opt
 		state->directory[0] = '\0';
 		return file_fail(session, -errno, "mkdtemp");
 	}
-	count += s3_arguments(&options->s3, arguments + count);
+	count += source_arguments(options, arguments + count);
 	arguments[count++] = session->target->url;
 	arguments[count++] = state->directory;
 	snprintf(state->path, sizeof state->path, "%s/%.400s", state->directory, name);

@@ -25,8 +25,8 @@ static int parse_url(struct bench_target *target)
 	int err;
 
 	/* The floor, which wants a host and a port, can't ask it; others know what to do. */
-	if (strncasecmp(target->url, "s3://", 5) == 0) {
-		slash = strchr(target->url + 5, '/');
+	if (strncasecmp(target->url, "http", 4) != 0 && scheme_find(target->url)) {
+		slash = strrchr(target->url, '/');
 		snprintf(target->path, sizeof target->path, "%s", slash ? slash : "/");
 		return 0;
 	}
@@ -62,6 +62,8 @@ static int ask_size(const struct options *options, struct bench_target *target)
 
 	bench_s3_options(options, &s3);
 	use.s3 = &s3;
+	use.netrc_file = options->netrc_file;
+	use.token_file = options->token_file;
 	err = pagein_open(target->url, &use, &object);
 
 	if (err < 0) {

@@ -47,6 +47,8 @@ static int uffd_open_object(
 	use.cache_bytes = cache_bytes;
 	bench_s3_options(options, &s3);
 	use.s3 = &s3;
+	use.netrc_file = options->netrc_file;
+	use.token_file = options->token_file;
 	err = pagein_open(session->target->url, &use, &state->object);
 	return err < 0 ? uffd_fail(session, err) : 0;
 }

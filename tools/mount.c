@@ -169,6 +169,8 @@ static int mount_create_cores(struct mount *mount)
 		.source.connections_max = (unsigned)options->connections,
 		.source.url = options->operands[0],
 		.source.s3 = &options->s3,
+		.source.netrc_file = options->netrc_file,
+		.source.token_file = options->token_file,
 		.source.error = words,
 		.budget = &mount->budget,
 		.timeout_ms = (unsigned)((options->timeout_ns + NS_PER_MS - 1) / NS_PER_MS),

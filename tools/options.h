@@ -42,11 +42,12 @@ struct options {
 	/* all; when help or version is set, what stood behind it was not looked at */
 	bool help;
 	bool version;
-	uint64_t connections; /* at most so many of a loop to one host */
-	uint64_t spin_ns;     /* before a loop sleeps */
-	uint64_t loops;       /* threads that serve; 0: as many as are worth it */
-	uint64_t timeout_ns;  /* deadline of a request */
-	struct s3_options s3; /* of s3:// URLs */
+	uint64_t connections;                /* at most so many of a loop to one host */
+	uint64_t spin_ns;                    /* before a loop sleeps */
+	uint64_t loops;                      /* threads that serve; 0: as many as are worth it */
+	uint64_t timeout_ns;                 /* deadline of a request */
+	struct s3_options s3;                /* of s3:// URLs */
+	const char *netrc_file, *token_file; /* of web servers: auth.h */
 
 	/* mount */
 	bool foreground;
@@ -59,6 +60,7 @@ struct options {
 
 	/* ls */
 	bool long_format;
+	bool manifest;
 
 	/* cat */
 	struct range range; /* end UINT64_MAX: to the end of the object */

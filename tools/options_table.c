@@ -86,6 +86,9 @@ const struct option_row option_rows[] = {
 	{"long", 'l', FLAG(long_format),
 		.subcommands = LS,
 		.help = "sizes and times, too"},
+	{"manifest", 0, FLAG(manifest),
+		.subcommands = LS,
+		.help = "all that is in SOURCE and below, as a manifest"},
 
 	{"range", 0, RANGE(range),
 		.value = "0-", .argument = "FIRST-LAST",
@@ -149,6 +152,15 @@ const struct option_row option_rows[] = {
 		.subcommands = BENCH,
 		.help = "write the results to FILE, too"},
 
+	{"netrc-file", 0, STRING(netrc_file),
+		.argument = "FILE",
+		.subcommands = SOURCES, .in_o = true,
+		.help = "http: who to log in as, on which machine (default: ~/.netrc, if there is "
+			"one); only its owner may be able to read it"},
+	{"token-file", 0, STRING(token_file),
+		.argument = "FILE",
+		.subcommands = SOURCES, .in_o = true,
+		.help = "http: bearer tokens, lines TOKEN or HOST TOKEN; as --netrc-file"},
 	{"profile", 0, STRING(s3.profile),
 		.argument = "NAME",
 		.subcommands = SOURCES, .in_o = true,

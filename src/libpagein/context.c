@@ -109,7 +109,29 @@ static void context_free(struct context *context)
 	core_destroy(context->core);
 	loop_destroy(context->loop);
 	s3_choice_finish(&context->s3);
+	free((char *)context->options.netrc_file);
+	free((char *)context->options.token_file);
 	free(context);
+}
+
+static int copy_string(const char *from, const char **ret)
+{
+	*ret = from ? strdup(from) : NULL;
+	return from && !*ret ? -ENOMEM : 0;
+}
+
+/* The caller's may be gone when the next object is opened, and compared with them. */
+static int copy_options(struct context *context, const struct pagein_options *options)
+{
+	struct pagein_options *to = &context->options;
+
+	*to = *options;
+	to->s3 = &context->s3;
+	to->netrc_file = to->token_file = NULL;
+	if (copy_string(options->netrc_file, &to->netrc_file) < 0 ||
+		copy_string(options->token_file, &to->token_file) < 0)
+		return -ENOMEM;
+	return s3_choice_copy(options->s3, &context->s3);
 }
 
 /* What is on its way takes a block for each request, so that less would hold nothing else. */
@@ -128,6 +150,8 @@ static int context_fill(struct context *context, char *error)
 		.source.connections_max = options->connections,
 		.source.url = context->scheme->prefix,
 		.source.s3 = &s3,
+		.source.netrc_file = options->netrc_file,
+		.source.token_file = options->token_file,
 		.source.error = error,
 		.memory_max_bytes = cache_bytes(options),
 		.attempts_max = options->attempts,
@@ -149,14 +173,12 @@ static int context_create(
 
 	if (!context)
 		return -ENOMEM;
-	context->options = *options;
-	context->options.s3 = &context->s3;
 	context->generation = generation;
 	context->scheme = scheme_find(url);
 	list_init(&context->roll.objects);
 	list_init(&context->roll.maps);
 	list_init(&context->roll.served);
-	err = s3_choice_copy(options->s3, &context->s3);
+	err = copy_options(context, options);
 	if (err == 0)
 		err = context_fill(context, error);
 	if (err == 0)
@@ -204,12 +226,18 @@ struct context_roll *context_roll(struct context *context)
 	return &context->roll;
 }
 
+static bool same_string(const char *a, const char *b)
+{
+	return a && b ? strcmp(a, b) == 0 : a == b;
+}
+
 static bool same_options(const struct pagein_options *a, const struct pagein_options *b)
 {
-	return a->timeout_ms == b->timeout_ms && a->attempts == b->attempts &&
-	       a->connections == b->connections && a->loops == b->loops &&
-	       a->spin_us == b->spin_us && a->cache_bytes == b->cache_bytes && a->fork == b->fork &&
-	       s3_choice_same(a->s3, b->s3);
+	return s3_choice_same(a->s3, b->s3) && same_string(a->netrc_file, b->netrc_file) &&
+	       same_string(a->token_file, b->token_file) && a->timeout_ms == b->timeout_ms &&
+	       a->attempts == b->attempts && a->connections == b->connections &&
+	       a->loops == b->loops && a->spin_us == b->spin_us &&
+	       a->cache_bytes == b->cache_bytes && a->fork == b->fork;
 }
 
 /* Started loops keep their connections, which are worth a round trip or two: idle ones first. */
@@ -317,20 +345,21 @@ static void context_add_stats(void *argument)
 {
 	struct stats_call *call = argument;
 	const struct pagein_stats *maps = &call->context->map_stats;
-	const struct source_stats *source = &core_source(call->context->core)->stats;
+	struct source_stats source = {0};
 	const struct core_stats *core = core_stats(call->context->core);
 	struct pagein_stats *sum = call->sum;
 
+	source_add_stats(core_source(call->context->core), &source);
 	sum->faults += maps->faults;
 	sum->fills += maps->fills;
 	sum->bytes_filled += maps->bytes_filled;
 	sum->poisoned += maps->poisoned;
 	sum->maps += maps->maps;
 	sum->resident_bytes += maps->resident_bytes;
-	sum->requests += source->requests;
-	sum->bytes_fetched += source->bytes;
-	sum->connections_opened += source->connections_opened;
-	sum->connections += source->connections;
+	sum->requests += source.requests;
+	sum->bytes_fetched += source.bytes;
+	sum->connections_opened += source.connections_opened;
+	sum->connections += source.connections;
 	sum->retries += core->retries;
 	sum->objects += core->objects;
 	sum->transfers += core->transfers;

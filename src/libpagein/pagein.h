@@ -113,6 +113,14 @@ struct pagein_options {
 	 */
 	uint64_t cache_bytes;
 	const struct pagein_s3_options *s3; /* read by pagein_open() only; default: see there */
+	/*
+	 * Who we are to web servers, beside "user:password@" in a URL; both are read by
+	 * pagein_open() only, must be readable by their owner alone, and go to the server that was
+	 * asked for, not to where it redirects. netrc_file: default ~/.netrc, if there is one; "":
+	 * none. token_file: lines "TOKEN" or "HOST TOKEN", sent as bearer tokens; default none.
+	 */
+	const char *netrc_file;
+	const char *token_file;
 };
 #define PAGEIN_OPTIONS_INIT                           \
 	{                                             \
@@ -120,7 +128,8 @@ struct pagein_options {
 	}
 
 /*
- * url: http://, https://, or s3://BUCKET/KEY with the key as it is, not percent-encoded.
+ * url: http://, https://, file:///, or s3://BUCKET/KEY with the key as it is, not percent-encoded;
+ * or manifest:FILE#PATH, manifest:URL#PATH: what a manifest calls PATH.
  *
  * Asks the server for the object, pins its version, and waits for that: one round trip, or a few
  * where the server redirects. options may be NULL. The caller owns *ret and closes it.

@@ -7,11 +7,11 @@
  * to be called (client_timer_changed); both only change what the loop watches, since libcurl must
  * not be entered from its own callbacks. Ends are reported from client_collect(), outside of them.
  *
- * Settings and their reasons: FOLLOWLOCATION for probes and listings only (ranged gets go to the
- * final URL); HTTP/1.1, which is what S3 and most stores speak; CAPATH NULL, because a directory of
- * certificates switches libcurl's CA cache off, 20 ms of CPU per TLS connection; MAXCONNECTS far
- * above what is in use, because the cache also holds the connections of CONNECT_ONLY handles and
- * closes the oldest when it is full.
+ * Settings and their reasons: no FOLLOWLOCATION (http_request.c has rules of its own); HTTP/1.1,
+ * which is what S3 and most stores speak; CAPATH NULL, because a directory of certificates switches
+ * libcurl's CA cache off, 20 ms of CPU per TLS connection; MAXCONNECTS far above what is in use,
+ * because the cache also holds the connections of CONNECT_ONLY handles and closes the oldest when
+ * it is full.
  */
 #include "client.h"
 
@@ -28,7 +28,6 @@
 #include "loop.h"
 
 #define CACHED_CONNECTIONS_MAX 4096L
-#define REDIRECTS_MAX 5L
 
 struct client {
 	struct loop *loop;
@@ -249,10 +248,6 @@ int client_easy(struct client *client, const char *url, struct client_request *r
 	curl_easy_setopt(easy, CURLOPT_CLOSESOCKETDATA, client->loop);
 	curl_easy_setopt(easy, CURLOPT_NOPROGRESS, 1L);
 	curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
-	/* What was asked for in secret is not fetched in the open. */
-	curl_easy_setopt(easy, CURLOPT_REDIR_PROTOCOLS_STR,
-		strncasecmp(url, "https:", 6) == 0 ? "https" : "http,https");
-	curl_easy_setopt(easy, CURLOPT_MAXREDIRS, REDIRECTS_MAX);
 	curl_easy_setopt(easy, CURLOPT_PATH_AS_IS, 1L);
 	curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
 	curl_easy_setopt(easy, CURLOPT_HTTP09_ALLOWED, 0L);

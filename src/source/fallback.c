@@ -156,10 +156,9 @@ static size_t take_body(char *bytes, size_t size, size_t count, void *context)
 static void fallback_fail(struct exchange *exchange, int err, bool again, const char *reason)
 {
 	exchange->again = again;
-	snprintf(exchange->error, sizeof exchange->error, "get: %.*s: HTTP %u: %.80s",
-		url_public_length(exchange->remote->url), exchange->remote->url, exchange->status,
-		reason);
-	exchange->ops->done(exchange, err);
+	snprintf(exchange->error, sizeof exchange->error, "get: %s: HTTP %u: %.80s",
+		url_tell(exchange->remote->url).text, exchange->status, reason);
+	http_exchange_end(exchange, err);
 }
 
 static void fallback_done(struct client_request *curl, CURLcode result)
@@ -192,7 +191,7 @@ static void fallback_done(struct client_request *curl, CURLcode result)
 	if (failure.err < 0)
 		fallback_fail(exchange, failure.err, failure.again, words);
 	else
-		exchange->ops->done(exchange, 0);
+		http_exchange_end(exchange, 0);
 }
 
 static int add_header(struct fallback *fallback, const char *line)
@@ -219,27 +218,27 @@ static int add_condition(struct fallback *fallback, const struct version *versio
 	return add_header(fallback, line);
 }
 
-static int set_headers(struct fallback *fallback, const struct http_remote *remote)
+static int set_headers(struct fallback *fallback, const struct exchange *exchange)
 {
+	const char *headers = http_place_of(exchange)->headers;
 	int err = add_header(fallback, "Accept-Encoding: identity");
 
 	if (err == 0)
-		err = add_condition(fallback, &remote->remote.version);
-	if (err == 0 && remote->headers)
-		err = client_add_headers(&fallback->headers, remote->headers);
+		err = add_condition(fallback, &exchange->remote->version);
+	if (err == 0 && headers)
+		err = client_add_headers(&fallback->headers, headers);
 	return err;
 }
 
 static int fallback_prepare(struct fallback *fallback, struct client *client)
 {
 	struct exchange *exchange = fallback->exchange;
-	const struct http_remote *remote = http_remote_of(exchange);
 	char range[48];
 	CURL *easy;
-	int err = client_easy(client, remote->target, &fallback->curl);
+	int err = client_easy(client, http_place_of(exchange)->target, &fallback->curl);
 
 	if (err == 0)
-		err = set_headers(fallback, remote);
+		err = set_headers(fallback, exchange);
 	if (err < 0)
 		return err;
 	snprintf(range, sizeof range, "%llu-%llu", (unsigned long long)exchange->range.start,

@@ -324,9 +324,11 @@ static const char *version_difference(const struct http_head *head, const struct
 {
 	if (head->has_total && head->total != version->size)
 		return "the object has changed: another length";
-	if (strcmp(head->etag, version->etag) != 0)
+	if ((version->etag[0] != '\0' || !version->is_partial) &&
+		strcmp(head->etag, version->etag) != 0)
 		return "the object has changed: another ETag";
-	if (version->etag[0] == '\0' && strcmp(head->modified, version->modified) != 0)
+	if (version->etag[0] == '\0' && (version->modified[0] != '\0' || !version->is_partial) &&
+		strcmp(head->modified, version->modified) != 0)
 		return "the object has changed: another Last-Modified";
 	if (version->id[0] != '\0' && strcmp(head->id, version->id) != 0)
 		return "the object has changed: another version id";

@@ -16,18 +16,6 @@
 
 #include "cleanup.h"
 
-void secret_free(char *secret)
-{
-	if (secret)
-		explicit_bzero(secret, strlen(secret));
-	free(secret);
-}
-
-void secret_free_at(char **secret)
-{
-	secret_free(*secret);
-}
-
 /* What a header can bear, and "" is no key. */
 static bool is_key(const char *text)
 {

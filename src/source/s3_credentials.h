@@ -8,6 +8,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "secret.h"
+
 struct s3_credentials {
 	char *access_key;
 	char *secret;
@@ -44,8 +46,3 @@ int s3_credentials_from_json(const char *text, size_t len, enum s3_json kind,
 
 /* "2024-05-01T12:00:00Z", with a fraction or an offset (+02:00) if it has one. False: it is not. */
 bool s3_time_parse(const char *text, int64_t *ret_s);
-
-/* For what has held a secret; NULL is fine. */
-void secret_free(char *secret);
-/* For cleanup(). */
-void secret_free_at(char **secret);

@@ -17,7 +17,7 @@
  * The version id that was pinned is asked for by ?versionId=, so that an object overwritten in a
  * versioned bucket stays readable to who has it open. Whoever may read the bucket but not its
  * versions (s3:GetObjectVersion) is refused by that; the bucket's gets do without then, and
- *If-Match guards alone.
+ * If-Match guards alone.
  */
 #include <assert.h>
 #include <errno.h>
@@ -131,12 +131,18 @@ static int remote_make_ready(struct s3_remote *remote)
 
 static int remote_submit(struct s3_remote *remote, struct exchange *exchange)
 {
+	int err;
+
 	exchange->waits = false;
+	http_exchange_begin(exchange);
 	exchange->by_fallback = remote->http.use_fallback;
 	if (exchange->by_fallback)
-		return fallback_submit(remote->s3->client, &remote->s3->source, exchange);
-	exchange->host = remote->http.host;
-	return host_submit(remote->http.host, exchange);
+		err = fallback_submit(remote->s3->client, &remote->s3->source, exchange);
+	else
+		err = host_submit(remote->http.place->host, exchange);
+	if (err < 0)
+		http_exchange_leave(exchange);
+	return err;
 }
 
 /*
@@ -297,12 +303,15 @@ int s3_get(struct source *source, struct exchange *exchange)
 void s3_get_cancel(struct source *source, struct exchange *exchange)
 {
 	(void)source;
-	if (exchange->waits)
+	if (exchange->waits) {
 		list_remove(&exchange->node);
-	else if (exchange->by_fallback)
+		return;
+	}
+	if (exchange->by_fallback)
 		fallback_cancel(exchange);
 	else
-		host_cancel(exchange->host, exchange);
+		host_cancel(http_place_of(exchange)->host, exchange);
+	http_exchange_leave(exchange);
 }
 
 void s3_get_hurry(struct source *source, struct exchange *exchange)
@@ -311,7 +320,7 @@ void s3_get_hurry(struct source *source, struct exchange *exchange)
 	if (exchange->waits)
 		exchange->urgent = true;
 	else if (!exchange->by_fallback)
-		host_hurry(exchange->host, exchange);
+		host_hurry(http_place_of(exchange)->host, exchange);
 }
 
 /* ---- beginning and end -------------------------------------------------------------------- */

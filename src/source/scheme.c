@@ -8,12 +8,15 @@
 #include <string.h>
 #include <strings.h>
 
+#include "manifest_url.h"
 #include "s3_url.h"
 
 static const struct scheme schemes[] = {
 	{"http://", http_source_create, NULL, false},
 	{"https://", http_source_create, NULL, false},
 	{"s3://", s3_source_create, s3_url_from_key, true},
+	{"file:///", file_source_create, NULL, false},
+	{MANIFEST_SCHEME, manifest_source_create, manifest_url_from_given, false},
 };
 
 const struct scheme *scheme_find(const char *url)
@@ -56,4 +59,16 @@ int source_create(struct loop *loop, const struct source_options *options, struc
 	if (options->error)
 		snprintf(options->error, SOURCE_ERROR_MAX, "%.150s: not " SCHEMES_WORDS, url);
 	return -EINVAL;
+}
+
+void source_add_stats(const struct source *source, struct source_stats *to)
+{
+	if (source->ops->add_stats) {
+		source->ops->add_stats(source, to);
+		return;
+	}
+	to->requests += source->stats.requests;
+	to->bytes += source->stats.bytes;
+	to->connections_opened += source->stats.connections_opened;
+	to->connections += source->stats.connections;
 }

@@ -23,7 +23,7 @@ struct scheme {
 	bool has_prefixes;
 };
 
-#define SCHEMES_WORDS "an http://, https:// or s3:// URL"
+#define SCHEMES_WORDS "an http://, https://, s3://, file:/// or manifest: URL"
 
 /* NULL: there is no such source. */
 const struct scheme *scheme_find(const char *url);

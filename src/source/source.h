@@ -39,7 +39,8 @@ struct version {
 	int64_t mtime_s;                  /* from Last-Modified; -1: unknown */
 	char etag[VALIDATOR_MAX + 1];     /* as sent, with quotes and W/; "" if none */
 	char modified[VALIDATOR_MAX + 1]; /* the Last-Modified header as sent; "" if none */
-	char id[VALIDATOR_MAX + 1];       /* S3's x-amz-version-id; "" if none */
+	bool is_partial; /* from who does not know it all (a manifest): "" is not compared */
+	char id[VALIDATOR_MAX + 1]; /* S3's x-amz-version-id; "" if none */
 };
 
 /* The strong ETag, else the date, else "". */
@@ -48,7 +49,7 @@ const char *version_validator(const struct version *version);
 /* One version of one remote object, ready for get. Made by source->ops->pin. */
 struct remote {
 	struct source *source;
-	char *url; /* after redirects */
+	char *url; /* after redirects; no secrets but in its query */
 	struct version version;
 };
 
@@ -58,7 +59,8 @@ struct probe {
 	void (*done)(struct probe *self, int err);
 	/* the answer, valid inside done() */
 	struct version version;
-	const char *effective_url; /* after redirects */
+	const char *effective_url; /* for pin: where the bytes are, after redirects. A source may
+				      keep more in it: url_tell() knows what may be told */
 	const void *bytes;         /* the object's first bytes, as many as came along: */
 	size_t bytes_len;          /* all of it, or a multiple of 4096; often 0 */
 	unsigned status;           /* HTTP's, or 0 */
@@ -114,7 +116,7 @@ struct exchange {
 	/* the source's own */
 	struct list node;
 	void *connection;
-	void *host; /* S3: whose queue or connection it is in; a bucket may have moved since */
+	void *place;
 	bool by_fallback;
 	bool waits; /* for something that the source must know before it can ask */
 };
@@ -147,6 +149,11 @@ struct source_options {
 	unsigned connections_max; /* to one server; 0: SOURCE_CONNECTIONS */
 	unsigned timeout_ms;      /* to connect, for an answer's head, between bytes; 0:
 				     SOURCE_TIMEOUT_MS */
+	/* Of web servers: who we are, see auth.h. Valid while the source is made. */
+	const char *netrc_file;   /* NULL: ~/.netrc, if there is one; "": none */
+	const char *token_file;   /* lines "TOKEN" or "HOST TOKEN"; NULL or "": none */
+	const char *token_server; /* a URL: a token without a host is for its server alone; NULL:
+				     for each that is asked without a redirect */
 	const char *url; /* what it will be asked for: chooses the source (scheme.h); NULL: HTTP */
 	const struct s3_options *s3; /* NULL: what the environment and ~/.aws say */
 	char *error; /* SOURCE_ERROR_MAX bytes for why none could be made; may stay as they are */
@@ -168,10 +175,19 @@ struct source_ops {
 		struct remote **ret);
 	/* No exchange may use it any more. NULL is fine. */
 	void (*unpin)(struct source *source, struct remote *remote);
+	/* Of a source that has others behind it; NULL: source->stats is all. */
+	void (*add_stats)(const struct source *source, struct source_stats *to);
 };
+
+/* Adds what has been counted, by whatever source. */
+void source_add_stats(const struct source *source, struct source_stats *to);
 
 /* The source for http:// and https:// URLs. The loop must outlive it. */
 int http_source_create(
+	struct loop *loop, const struct source_options *options, struct source **ret);
+
+/* The source for file:///path URLs. No options. */
+int file_source_create(
 	struct loop *loop, const struct source_options *options, struct source **ret);
 
 /*
@@ -179,3 +195,10 @@ int http_source_create(
  * block meanwhile. -EINVAL, with words in options->error: they say what can't be.
  */
 int s3_source_create(struct loop *loop, const struct source_options *options, struct source **ret);
+
+/*
+ * The source for manifest: URLs (manifest_url.h), whose names and versions are in one text
+ * (manifest_table.h) and whose bytes are wherever that says.
+ */
+int manifest_source_create(
+	struct loop *loop, const struct source_options *options, struct source **ret);

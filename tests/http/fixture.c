@@ -71,10 +71,15 @@ static void probe_done(struct probe *probe, int err)
 void client_probe_start(
 	struct client *client, struct probed *probed, const char *url, bool head_only)
 {
+	int err;
+
 	*probed = (struct probed){.probe = {.url = url, .head_only = head_only, .done = probe_done},
 		.client = client};
-	assert_int_equal(client->source->ops->probe(client->source, &probed->probe), 0);
+	err = client->source->ops->probe(client->source, &probed->probe);
 	assert_false(probed->done);
+	/* What can't even begin is told at once. */
+	probed->done = err < 0;
+	probed->err = err;
 }
 
 int client_probe(struct client *client, struct probed *probed, const char *url, bool head_only)
