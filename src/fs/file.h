@@ -20,6 +20,7 @@
 struct core;
 struct fs;
 struct fuse_req;
+struct inode;
 struct object;
 struct probe;
 
@@ -38,6 +39,8 @@ struct file {
 	struct list reads;     /* that wait for bytes; on the shard's loop, as is object */
 	bool closed;           /* by the kernel: gone with the last read */
 	atomic_bool stale;     /* the object has another version now, or none */
+	struct inode *inode;   /* on the main loop, as is live */
+	struct list live;      /* among all open files */
 	struct loop_task open_task;
 	struct loop_task close_task;
 	struct probe *opened; /* what it is made of; until it is */

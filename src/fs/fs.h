@@ -17,12 +17,12 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 struct core;
 struct fs;
 
 #define FS_ERROR_MAX 512
-#define FS_METADATA_TTL_NS UINT64_C(1000000000) /* the usual one */
 
 struct fs_options {
 	/* http(s)://host/dir/ is a directory and its index; anything else one object, which becomes
@@ -30,6 +30,13 @@ struct fs_options {
 	const char *source_url;
 	const char *mountpoint;
 	uint64_t metadata_ttl_ns; /* names and attributes are believed for so long; 0: not at all */
+	uint64_t negative_ttl_ns; /* and that there is no such name */
+	bool immutable;           /* nothing ever changes: the three are for ever */
+	uid_t uid;                /* the owner of everything */
+	gid_t gid;
+	mode_t file_mode; /* permissions, after the umask */
+	mode_t dir_mode;
+	size_t inodes_max;        /* how many are many; 0: 262,144 */
 	bool allow_other;         /* let other users in */
 	const char *mount_options; /* for mount(2), as "noexec,noatime"; NULL is fine */
 	/* The kernel's INIT has been answered: the mount serves. NULL is fine. */

@@ -37,8 +37,6 @@ struct fs {
 	unsigned shard_count;
 	atomic_bool stale_found;   /* a file is stale, and the tree does not know yet */
 	struct fs_options options; /* the strings are only valid in fs_create() */
-	uid_t uid;
-	gid_t gid;
 	int64_t created_s; /* what is shown where no time is known */
 
 	struct tree tree;
@@ -50,7 +48,7 @@ struct fs {
 	struct session session;
 	struct list handles;  /* open directories */
 	struct list openings; /* probes for opens */
-	struct list live;     /* inodes that are open */
+	struct list live;     /* open files */
 };
 
 /* fs.c: who waits for anything gets ECONNABORTED. */

@@ -40,11 +40,12 @@ void fs_stat(const struct fs *fs, const struct inode *inode, struct stat *ret)
 
 	*ret = (struct stat){
 		.st_ino = inode->number,
-		.st_mode = inode->is_dir ? S_IFDIR | 0555 : S_IFREG | 0444,
+		.st_mode = inode->is_dir ? S_IFDIR | fs->options.dir_mode
+					 : S_IFREG | fs->options.file_mode,
 		/* Of a directory, 1 means that its subdirectories were not counted. */
 		.st_nlink = 1,
-		.st_uid = fs->uid,
-		.st_gid = fs->gid,
+		.st_uid = fs->options.uid,
+		.st_gid = fs->options.gid,
 		.st_size = (off_t)inode->size,
 		.st_blksize = PREFERRED_BYTES,
 		.st_blocks = (blkcnt_t)((inode->size + STAT_BLOCK_BYTES - 1) / STAT_BLOCK_BYTES),

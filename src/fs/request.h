@@ -61,6 +61,7 @@ struct request {
 	bool watched; /* the interrupt function is set */
 	union {
 		char name[NAME_MAX + 1]; /* of a lookup */
+		int open_flags;          /* of an open: open(2)'s */
 		struct {
 			struct handle *handle;
 			size_t size;

@@ -68,6 +68,13 @@ struct listing {
 	const char *url; /* of the directory, with its trailing slash; must live until the end */
 	/* Called for each entry, before done(0). Not 0: that is done()'s err. */
 	int (*entry)(struct listing *self, const struct index_entry *entry);
+	/*
+	 * For a source that asks for a listing page by page, in the order of the keys (where a
+	 * directory's name counts with the '/' behind it): called after the entries of each page
+	 * but the last, when all that follows is greater. Entries of one page may have any order.
+	 * May be NULL; results as of entry().
+	 */
+	int (*page)(struct listing *self);
 	void (*done)(struct listing *self, int err);
 	unsigned status;
 	char error[SOURCE_ERROR_MAX];

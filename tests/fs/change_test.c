@@ -20,7 +20,7 @@ static int set_up(void **state)
 
 	bed_start(&bed, true, NULL);
 	bed_add_file(&bed, "a", SIZE, 1);
-	bed_mount(&bed, "/", "metadata-ttl=0");
+	bed_mount(&bed, "/", "metadata-ttl=0,negative-ttl=0");
 	*state = &bed;
 	return 0;
 }
