@@ -55,6 +55,10 @@ int file_open(struct fs *fs, const struct probe *probe, struct file **ret);
 /* Nobody will read it any more; reads that wait are still answered. Main loop. */
 void file_close(struct file *file);
 
+/* Answers the request for an extended attribute, of size bytes at the most (0: tells how long it
+ * is), with the number of bytes that the mount holds of the file. Main loop. */
+void file_tell_resident(struct file *file, struct fuse_req *fuse, size_t size);
+
 /* Answers the request with the bytes of range (not empty, inside the file), now or later. Main
  * loop. */
 void file_read(struct file *file, struct fuse_req *fuse, struct range range);

@@ -206,9 +206,8 @@ static int check_object(struct fs *fs)
 
 	if (err == 0)
 		return make_single_root(fs, &check.probe.version);
-	/* http://host/dir is often the way to http://host/dir/, and no index page has ranges; a
-	 * bucket's prefix need not be an object. */
-	if ((err == -ENOTSUP || err == -ENOENT || err == -EISDIR) && make_directory_root(fs, url, path + length) == 0)
+	/* http://host/dir is often the way to http://host/dir/, and no index page has ranges. */
+	if (err == -ENOTSUP && make_directory_root(fs, url, path + length) == 0)
 		return 0;
 	snprintf(fs->metadata.error, sizeof fs->metadata.error, "%s", check.probe.error);
 	return err;

@@ -30,6 +30,14 @@ struct session {
 	bool initialised;       /* INIT has been seen */
 };
 
+/* What an extended attribute was asked for last. */
+struct known {
+	uint64_t number; /* of the inode; 0: of none */
+	uint64_t learned_ns;
+	struct version version;
+	char content_type[CONTENT_TYPE_MAX + 1];
+};
+
 struct fs {
 	struct loop *loop; /* the main one: shards[0]'s */
 	struct source *source;
@@ -46,6 +54,7 @@ struct fs {
 
 	struct metadata metadata;
 	struct session session;
+	struct known known;
 	struct list handles;  /* open directories */
 	struct list openings; /* probes for opens */
 	struct list live;     /* open files */
@@ -89,5 +98,15 @@ void fs_read(
 void fs_release(fuse_req_t req, fuse_ino_t number, struct fuse_file_info *info);
 /* The kernel is gone and will not release: all files are closed. Nobody may wait any more. */
 void fs_release_files(struct fs *fs);
+/* Is what a probe found the version that this inode is? */
+bool inode_is_version(const struct inode *inode, const struct version *version);
+/* It is not: reads and opens of it fail, and its name is looked up anew. */
+void inode_set_stale(struct fs *fs, struct inode *inode, const struct version *version);
 /* What shards have found to be stale becomes known to the tree. */
 void fs_notice_stale(struct fs *fs);
+
+/* ops_xattr.c */
+void fs_getxattr(fuse_req_t req, fuse_ino_t number, const char *name, size_t size);
+void fs_listxattr(fuse_req_t req, fuse_ino_t number, size_t size);
+/* Any thread. */
+void fs_reply_xattr(fuse_req_t req, const char *value, size_t size);

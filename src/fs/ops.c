@@ -6,7 +6,7 @@
  * keep a file's attributes as long as it likes; what expires is the name (the entry's timeout).
  *
  * What is not in the table is answered ENOSYS by libfuse, and the kernel does not ask again: flush,
- * fsync, access (the kernel checks permissions itself), the reading of extended attributes, locks.
+ * fsync, access (the kernel checks permissions itself), locks.
  */
 #include <assert.h>
 #include <errno.h>
@@ -204,6 +204,9 @@ const struct fuse_lowlevel_ops fs_ops = {
 	.open = fs_open,
 	.read = fs_read,
 	.release = fs_release,
+
+	.getxattr = fs_getxattr,
+	.listxattr = fs_listxattr,
 
 	.setattr = fs_setattr,
 	.mknod = fs_mknod,

@@ -75,8 +75,7 @@ static void opening_destroy(struct opening *opening)
 	free(opening);
 }
 
-/* Is what the probe found the version that this inode is? */
-static bool is_same_version(const struct inode *inode, const struct version *version)
+bool inode_is_version(const struct inode *inode, const struct version *version)
 {
 	const char *validator = version_validator(version);
 
@@ -85,6 +84,12 @@ static bool is_same_version(const struct inode *inode, const struct version *ver
 	if (inode->file.validator)
 		return strcmp(inode->file.validator, validator) == 0;
 	return !inode->listed_validator || inode->listed_validator == validator_hash(validator);
+}
+
+void inode_set_stale(struct fs *fs, struct inode *inode, const struct version *version)
+{
+	inode->file.stale = true;
+	metadata_found(fs, inode, version);
 }
 
 static int inode_make_live(struct fs *fs, struct inode *inode, const struct probe *probe)
@@ -115,10 +120,9 @@ static int opening_result(struct opening *opening, int err)
 			log_warning("%s", opening->probe.error);
 		return err;
 	}
-	if (!is_same_version(inode, &opening->probe.version)) {
-		log_info("open: %s: another version than listed", opening->url);
-		inode->file.stale = true;
-		metadata_found(fs, inode, &opening->probe.version);
+	if (!inode_is_version(inode, &opening->probe.version)) {
+		log_info("open: %s: another version than listed", inode->name);
+		inode_set_stale(fs, inode, &opening->probe.version);
 		return -ESTALE;
 	}
 	return inode_make_live(fs, inode, &opening->probe);
@@ -236,8 +240,7 @@ static void inode_notice_stale(struct fs *fs, struct inode *inode)
 {
 	if (inode->file.stale || !atomic_load(&inode->file.file->stale))
 		return;
-	inode->file.stale = true;
-	metadata_found(fs, inode, NULL);
+	inode_set_stale(fs, inode, NULL);
 }
 
 void fs_notice_stale(struct fs *fs)

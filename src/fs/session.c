@@ -177,8 +177,7 @@ static void session_ready(struct loop_fd *device, uint32_t events)
 
 /* ---- mount and unmount -------------------------------------------------------------------- */
 
-/* "http://user:secret@host/" -> "http://host/": everybody can read the table of mounts. */
-static char *public_name(const char *url)
+char *fs_public_url(const char *url)
 {
 	const char *host = strstr(url, "://");
 	const char *end, *at = NULL;
@@ -199,7 +198,7 @@ static char *public_name(const char *url)
 
 static int session_arguments(const struct fs_options *options, struct fuse_args *arguments)
 {
-	cleanup_free char *source = public_name(options->source_url);
+	cleanup_free char *source = fs_public_url(options->source_url);
 	cleanup_free char *name = NULL, *all = NULL;
 
 	if (!source || asprintf(&name, "fsname=%s", source) < 0)

@@ -174,6 +174,16 @@ static int probe_size(const struct http_request *request, uint64_t *ret, const c
 	return 0;
 }
 
+static void probe_take_type(struct probe *probe, CURL *easy)
+{
+	char *type = NULL;
+
+	curl_easy_getinfo(easy, CURLINFO_CONTENT_TYPE, &type);
+	if (!type || strlen(type) > CONTENT_TYPE_MAX)
+		type = "";
+	strcpy(probe->content_type, type);
+}
+
 static int probe_answer(struct probe *probe, struct http_request *request, CURLcode result)
 {
 	char words[CURL_ERROR_SIZE];
@@ -199,6 +209,7 @@ static int probe_answer(struct probe *probe, struct http_request *request, CURLc
 		return err;
 	}
 	http_head_version(&request->head, size, &probe->version);
+	probe_take_type(probe, request->curl.easy);
 	curl_easy_getinfo(request->curl.easy, CURLINFO_EFFECTIVE_URL, &probe->effective_url);
 	probe->bytes = request->bytes;
 	probe->bytes_len = probe->head_only || size == 0 ? 0 : request->len;

@@ -47,7 +47,7 @@ struct index_entry {
 	bool is_dir;
 	uint64_t size; /* bytes; INDEX_SIZE_UNKNOWN if absent, rounded ("12K"), or a directory's */
 	time_t mtime;  /* in HTML whole minutes, taken for UTC; INDEX_MTIME_UNKNOWN if absent */
-	const char *etag; /* the object's, with its quotes, where a listing has it; else NULL */
+	const char *etag; /* with its quotes, where a listing tells; NULL: it does not */
 };
 
 struct index_counts {
