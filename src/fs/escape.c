@@ -142,7 +142,7 @@ static void name_cut(struct name *name, struct name to)
 
 bool escape_next(struct escape *escape, char text[NAME_MAX + 1])
 {
-	size_t max = NAME_MAX - (escape->is_object ? strlen(OBJECT) : 0);
+	size_t end = escape->is_object ? strlen(OBJECT) : 0;
 	bool dots = is_dots(escape->bytes, escape->length);
 	struct name name = {.text = text}, cut = name;
 	size_t at = escape->at;
@@ -153,7 +153,7 @@ bool escape_next(struct escape *escape, char text[NAME_MAX + 1])
 		struct unit unit = unit_read(escape->bytes + at, escape->length - at);
 
 		unit.hex |= dots;
-		if (name.used + unit_cost(&name, unit) > max)
+		if (name.used + unit_cost(&name, unit) > NAME_MAX)
 			break;
 		name_add_unit(&name, escape->bytes + at, unit);
 		at += unit.length;
@@ -162,7 +162,7 @@ bool escape_next(struct escape *escape, char text[NAME_MAX + 1])
 			escape->at = at;
 		}
 	}
-	escape->done = at == escape->length;
+	escape->done = at == escape->length && name.used + end <= NAME_MAX;
 	if (escape->done) {
 		escape->at = at;
 		if (escape->length == 0)

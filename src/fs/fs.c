@@ -320,6 +320,11 @@ void fs_unmount(struct fs *fs)
 	session_end(fs);
 }
 
+struct fs_stats fs_stats(const struct fs *fs)
+{
+	return (struct fs_stats){fs->tree.count, fs->tree.listed_entries};
+}
+
 void fs_destroy(struct fs *fs)
 {
 	if (!fs)

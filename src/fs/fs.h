@@ -60,6 +60,12 @@ int fs_create(struct core *const *cores, unsigned count, const struct fs_options
 /* Ends the mount: who still reads gets ECONNABORTED. ended() is called. Twice is fine. */
 void fs_unmount(struct fs *fs);
 
+struct fs_stats {
+	size_t inodes; /* that the kernel knows, or we need: files and directories */
+	size_t names;  /* in the listings that are kept */
+};
+struct fs_stats fs_stats(const struct fs *fs);
+
 /* NULL is fine. */
 void fs_destroy(struct fs *fs);
 

@@ -55,6 +55,10 @@ struct fs {
 	struct metadata metadata;
 	struct session session;
 	struct known known;
+	struct {
+		size_t hand;     /* a bucket of the tree */
+		bool is_unknown; /* to this kernel */
+	} prune;
 	struct list handles;  /* open directories */
 	struct list openings; /* probes for opens */
 	struct list live;     /* open files */

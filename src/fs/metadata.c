@@ -9,11 +9,9 @@
  * `active` counts those that the source has. Cost: a listing with sizes is one request for the
  * whole directory, or each page of it; without them, one more for each file that somebody looks at,
  * PROBES_MAX of them at a time. Listings that are not in use are dropped when they have more than
- * ENTRIES_KEPT_MAX entries together; inodes are the kernel's, which is told to keep none that it
- * does not use when there are more than INODES_MAX.
+ * ENTRIES_KEPT_MAX entries together.
  *
- * Rejected: FUSE_NOTIFY_INVAL_ENTRY to bound the inodes (it waits in the kernel for a directory's
- * lock, whose holder may be waiting for us); ending a listing when the one name that it was asked
+ * Rejected: ending a listing when the one name that it was asked
  * for has come (the next name would begin anew); remembering failed listings (a directory that could not be listed is asked for again at
  * once: the source's own deadlines bound how often), and probing files that nobody has looked at.
  */
@@ -35,8 +33,6 @@
 #define TIMEOUT_MAX_NS (UINT64_C(86400) * NS_PER_S)
 /* Of all listings that are kept, but for the newest: some 70 MB, and what find(1) sees of them. */
 #define ENTRIES_KEPT_MAX ((size_t)1 << 19)
-/* Beyond that, the kernel is asked to forget what it does not use: some 40 MB. */
-#define INODES_MAX ((size_t)1 << 18)
 
 struct listing_fetch {
 	struct list node;
@@ -427,11 +423,6 @@ static uint64_t time_left_ns(uint64_t learned_ns, uint64_t ttl_ns)
 	return learned_ns > 0 && age_ns < ttl_ns ? ttl_ns - age_ns : 0;
 }
 
-bool inodes_are_many(const struct fs *fs)
-{
-	return fs->tree.count > (fs->options.inodes_max ? fs->options.inodes_max : INODES_MAX);
-}
-
 double entry_timeout(
 	const struct fs *fs, const struct directory *listing, const struct entry *entry)
 {
@@ -443,8 +434,6 @@ double entry_timeout(
 
 		left_ns = left_ns < probe_left_ns ? left_ns : probe_left_ns;
 	}
-	if (inodes_are_many(fs))
-		left_ns = 0;
 	/* The kernel can't be told "for ever" in seconds. */
 	left_ns = left_ns < TIMEOUT_MAX_NS ? left_ns : TIMEOUT_MAX_NS;
 	return (double)left_ns / (double)NS_PER_S;

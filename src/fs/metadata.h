@@ -76,5 +76,3 @@ void metadata_found(struct fs *fs, const struct inode *inode, const struct versi
 /* For how long the kernel may believe this entry (NULL: that there is none), in seconds. */
 double entry_timeout(
 	const struct fs *fs, const struct directory *listing, const struct entry *entry);
-/* More inodes than we want to have: the kernel shall not keep names that it does not use. */
-bool inodes_are_many(const struct fs *fs);

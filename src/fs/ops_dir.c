@@ -331,9 +331,8 @@ static bool list_has_attributes(const struct request *request)
 {
 	const struct directory *listing = request->list.handle->listing;
 
-	return !inodes_are_many(request->fs) &&
-	       (directory_is_arriving(listing) ||
-		       listing == listing_to_read(request->fs, request->inode, request->started_ns));
+	return directory_is_arriving(listing) ||
+	       listing == listing_to_read(request->fs, request->inode, request->started_ns);
 }
 
 /*

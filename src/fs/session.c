@@ -32,6 +32,7 @@
 #include "fs_private.h"
 #include "log.h"
 #include "mounts.h"
+#include "prune.h"
 
 #define ROUND_REQUESTS 32
 #define READAHEAD_BYTES (1u << 20)
@@ -159,7 +160,7 @@ static void session_ready(struct loop_fd *device, uint32_t events)
 		if (result == -EINTR)
 			continue;
 		if (result == -EAGAIN)
-			return;
+			break;
 		fs_notice_stale(fs);
 		if (result > 0)
 			fuse_session_process_buf(session->fuse, &session->buffer);
@@ -173,6 +174,7 @@ static void session_ready(struct loop_fd *device, uint32_t events)
 		if (session->state == SESSION_ENDED)
 			return;
 	}
+	prune_inodes(fs);
 }
 
 /* ---- mount and unmount -------------------------------------------------------------------- */

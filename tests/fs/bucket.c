@@ -182,6 +182,7 @@ static size_t decode(const char *url, char key[KEY_MAX])
 /* ---- the source --------------------------------------------------------------------------- */
 
 static struct bucket *served; /* by this process */
+static struct fs *served_fs;
 
 struct job {
 	struct loop_timer timer;
@@ -205,6 +206,10 @@ static int job_start(struct source *source, struct job from, const char *url,
 
 	if (!job)
 		return -ENOMEM;
+	if (served_fs) {
+		served->inodes = fs_stats(served_fs).inodes;
+		served->names = fs_stats(served_fs).names;
+	}
 	*job = from;
 	job->source = source;
 	job->timer = (struct loop_timer){.expired = expired};
@@ -530,20 +535,19 @@ static int serve(struct fs_options options)
 	char error[FS_ERROR_MAX] = "";
 	struct loop *loop;
 	struct core *core;
-	struct fs *fs = NULL;
 	int err = loop_create(&loop);
 
 	if (err == 0)
 		err = core_create(loop, NULL, &core);
 	if (err == 0)
-		err = fs_create(&core, 1, &options, &fs, error);
+		err = fs_create(&core, 1, &options, &served_fs, error);
 	if (err == 0)
 		err = loop_run(loop);
 	if (err < 0) {
 		fprintf(stderr, "%s: %s\n", error, strerror(-err));
 		return 1;
 	}
-	fs_destroy(fs);
+	fs_destroy(served_fs);
 	core_destroy(core);
 	loop_destroy(loop);
 	return 0;

@@ -40,6 +40,8 @@ struct bucket {
 	atomic_int list_err;    /* what a listing ends with after pages_max pages; 0: it waits */
 	/* what it was asked for */
 	atomic_ulong lists, pages, heads, probes, gets;
+	/* and what the mount had when it was asked for anything last */
+	atomic_ulong inodes, names;
 };
 
 /* Ends the test program with 77 when this machine can't mount. */
