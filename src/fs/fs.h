@@ -36,7 +36,9 @@ struct fs_options {
 	gid_t gid;
 	mode_t file_mode; /* permissions, after the umask */
 	mode_t dir_mode;
-	size_t inodes_max;        /* how many are many; 0: 262,144 */
+	/* How many are kept that are not in use: see SEMANTICS.md, L2; 0: the usual. */
+	size_t inodes_max;
+	size_t names_max;
 	bool allow_other;         /* let other users in */
 	const char *mount_options; /* for mount(2), as "noexec,noatime"; NULL is fine */
 	/* The kernel's INIT has been answered: the mount serves. NULL is fine. */

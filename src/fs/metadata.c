@@ -122,7 +122,8 @@ static void fetch_whole(struct listing_fetch *fetch)
 
 	directory_set_learned(fetch->directory, clock_now_ns());
 	tree_set_listing(&fs->tree, fetch->inode, steal_pointer(&fetch->directory));
-	tree_drop_listings(&fs->tree, ENTRIES_KEPT_MAX);
+	tree_drop_listings(
+		&fs->tree, fs->options.names_max ? fs->options.names_max : ENTRIES_KEPT_MAX);
 }
 
 static void fetch_done(struct listing *listing, int err)

@@ -50,7 +50,7 @@ static void replace(const struct bed *bed, size_t size, unsigned seed)
 	assert_int_equal(rename(local(bed, ".new"), local(bed, "a")), 0);
 }
 
-/* What comes is the old version's, until ESTALE and for ever after. */
+/* F2: what comes is the old version's, until ESTALE and for ever after. */
 static void a_change_while_open(void **state)
 {
 	const struct bed *bed = *state;
@@ -78,6 +78,7 @@ static void a_change_while_open(void **state)
 	free(old);
 }
 
+/* F3 */
 static void a_mapping_never_mixes(void **state)
 {
 	const struct bed *bed = *state;
@@ -113,7 +114,7 @@ static int touch_in_child(const volatile unsigned char *address)
 	return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
 }
 
-/* Pages that were never fetched, and that nothing was read ahead for. */
+/* F3: pages that were never fetched, and that nothing was read ahead for. */
 static void a_mapping_of_an_object_that_is_gone(void **state)
 {
 	const struct bed *bed = *state;
@@ -133,6 +134,7 @@ static void a_mapping_of_an_object_that_is_gone(void **state)
 	free(old);
 }
 
+/* F4 */
 static void a_change_between_opens(void **state)
 {
 	const struct bed *bed = *state;

@@ -18,6 +18,7 @@ static void assert_name(const char *bytes, size_t length, bool is_object, const 
 	assert_false(escape_next(&escape, name));
 }
 
+/* N2 */
 static void ordinary_names_are_left_alone(void **state)
 {
 	static const char *const names[] = {"a", "...", ".hidden", "a b", "100%", "%7B", "a%2Fb",
@@ -31,6 +32,7 @@ static void ordinary_names_are_left_alone(void **state)
 	}
 }
 
+/* N3 */
 static void others_are_escaped(void **state)
 {
 	static const struct {
@@ -115,7 +117,7 @@ static void what_fits_is_not_cut(void **state)
 	assert_string_equal(name, "xxxx%{object}");
 }
 
-/* All parts of up to four letters, of which some make escapes: no two have the same names. */
+/* N8: of all parts of up to four letters, of which some make escapes. */
 static void no_two_parts_have_the_same_names(void **state)
 {
 	static const char letters[] = {'%', '{', '}', '.', '\x01', '+', '2', '5'};

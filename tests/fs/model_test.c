@@ -284,6 +284,7 @@ static void look_at(uint64_t seed)
 	bucket_unmount(&look.mount);
 }
 
+/* N1 N3 N4 N5 N6 */
 static void the_tree_is_the_model(void **state)
 {
 	const char *seed = getenv("SEED");

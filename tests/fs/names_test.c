@@ -258,6 +258,7 @@ static void all_changes_are_refused(const struct bed *bed)
 	REFUSED(removexattr(remote(bed, "one"), "user.x"));
 }
 
+/* F6 */
 static void nothing_can_be_changed(void **state)
 {
 	const struct bed *bed = *state;

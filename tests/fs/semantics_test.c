@@ -87,7 +87,7 @@ static void assert_missing(const char *name)
 	assert_int_equal(errno, ENOENT);
 }
 
-/* Names but for the dots; those that are wanted are counted, others fail if `only`. */
+/* But for the dots. */
 static size_t count_names(const char *directory)
 {
 	DIR *open_directory = opendir(path(directory));
@@ -136,11 +136,11 @@ static void awkward_keys(void **state)
 	for (size_t i = 0; i < array_len(cases); i++)
 		bucket_add(bucket, cases[i].key, strlen(cases[i].key), 1000 + i, (unsigned)i);
 	bucket_sort(bucket);
-	/* The object of the empty part beside a directory of the empty part. */
 	start(NULL);
 	for (size_t i = 0; i < array_len(cases); i++) {
 		const char *name = cases[i].name;
 
+		/* The empty part is a directory, too. */
 		if (strcmp(cases[i].key, "folder/") == 0)
 			name = "folder/%{}%{object}";
 		assert_file(name, 1000 + i, (unsigned)i);
@@ -325,7 +325,6 @@ static void names_are_shown_as_their_pages_come(void **state)
 	bucket->pages_max = 1;
 	directory = opendir(path("d"));
 	assert_non_null(directory);
-	assert_int_equal(dirfd(directory) >= 0, 1);
 	/* The dots and ten names, of which the last may still become a directory's. */
 	for (int i = 0; i < 11; i++)
 		assert_non_null(readdir(directory));
@@ -338,6 +337,35 @@ static void names_are_shown_as_their_pages_come(void **state)
 	closedir(directory);
 	assert_int_equal(bucket->lists, 1);
 	assert_int_equal(bucket->pages, 6);
+	bucket_unmount(&mount);
+}
+
+/* T5 */
+static void an_open_directory_keeps_its_listing(void **state)
+{
+	struct fs_options options = bucket_options();
+	DIR *directory;
+	size_t count = 0;
+	char key[32];
+
+	(void)state;
+	/* More than fit into one answer. */
+	for (unsigned i = 0; i < 2000; i++)
+		bucket_add(bucket, key, (size_t)sprintf(key, "d/with-a-long-name-%04u", i), 1, i);
+	bucket_sort(bucket);
+	options.metadata_ttl_ns = 0;
+	start(&options);
+	directory = opendir(path("d"));
+	assert_non_null(directory);
+	assert_non_null(readdir(directory));
+	bucket_clear(bucket);
+	add("d/z", 1, 1);
+	assert_int_equal(count_names("d"), 1);
+	while (readdir(directory))
+		count++;
+	assert_int_equal(count + 1, 2 + 2000);
+	rewinddir(directory);
+	closedir(directory);
 	bucket_unmount(&mount);
 }
 
@@ -522,6 +550,30 @@ static void inodes_are_bounded(void **state)
 	bucket_unmount(&mount);
 }
 
+/* L2 */
+static void listings_are_bounded(void **state)
+{
+	struct fs_options options = bucket_options();
+	char key[32];
+
+	(void)state;
+	for (unsigned i = 0; i < 20; i++)
+		for (unsigned j = 0; j < 100; j++)
+			bucket_add(bucket, key, (size_t)sprintf(key, "d%02u/f%02u", i, j), 1, j);
+	bucket_sort(bucket);
+	options.names_max = 1000;
+	start(&options);
+	assert_int_equal(find(""), 2000);
+	assert_int_equal(bucket->lists, 20);
+	assert_in_range(bucket->names, 800, 1000);
+	/* The newest are still there; the oldest is asked for once more. */
+	assert_int_equal(find("d19"), 100);
+	assert_int_equal(bucket->lists, 20);
+	assert_int_equal(find("d00"), 100);
+	assert_int_equal(bucket->lists, 21);
+	bucket_unmount(&mount);
+}
+
 /* ---- what stat(2) and its like show ------------------------------------------------------- */
 
 /* F5 */
@@ -635,6 +687,7 @@ int main(void)
 		TEST(find_lists_each_directory_once),
 		TEST(a_large_directory_costs_its_pages_and_little_memory),
 		TEST(names_are_shown_as_their_pages_come),
+		TEST(an_open_directory_keeps_its_listing),
 		TEST(closing_a_directory_ends_its_listing),
 		TEST(a_listing_that_breaks_off_is_no_end),
 		TEST(names_are_believed_for_the_metadata_ttl),
@@ -642,6 +695,7 @@ int main(void)
 		TEST(what_is_immutable_is_not_asked_for_again),
 		TEST(another_version_is_another_inode),
 		TEST(inodes_are_bounded),
+		TEST(listings_are_bounded),
 		TEST(owner_and_modes_are_options),
 		TEST(extended_attributes_can_be_asked_for),
 		TEST(extended_attributes_are_of_one_version),

@@ -46,6 +46,7 @@ static struct version version(uint64_t size, const char *etag)
 	return made;
 }
 
+/* N9 */
 static void names_are_sorted_and_unique(void **state)
 {
 	struct directory *directory = listing();

@@ -127,6 +127,7 @@ static pid_t start_waiting(const struct bed *bed, const struct way *way)
 	return child;
 }
 
+/* F9 */
 static void a_killed_process_is_gone_at_once(void **state)
 {
 	const struct bed *bed = *state;
@@ -160,7 +161,7 @@ static void touch_page_with_alarms(const struct bed *bed)
 	touch_page(bed);
 }
 
-/* To a fault, an interrupted read would be a bus error. */
+/* F9: to a fault, an interrupted read would be a bus error. */
 static void other_signals_do_not_disturb(void **state)
 {
 	const struct bed *bed = *state;
