@@ -44,10 +44,11 @@ const char *value_uint(const char *text, uint64_t *ret)
 const char *value_mode(const char *text, uint64_t *ret)
 {
 	size_t length = strspn(text, "01234567");
+	uint64_t mode = strtoul(text, NULL, 8);
 
-	if (length == 0 || length > 4 || text[length])
+	if (length == 0 || length > 4 || text[length] || mode > 0777)
 		return "is not a mode; write octal digits, as 0644";
-	*ret = strtoul(text, NULL, 8);
+	*ret = mode;
 	return NULL;
 }
 

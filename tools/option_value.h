@@ -12,7 +12,7 @@
 
 const char *value_uint(const char *text, uint64_t *ret);
 
-/* Permissions, as chmod(1) has them: up to four octal digits. */
+/* Permissions, as chmod(1) has them: up to four octal digits, 0777 at the most. */
 const char *value_mode(const char *text, uint64_t *ret);
 
 /* A user's or group's number, or "self": then UINT64_MAX. */

@@ -176,6 +176,21 @@ else
 	echo "without mount(8): it needs root and mount namespaces"
 fi
 
+# --- the examples ------------------------------------------------------------------------------
+
+examples=$(dirname "$0")/../../tools/examples
+sed "s|/usr/bin/pagein|$(readlink -f "$PAGEIN")|" "$examples/pagein.service" >"$base/example.service"
+if command -v systemd-analyze >/dev/null; then
+	check "systemd takes the example" systemd-analyze verify --man=no "$base/example.service"
+else
+	echo "without systemd-analyze: it is not installed"
+fi
+while read -r _ _ type options _; do
+	check "fstab's example: $options" [ "$type" = pagein ]
+	check "mount.pagein takes it" "$base/sbin/mount.pagein" "$url/" "$mnt" -o "rw,$options"
+	check "umount" "$PAGEIN" umount "$mnt"
+done < <(grep -E '^[^#]' "$examples/fstab")
+
 # --- df ----------------------------------------------------------------------------------------
 
 start "$base/log" "$url/" "$mnt"
