@@ -143,7 +143,7 @@ unsigned char bucket_byte(unsigned seed, uint64_t offset)
 
 void bucket_reset_counts(struct bucket *bucket)
 {
-	bucket->lists = bucket->pages = bucket->heads = bucket->probes = bucket->gets = 0;
+	bucket->lists = bucket->pages = bucket->ends = bucket->heads = bucket->probes = bucket->gets = 0;
 }
 
 /* ---- URLs --------------------------------------------------------------------------------- */
@@ -387,6 +387,7 @@ static void list_answer(struct loop_timer *timer)
 		snprintf(listing->error, sizeof listing->error, "list: %.100s: refused",
 			listing->url);
 	job_free(job);
+	served->ends++;
 	listing->done(listing, err);
 }
 

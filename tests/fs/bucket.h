@@ -39,7 +39,7 @@ struct bucket {
 	atomic_ulong pages_max; /* no more pages than that, for the time being */
 	atomic_int list_err;    /* what a listing ends with after pages_max pages; 0: it waits */
 	/* what it was asked for */
-	atomic_ulong lists, pages, heads, probes, gets;
+	atomic_ulong lists, pages, ends, heads, probes, gets;
 	/* and what the mount had when it was asked for anything last */
 	atomic_ulong inodes, names;
 };

@@ -349,8 +349,9 @@ static void an_open_directory_keeps_its_listing(void **state)
 	char key[32];
 
 	(void)state;
-	/* More than fit into one answer. */
-	for (unsigned i = 0; i < 2000; i++)
+	/* More than fit into one answer to readdir, in one page, so that all has come at once. */
+	bucket->page_keys = 2000;
+	for (unsigned i = 0; i < 1999; i++)
 		bucket_add(bucket, key, (size_t)sprintf(key, "d/with-a-long-name-%04u", i), 1, i);
 	bucket_sort(bucket);
 	options.metadata_ttl_ns = 0;
@@ -363,8 +364,7 @@ static void an_open_directory_keeps_its_listing(void **state)
 	assert_int_equal(count_names("d"), 1);
 	while (readdir(directory))
 		count++;
-	assert_int_equal(count + 1, 2 + 2000);
-	rewinddir(directory);
+	assert_int_equal(count + 1, 2 + 1999);
 	closedir(directory);
 	bucket_unmount(&mount);
 }
@@ -386,6 +386,51 @@ static void closing_a_directory_ends_its_listing(void **state)
 	bucket->pages_max = ULONG_MAX;
 	usleep(50000);
 	assert_in_range(bucket->pages, 1, 2);
+	bucket_unmount(&mount);
+}
+
+/* T6: of two that read it, one is somebody else. */
+static void closing_a_directory_leaves_others_their_listing(void **state)
+{
+	DIR *directories[2];
+	size_t count = 0;
+
+	(void)state;
+	add_pages();
+	bucket->pages_max = 2;
+	for (int i = 0; i < 2; i++) {
+		directories[i] = opendir(path("d"));
+		assert_non_null(directories[i]);
+		assert_non_null(readdir(directories[i]));
+	}
+	closedir(directories[0]);
+	assert_missing("none");
+	bucket->pages_max = ULONG_MAX;
+	while (readdir(directories[1]))
+		count++;
+	assert_int_equal(count + 1, 2 + 55);
+	closedir(directories[1]);
+	assert_int_equal(bucket->lists, 1);
+	bucket_unmount(&mount);
+}
+
+/* T7: while nobody waits for more of it, but somebody will read on. */
+static void a_listing_that_broke_off_is_no_end(void **state)
+{
+	DIR *directory;
+
+	(void)state;
+	add_pages();
+	bucket->list_err = -EACCES;
+	bucket->pages_max = 2;
+	directory = opendir(path("d"));
+	assert_non_null(directory);
+	while (bucket->ends == 0)
+		usleep(1000);
+	while ((errno = 0, readdir(directory)))
+		;
+	assert_int_equal(errno, EACCES);
+	closedir(directory);
 	bucket_unmount(&mount);
 }
 
@@ -689,7 +734,9 @@ int main(void)
 		TEST(names_are_shown_as_their_pages_come),
 		TEST(an_open_directory_keeps_its_listing),
 		TEST(closing_a_directory_ends_its_listing),
+		TEST(closing_a_directory_leaves_others_their_listing),
 		TEST(a_listing_that_breaks_off_is_no_end),
+		TEST(a_listing_that_broke_off_is_no_end),
 		TEST(names_are_believed_for_the_metadata_ttl),
 		TEST(misses_are_believed_for_the_negative_ttl),
 		TEST(what_is_immutable_is_not_asked_for_again),
