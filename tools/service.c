@@ -1,8 +1,8 @@
 /*
  * service.c - see service.h.
  *
- * Rejected: libsystemd, for a datagram of a few bytes; PR_SET_DUMPABLE, which also keeps the process
- * from its own /proc files and a debugger from it.
+ * Rejected: libsystemd, for a datagram of a few bytes; PR_SET_DUMPABLE, which also keeps the
+ * process from its own /proc files and a debugger from it.
  */
 #include "service.h"
 

@@ -1,6 +1,6 @@
 /*
- * service.h - what a service manager and an administrator expect of a process that stays: to be told
- * when it is ready, log lines with a level, and no secrets where others can read.
+ * service.h - what a service manager and an administrator expect of a process that stays: to be
+ * told when it is ready, log lines with a level, and no secrets where others can read.
  *
  * For the main thread, before there are others; service_notify() for any.
  */
@@ -22,7 +22,7 @@ void service_log_to_syslog(void);
 void service_guard_core(void);
 
 /*
- * Takes what is secret out of a URL on the command line, which ps(1) shows to everybody, and returns
- * a malloc'd copy that has it still. NULL: out of memory.
+ * Takes what is secret out of a URL on the command line, which ps(1) shows to everybody, and
+ * returns a malloc'd copy that has it still. NULL: out of memory.
  */
 char *service_take_url(char *argument);

@@ -2,7 +2,8 @@
  * escape.c - see escape.h. Pure functions on the caller's buffers; any thread; linear.
  *
  * A part is read in units: a character that stays, or bytes that can't be shown, which become hex.
- * Units are never cut, so that a long name is cut between characters; hex that is cut is two groups.
+ * Units are never cut, so that a long name is cut between characters; hex that is cut is two
+ * groups.
  *
  * E1 a name in the making ends with '}' whenever its last unit was hex: more hex goes before it
  * E2 what a name holds when it is cut is at most NAME_MAX - strlen("%{+}"), and at least one unit

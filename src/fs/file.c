@@ -340,8 +340,8 @@ struct handover {
 	struct range range;
 };
 
-static struct handover *handover_create(struct file *file, fuse_req_t fuse,
-	void (*run)(struct loop_task *task))
+static struct handover *handover_create(
+	struct file *file, fuse_req_t fuse, void (*run)(struct loop_task *task))
 {
 	struct handover *handover = malloc(sizeof *handover);
 

@@ -39,7 +39,7 @@ struct fs_options {
 	/* How many are kept that are not in use: see SEMANTICS.md, L2; 0: the usual. */
 	size_t inodes_max;
 	size_t names_max;
-	bool allow_other;         /* let other users in */
+	bool allow_other;          /* let other users in */
 	const char *mount_options; /* for mount(2), as "noexec,noatime"; NULL is fine */
 	/* The kernel's INIT has been answered: the mount serves. NULL is fine. */
 	void (*ready)(void *context);

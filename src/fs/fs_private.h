@@ -45,7 +45,7 @@ struct fs {
 	unsigned shard_count;
 	atomic_bool stale_found;   /* a file is stale, and the tree does not know yet */
 	struct fs_options options; /* the strings are only valid in fs_create() */
-	int64_t created_s; /* what is shown where no time is known */
+	int64_t created_s;         /* what is shown where no time is known */
 
 	struct tree tree;
 	struct inode *root;

@@ -2,8 +2,9 @@
  * metadata.c - listings and probes under way, and who waits for them.
  *
  * Owned by the loop's thread. One fetch of a directory's listing at a time, one probe of an entry,
- * however many wait. Who waits for a listing is resumed by each page of it, and looks again. A fetch holds its directory; a probe holds the directory and the listing its
- * entry is in, which may by now be an older one: the next listing then asks again.
+ * however many wait. Who waits for a listing is resumed by each page of it, and looks again. A
+ * fetch holds its directory; a probe holds the directory and the listing its entry is in, which may
+ * by now be an older one: the next listing then asks again.
  *
  * Invariants: an entry's probe pointer is set exactly while its probe is in metadata.probes, and
  * `active` counts those that the source has. Cost: a listing with sizes is one request for the
@@ -12,8 +13,9 @@
  * ENTRIES_KEPT_MAX entries together.
  *
  * Rejected: ending a listing when the one name that it was asked
- * for has come (the next name would begin anew); remembering failed listings (a directory that could not be listed is asked for again at
- * once: the source's own deadlines bound how often), and probing files that nobody has looked at.
+ * for has come (the next name would begin anew); remembering failed listings (a directory that
+ * could not be listed is asked for again at once: the source's own deadlines bound how often), and
+ * probing files that nobody has looked at.
  */
 #include "metadata.h"
 
@@ -391,7 +393,8 @@ void entry_abandon(struct fs *fs, struct entry *entry)
 static struct entry *entry_of(const struct inode *inode)
 {
 	const struct inode_dir *dir = &inode->parent->dir;
-	const struct directory *listings[] = {dir->listing, dir->fetch ? dir->fetch->directory : NULL};
+	const struct directory *listings[] = {
+		dir->listing, dir->fetch ? dir->fetch->directory : NULL};
 
 	for (size_t i = 0; i < sizeof listings / sizeof *listings; i++) {
 		struct entry *entry = listings[i] ? directory_find(listings[i], inode->name) : NULL;
@@ -428,7 +431,8 @@ double entry_timeout(
 	const struct fs *fs, const struct directory *listing, const struct entry *entry)
 {
 	uint64_t ttl_ns = entry ? fs->options.metadata_ttl_ns : fs->options.negative_ttl_ns;
-	uint64_t left_ns = fs->single ? ttl_ns : time_left_ns(directory_learned_ns(listing), ttl_ns);
+	uint64_t left_ns = fs->single ? ttl_ns
+				      : time_left_ns(directory_learned_ns(listing), ttl_ns);
 
 	if (entry && !entry->is_dir && entry->listed_size == INDEX_SIZE_UNKNOWN) {
 		uint64_t probe_left_ns = time_left_ns(entry->probed_ns, ttl_ns);

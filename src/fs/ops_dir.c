@@ -5,10 +5,11 @@
  * that it needs is fresh, answers if so, and else waits and is called again (request.h).
  *
  * An open directory keeps the listing it began with: offset 2 + i is its entry i, whatever happens
- * meanwhile. One that is still arriving is read as it grows: where it ends for now, the reader waits
- * for more. Attributes go with a name (readdirplus) only out of a listing that is still believed,
- * and only when they are complete; a name without is looked up by the kernel when somebody wants
- * to know. A size of 0 that is merely not known yet would cut live mappings down to nothing.
+ * meanwhile. One that is still arriving is read as it grows: where it ends for now, the reader
+ * waits for more. Attributes go with a name (readdirplus) only out of a listing that is still
+ * believed, and only when they are complete; a name without is looked up by the kernel when
+ * somebody wants to know. A size of 0 that is merely not known yet would cut live mappings down to
+ * nothing.
  *
  * Cost: one request to the server for a directory, however often it is read within the ttl; where
  * the listing has no sizes, one more for each file that is looked up or goes into a readdirplus.

@@ -57,7 +57,7 @@ static void reply_url(fuse_req_t fuse, const struct inode *inode, size_t size)
 	cleanup_free char *url = NULL, *public = NULL;
 
 	if (inode_url(inode, &url) == 0)
-		public = fs_public_url(url);
+	public = fs_public_url(url);
 	if (public)
 		fs_reply_xattr(fuse, public, size);
 	else
@@ -156,7 +156,8 @@ static int inquiry_start(struct request *request)
 	return err;
 }
 
-static void inquire(struct fs *fs, fuse_req_t fuse, struct inode *inode, unsigned which, size_t size)
+static void inquire(
+	struct fs *fs, fuse_req_t fuse, struct inode *inode, unsigned which, size_t size)
 {
 	const struct known *known = &fs->known;
 	struct request *request;

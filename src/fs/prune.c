@@ -2,9 +2,10 @@
  * prune.c - the bound on inodes.
  *
  * On the main loop's thread, after a round of requests. An inode is the kernel's: it lives until it
- * is forgotten, and the kernel forgets when memory is short, its own memory, not ours. So when there
- * are more than we want, the kernel is asked to drop those that are not in use, and sends the FORGETs
- * soon after. A hand goes round the table, so that those that were dropped last come last again.
+ * is forgotten, and the kernel forgets when memory is short, its own memory, not ours. So when
+ * there are more than we want, the kernel is asked to drop those that are not in use, and sends the
+ * FORGETs soon after. A hand goes round the table, so that those that were dropped last come last
+ * again.
  *
  * P1 The kernel frees a file's pages in our write(2), and would wait there for pages that we have
  * yet to fill. No inode that is open or being opened is named; and the kernel releases a file only
@@ -14,8 +15,8 @@
  * there are too many.
  *
  * FUSE_NOTIFY_PRUNE is of Linux 6.18. Before that inodes are bounded by what the kernel keeps.
- * Rejected for these: FUSE_NOTIFY_INVAL_ENTRY, which waits in the kernel for a directory's lock, whose
- * holder may be waiting for us.
+ * Rejected for these: FUSE_NOTIFY_INVAL_ENTRY, which waits in the kernel for a directory's lock,
+ * whose holder may be waiting for us.
  */
 #include "prune.h"
 
@@ -56,7 +57,8 @@ static size_t prune_collect(struct fs *fs, uint64_t ids[PRUNE_IDS], size_t max)
 	size_t count = 0;
 
 	for (unsigned i = 0; i < PRUNE_BUCKETS && count < max; i++, fs->prune.hand++) {
-		const struct inode *inode = tree->buckets[fs->prune.hand & (tree->bucket_count - 1)];
+		const struct inode *inode =
+			tree->buckets[fs->prune.hand & (tree->bucket_count - 1)];
 
 		for (; inode && count < max; inode = inode->chain)
 			if (is_unused(inode))

@@ -6,8 +6,8 @@
  * by no inode but the root: a million inodes are a million names.
  *
  * Invariants: a number is in the table once; lookups + refs > 0 for each inode in it; what a file
- * is, its size above all, is fixed when the inode is made. Cost: an inode is 112 bytes and its name;
- * numbers are given in sequence, so that masking them spreads them evenly.
+ * is, its size above all, is fixed when the inode is made. Cost: an inode is 112 bytes and its
+ * name; numbers are given in sequence, so that masking them spreads them evenly.
  *
  * Rejected: the inode's address as its number (shorter, but addresses come again, and st_ino with
  * them); a second table by parent and name (what a name stands for is its entry's number).
@@ -157,8 +157,7 @@ void tree_use_listing(struct tree *tree, struct inode *inode)
 void tree_drop_listings(struct tree *tree, size_t max)
 {
 	while (tree->listed_entries > max && tree->listed.next != tree->listed.prev)
-		tree_set_listing(
-			tree, list_first(&tree->listed, struct inode, dir.listed), NULL);
+		tree_set_listing(tree, list_first(&tree->listed, struct inode, dir.listed), NULL);
 }
 
 static void inode_free(struct tree *tree, struct inode *inode)

@@ -22,7 +22,7 @@
 struct loop;
 struct index_entry;
 
-#define VALIDATOR_MAX 255 /* longest ETag or date that is kept; longer: as if there were none */
+#define VALIDATOR_MAX 255    /* longest ETag or date that is kept; longer: as if there were none */
 #define CONTENT_TYPE_MAX 127 /* longest that is kept; longer: as if there were none */
 #define SOURCE_ERROR_MAX 240
 #define PROBE_BYTES                                                                  \
@@ -59,9 +59,9 @@ struct probe {
 	struct version version;
 	char content_type[CONTENT_TYPE_MAX + 1]; /* "" if none */
 	const char *effective_url;               /* after redirects */
-	const void *bytes;         /* the object's first bytes, as many as came along: */
-	size_t bytes_len;          /* all of it, or a multiple of 4096; often 0 */
-	unsigned status;           /* HTTP's, or 0 */
+	const void *bytes; /* the object's first bytes, as many as came along: */
+	size_t bytes_len;  /* all of it, or a multiple of 4096; often 0 */
+	unsigned status;   /* HTTP's, or 0 */
 	char error[SOURCE_ERROR_MAX];
 	void *state; /* the source's own */
 };

@@ -70,8 +70,8 @@ void bucket_clear(struct bucket *bucket)
 void bucket_add(struct bucket *bucket, const char *key, size_t length, uint64_t size, unsigned seed)
 {
 	assert_true(bucket->count < bucket->max && length <= bucket->keys_max - bucket->keys_used);
-	bucket->objects[bucket->count++] =
-		(struct bucket_object){bucket->keys_used, length, size, seed};
+	bucket->objects[bucket->count++] = (struct bucket_object){
+		bucket->keys_used, length, size, seed};
 	memcpy(bucket->keys + bucket->keys_used, key, length);
 	bucket->keys_used += length;
 }
@@ -143,7 +143,8 @@ unsigned char bucket_byte(unsigned seed, uint64_t offset)
 
 void bucket_reset_counts(struct bucket *bucket)
 {
-	bucket->lists = bucket->pages = bucket->ends = bucket->heads = bucket->probes = bucket->gets = 0;
+	bucket->lists = bucket->pages = bucket->ends = bucket->heads = bucket->probes =
+		bucket->gets = 0;
 }
 
 /* ---- URLs --------------------------------------------------------------------------------- */
@@ -319,7 +320,8 @@ struct prefix {
 };
 
 /* Up to page_keys names from the last one on; the objects are told, the prefixes returned. */
-static size_t list_names(struct job *job, struct prefix *prefixes, size_t *ret_prefixes, int *ret_err)
+static size_t list_names(
+	struct job *job, struct prefix *prefixes, size_t *ret_prefixes, int *ret_err)
 {
 	size_t at = lower_bound(served, job->after, job->after_length), names = 0;
 

@@ -1,6 +1,6 @@
 /*
- * bucket.h - a bucket without a network: keys of any bytes, listed in pages as S3 does, mounted in a
- * process of its own by the real fs_create() on the real kernel.
+ * bucket.h - a bucket without a network: keys of any bytes, listed in pages as S3 does, mounted in
+ * a process of its own by the real fs_create() on the real kernel.
  *
  * bucket.c defines http_source_create(), so that a core gets a source that answers out of memory.
  * The objects, the counters and what slows the answers down are in memory that the server shares
@@ -50,7 +50,8 @@ void bucket_require_fuse(void);
 struct bucket *bucket_create(size_t objects_max, size_t keys_max);
 void bucket_destroy(struct bucket *bucket);
 /* Not sorted, and not unique: bucket_sort() makes it so. */
-void bucket_add(struct bucket *bucket, const char *key, size_t length, uint64_t size, unsigned seed);
+void bucket_add(
+	struct bucket *bucket, const char *key, size_t length, uint64_t size, unsigned seed);
 void bucket_sort(struct bucket *bucket);
 void bucket_clear(struct bucket *bucket);
 void bucket_reset_counts(struct bucket *bucket);

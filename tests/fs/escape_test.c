@@ -1,4 +1,5 @@
-/* escape_test.c - which names parts of keys get; that they lead back is what fuzz_escape.c tells. */
+/* escape_test.c - which names parts of keys get; that they lead back is what fuzz_escape.c tells.
+ */
 #include "check.h"
 #include "escape.h"
 #include "unescape.h"
@@ -22,8 +23,8 @@ static void assert_name(const char *bytes, size_t length, bool is_object, const 
 static void ordinary_names_are_left_alone(void **state)
 {
 	static const char *const names[] = {"a", "...", ".hidden", "a b", "100%", "%7B", "a%2Fb",
-		"date=2024-05-06", "\xc3\xa4\xe2\x82\xac\xf0\x9f\x98\x80", "{x}", "%", "%%", "~", "\\",
-		"%|{", "\xc2\xa0"};
+		"date=2024-05-06", "\xc3\xa4\xe2\x82\xac\xf0\x9f\x98\x80", "{x}", "%", "%%", "~",
+		"\\", "%|{", "\xc2\xa0"};
 
 	(void)state;
 	for (size_t i = 0; i < array_len(names); i++) {

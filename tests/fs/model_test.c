@@ -2,8 +2,8 @@
  * model_test.c - random keys over an alphabet that is nothing but trouble: the tree that the kernel
  * shows, every lookup in it and beside it, and every byte, against a model.
  *
- * The model is made from the keys alone, by the words of src/fs/SEMANTICS.md and none of its code: a
- * list of paths. Each bucket is looked at twice, the second time after its objects were replaced
+ * The model is made from the keys alone, by the words of src/fs/SEMANTICS.md and none of its code:
+ * a list of paths. Each bucket is looked at twice, the second time after its objects were replaced
  * under the mount; listings come in pages of 1 to 7 names.
  */
 #include <dirent.h>
@@ -71,8 +71,8 @@ static bool is_prefix(const struct bucket *bucket, const char *key, size_t lengt
 	return false;
 }
 
-static void add_node(struct model *model, const char *path, const struct bucket_object *object,
-	bool is_hidden)
+static void add_node(
+	struct model *model, const char *path, const struct bucket_object *object, bool is_hidden)
 {
 	for (size_t i = 0; i < model->count; i++)
 		if (strcmp(model->nodes[i].path, path) == 0) {
@@ -259,8 +259,8 @@ static void fill(struct bucket *bucket, uint64_t *random, unsigned seed)
 
 		for (size_t i = 0; i < length; i++)
 			key[i] = alphabet[random_next(random) % array_len(alphabet)];
-		bucket_add(bucket, key, length, sizes[random_next(random) % array_len(sizes)],
-			seed++);
+		bucket_add(
+			bucket, key, length, sizes[random_next(random) % array_len(sizes)], seed++);
 	}
 	bucket_sort(bucket);
 }

@@ -1,6 +1,6 @@
 /*
  * semantics_test.c - sentences of src/fs/SEMANTICS.md, by their numbers, on a bucket: what names
- * keys have, what a listing is good for, how long things are believed, and what it all costs.
+ * keys have, what is bounded, and what stat(2) and its like show.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -12,95 +12,7 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
-#include "bucket.h"
-#include "cleanup.h"
-#include "clock.h"
-
-#define OBJECTS_MAX 101000
-#define KEYS_BYTES (16 << 20)
-
-static struct bucket *bucket;
-static struct bucket_mount mount;
-
-static int set_up(void **state)
-{
-	(void)state;
-	bucket = bucket_create(OBJECTS_MAX, KEYS_BYTES);
-	return 0;
-}
-
-static int tear_down(void **state)
-{
-	(void)state;
-	bucket_clean(&mount);
-	bucket_destroy(bucket);
-	return 0;
-}
-
-static void add(const char *key, uint64_t size, unsigned seed)
-{
-	bucket_add(bucket, key, strlen(key), size, seed);
-	bucket_sort(bucket);
-}
-
-static void start(const struct fs_options *options)
-{
-	struct fs_options usual = bucket_options();
-
-	bucket_mount(bucket, &mount, options ? options : &usual);
-	bucket_reset_counts(bucket);
-}
-
-static const char *path(const char *name)
-{
-	return bucket_path(&mount, name);
-}
-
-static void assert_file(const char *name, uint64_t size, unsigned seed)
-{
-	cleanup_fd int fd = open(path(name), O_RDONLY | O_CLOEXEC);
-	unsigned char byte;
-	struct stat status;
-
-	if (fd < 0)
-		fail_msg("open: %s: %s", name, strerror(errno));
-	assert_int_equal(fstat(fd, &status), 0);
-	assert_int_equal(status.st_size, size);
-	for (uint64_t at = 0; at < size; at += 1 + size / 10) {
-		assert_int_equal(pread(fd, &byte, 1, (off_t)at), 1);
-		assert_int_equal(byte, bucket_byte(seed, at));
-	}
-}
-
-static void assert_directory(const char *name)
-{
-	struct stat status;
-
-	if (stat(path(name), &status) < 0)
-		fail_msg("stat: %s: %s", name, strerror(errno));
-	assert_true(S_ISDIR(status.st_mode));
-}
-
-static void assert_missing(const char *name)
-{
-	assert_int_equal(access(path(name), F_OK), -1);
-	assert_int_equal(errno, ENOENT);
-}
-
-/* But for the dots. */
-static size_t count_names(const char *directory)
-{
-	DIR *open_directory = opendir(path(directory));
-	struct dirent *entry;
-	size_t count = 0;
-
-	assert_non_null(open_directory);
-	while ((errno = 0, entry = readdir(open_directory)))
-		count += strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0;
-	assert_int_equal(errno, 0);
-	closedir(open_directory);
-	return count;
-}
+#include "stage.h"
 
 /* ---- names -------------------------------------------------------------------------------- */
 
@@ -186,7 +98,8 @@ static void long_names_go_on_in_directories(void **state)
 	assert_file(name, 100, 1);
 	snprintf(name, sizeof name, "%.251s%%{+}/%.5s", key, key);
 	assert_file(name, 100, 2);
-	snprintf(name, sizeof name, "%.251s%%{+}/%.251s%%{+}/%.251s%%{+}/%.247s", key, key, key, key);
+	snprintf(name, sizeof name, "%.251s%%{+}/%.251s%%{+}/%.251s%%{+}/%.247s", key, key, key,
+		key);
 	assert_file(name, 100, 3);
 	snprintf(name, sizeof name, "%.251s%%{+}/%.251s%%{+}/%.98s/%.99s", key, key, key, key);
 	assert_file(name, 100, 4);
@@ -200,63 +113,36 @@ static void long_names_go_on_in_directories(void **state)
 	bucket_unmount(&mount);
 }
 
-/* ---- what a listing is good for ----------------------------------------------------------- */
-
-/* T4 */
-static void a_listed_file_costs_only_its_get(void **state)
+/* F1 F4: the listing has it, or only the open finds out. */
+static void another_version_is_another_inode(void **state)
 {
+	struct fs_options options = bucket_options();
+	struct stat before, after;
+
 	(void)state;
-	add("dir/a", 10000, 1);
-	add("dir/b", 10000, 2);
+	add("a", 10, 1);
+	options.metadata_ttl_ns = 0;
+	start(&options);
+	assert_int_equal(stat(path("a"), &before), 0);
+	assert_int_equal(stat(path("a"), &after), 0);
+	assert_int_equal(before.st_ino, after.st_ino);
+	bucket->objects[0].seed = 2;
+	assert_int_equal(stat(path("a"), &after), 0);
+	assert_int_not_equal(before.st_ino, after.st_ino);
+	assert_file("a", 10, 2);
+	bucket_unmount(&mount);
+
 	start(NULL);
-	assert_int_equal(count_names("dir"), 2);
-	bucket_reset_counts(bucket);
-	assert_file("dir/a", 10000, 1);
-	assert_int_equal(bucket->probes, 1);
-	assert_int_equal(bucket->lists + bucket->heads + bucket->gets, 0);
-	assert_missing("dir/c");
-	assert_int_equal(bucket->lists, 0);
+	assert_int_equal(stat(path("a"), &before), 0);
+	bucket->objects[0].seed = 3;
+	assert_file("a", 10, 3);
+	assert_int_equal(stat(path("a"), &after), 0);
+	assert_int_not_equal(before.st_ino, after.st_ino);
+	assert_int_equal(after.st_mtime, BUCKET_MTIME + 3);
 	bucket_unmount(&mount);
 }
 
-static size_t find(const char *name)
-{
-	DIR *directory = opendir(path(name));
-	struct dirent *entry;
-	struct stat status;
-	size_t count = 0;
-
-	assert_non_null(directory);
-	while ((entry = readdir(directory))) {
-		char below[300];
-
-		if (entry->d_name[0] == '.')
-			continue;
-		snprintf(below, sizeof below, "%s%s%s", name, *name ? "/" : "", entry->d_name);
-		assert_int_equal(stat(path(below), &status), 0);
-		count += S_ISDIR(status.st_mode) ? find(below) : 1;
-	}
-	closedir(directory);
-	return count;
-}
-
-/* T4 */
-static void find_lists_each_directory_once(void **state)
-{
-	char key[32];
-
-	(void)state;
-	for (unsigned i = 0; i < 1000; i++)
-		for (unsigned j = 0; j < 100; j++)
-			bucket_add(bucket, key, (size_t)sprintf(key, "d%03u/f%02u", i, j), 1, j);
-	bucket_sort(bucket);
-	start(NULL);
-	assert_int_equal(find(""), 100000);
-	/* The root's was listed before the mount. */
-	assert_int_equal(bucket->lists, 1000);
-	assert_int_equal(bucket->heads + bucket->probes + bucket->gets, 0);
-	bucket_unmount(&mount);
-}
+/* ---- bounds ------------------------------------------------------------------------------- */
 
 static uint64_t server_bytes(void)
 {
@@ -300,264 +186,6 @@ static void a_large_directory_costs_its_pages_and_little_memory(void **state)
 	assert_in_range(listed - before, 1, 200 * 100000);
 	assert_in_range(stated - before, 1, 300 * 100000);
 #endif
-	bucket_unmount(&mount);
-}
-
-static void add_pages(void)
-{
-	char key[32];
-
-	bucket->page_keys = 10;
-	for (unsigned i = 0; i < 55; i++)
-		bucket_add(bucket, key, (size_t)sprintf(key, "d/%02u", i), 1, i);
-	bucket_sort(bucket);
-	start(NULL);
-}
-
-/* T5 */
-static void names_are_shown_as_their_pages_come(void **state)
-{
-	struct stat status;
-	DIR *directory;
-
-	(void)state;
-	add_pages();
-	bucket->pages_max = 1;
-	directory = opendir(path("d"));
-	assert_non_null(directory);
-	/* The dots and ten names, of which the last may still become a directory's. */
-	for (int i = 0; i < 11; i++)
-		assert_non_null(readdir(directory));
-	assert_int_equal(stat(path("d/03"), &status), 0);
-	assert_int_equal(bucket->pages, 1);
-	bucket->pages_max = ULONG_MAX;
-	for (int i = 11; i < 57; i++)
-		assert_non_null(readdir(directory));
-	assert_null(readdir(directory));
-	closedir(directory);
-	assert_int_equal(bucket->lists, 1);
-	assert_int_equal(bucket->pages, 6);
-	bucket_unmount(&mount);
-}
-
-/* T5 */
-static void an_open_directory_keeps_its_listing(void **state)
-{
-	struct fs_options options = bucket_options();
-	DIR *directory;
-	size_t count = 0;
-	char key[32];
-
-	(void)state;
-	/* More than fit into one answer to readdir, in one page, so that all has come at once. */
-	bucket->page_keys = 2000;
-	for (unsigned i = 0; i < 1999; i++)
-		bucket_add(bucket, key, (size_t)sprintf(key, "d/with-a-long-name-%04u", i), 1, i);
-	bucket_sort(bucket);
-	options.metadata_ttl_ns = 0;
-	start(&options);
-	directory = opendir(path("d"));
-	assert_non_null(directory);
-	assert_non_null(readdir(directory));
-	bucket_clear(bucket);
-	add("d/z", 1, 1);
-	assert_int_equal(count_names("d"), 1);
-	while (readdir(directory))
-		count++;
-	assert_int_equal(count + 1, 2 + 1999);
-	closedir(directory);
-	bucket_unmount(&mount);
-}
-
-/* T6 */
-static void closing_a_directory_ends_its_listing(void **state)
-{
-	DIR *directory;
-
-	(void)state;
-	add_pages();
-	bucket->pages_max = 2;
-	directory = opendir(path("d"));
-	assert_non_null(directory);
-	assert_non_null(readdir(directory));
-	closedir(directory);
-	/* The release comes when the close is over: the server has seen it before this one. */
-	assert_missing("none");
-	bucket->pages_max = ULONG_MAX;
-	usleep(50000);
-	assert_in_range(bucket->pages, 1, 2);
-	bucket_unmount(&mount);
-}
-
-/* T6: of two that read it, one is somebody else. */
-static void closing_a_directory_leaves_others_their_listing(void **state)
-{
-	DIR *directories[2];
-	size_t count = 0;
-
-	(void)state;
-	add_pages();
-	bucket->pages_max = 2;
-	for (int i = 0; i < 2; i++) {
-		directories[i] = opendir(path("d"));
-		assert_non_null(directories[i]);
-		assert_non_null(readdir(directories[i]));
-	}
-	closedir(directories[0]);
-	assert_missing("none");
-	bucket->pages_max = ULONG_MAX;
-	while (readdir(directories[1]))
-		count++;
-	assert_int_equal(count + 1, 2 + 55);
-	closedir(directories[1]);
-	assert_int_equal(bucket->lists, 1);
-	bucket_unmount(&mount);
-}
-
-/* T7: while nobody waits for more of it, but somebody will read on. */
-static void a_listing_that_broke_off_is_no_end(void **state)
-{
-	DIR *directory;
-
-	(void)state;
-	add_pages();
-	bucket->list_err = -EACCES;
-	bucket->pages_max = 2;
-	directory = opendir(path("d"));
-	assert_non_null(directory);
-	while (bucket->ends == 0)
-		usleep(1000);
-	while ((errno = 0, readdir(directory)))
-		;
-	assert_int_equal(errno, EACCES);
-	closedir(directory);
-	bucket_unmount(&mount);
-}
-
-/* T7 */
-static void a_listing_that_breaks_off_is_no_end(void **state)
-{
-	DIR *directory;
-	size_t count = 0;
-
-	(void)state;
-	add_pages();
-	bucket->list_err = -EACCES;
-	bucket->pages_max = 2;
-	directory = opendir(path("d"));
-	assert_non_null(directory);
-	while ((errno = 0, readdir(directory)))
-		count++;
-	assert_int_equal(errno, EACCES);
-	assert_in_range(count, 2 + 9, 2 + 20);
-	closedir(directory);
-	bucket->pages_max = ULONG_MAX;
-	bucket->list_err = 0;
-	assert_int_equal(count_names("d"), 55);
-	bucket_unmount(&mount);
-}
-
-/* ---- how long ----------------------------------------------------------------------------- */
-
-/* T1 */
-static void names_are_believed_for_the_metadata_ttl(void **state)
-{
-	struct fs_options options = bucket_options();
-
-	(void)state;
-	add("a", 10, 1);
-	start(&options);
-	assert_file("a", 10, 1);
-	add("b", 10, 2);
-	assert_int_equal(count_names(""), 1);
-	assert_int_equal(bucket->lists, 0);
-	bucket_unmount(&mount);
-	options.metadata_ttl_ns = 0;
-	start(&options);
-	assert_int_equal(count_names(""), 2);
-	add("c", 10, 3);
-	assert_int_equal(count_names(""), 3);
-	bucket_unmount(&mount);
-}
-
-/* T2 */
-static void misses_are_believed_for_the_negative_ttl(void **state)
-{
-	struct fs_options options = bucket_options();
-
-	(void)state;
-	add("a", 10, 1);
-	options.metadata_ttl_ns = 0;
-	start(&options);
-	assert_missing("b");
-	add("b", 10, 2);
-	assert_missing("b");
-	assert_missing("b");
-	assert_file("a", 10, 1);
-	bucket_unmount(&mount);
-
-	options = bucket_options();
-	options.negative_ttl_ns = 0;
-	start(&options);
-	assert_missing("c");
-	assert_int_equal(bucket->lists, 1);
-	add("c", 10, 3);
-	assert_file("c", 10, 3);
-	assert_int_equal(bucket->lists, 2);
-	assert_file("a", 10, 1);
-	assert_int_equal(bucket->lists, 2);
-	bucket_unmount(&mount);
-}
-
-/* T3 */
-static void what_is_immutable_is_not_asked_for_again(void **state)
-{
-	struct fs_options options = bucket_options();
-	struct stat status;
-
-	(void)state;
-	add("a", 10, 1);
-	options.metadata_ttl_ns = options.negative_ttl_ns = 0;
-	options.immutable = true;
-	start(&options);
-	assert_file("a", 10, 1);
-	assert_missing("b");
-	add("b", 10, 2);
-	bucket->objects[0].size = 20;
-	assert_missing("b");
-	assert_int_equal(stat(path("a"), &status), 0);
-	assert_int_equal(status.st_size, 10);
-	assert_int_equal(count_names(""), 1);
-	assert_int_equal(bucket->lists, 0);
-	bucket_unmount(&mount);
-}
-
-/* F1 F4: the listing has it, or only the open finds out. */
-static void another_version_is_another_inode(void **state)
-{
-	struct fs_options options = bucket_options();
-	struct stat before, after;
-
-	(void)state;
-	add("a", 10, 1);
-	options.metadata_ttl_ns = 0;
-	start(&options);
-	assert_int_equal(stat(path("a"), &before), 0);
-	assert_int_equal(stat(path("a"), &after), 0);
-	assert_int_equal(before.st_ino, after.st_ino);
-	bucket->objects[0].seed = 2;
-	assert_int_equal(stat(path("a"), &after), 0);
-	assert_int_not_equal(before.st_ino, after.st_ino);
-	assert_file("a", 10, 2);
-	bucket_unmount(&mount);
-
-	start(NULL);
-	assert_int_equal(stat(path("a"), &before), 0);
-	bucket->objects[0].seed = 3;
-	assert_file("a", 10, 3);
-	assert_int_equal(stat(path("a"), &after), 0);
-	assert_int_not_equal(before.st_ino, after.st_ino);
-	assert_int_equal(after.st_mtime, BUCKET_MTIME + 3);
 	bucket_unmount(&mount);
 }
 
@@ -720,7 +348,7 @@ static void df_shows_no_sizes(void **state)
 	bucket_unmount(&mount);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, stage_set_up, stage_tear_down)
 
 int main(void)
 {
@@ -728,19 +356,8 @@ int main(void)
 		TEST(awkward_keys),
 		TEST(markers_are_not_listed),
 		TEST(long_names_go_on_in_directories),
-		TEST(a_listed_file_costs_only_its_get),
-		TEST(find_lists_each_directory_once),
-		TEST(a_large_directory_costs_its_pages_and_little_memory),
-		TEST(names_are_shown_as_their_pages_come),
-		TEST(an_open_directory_keeps_its_listing),
-		TEST(closing_a_directory_ends_its_listing),
-		TEST(closing_a_directory_leaves_others_their_listing),
-		TEST(a_listing_that_breaks_off_is_no_end),
-		TEST(a_listing_that_broke_off_is_no_end),
-		TEST(names_are_believed_for_the_metadata_ttl),
-		TEST(misses_are_believed_for_the_negative_ttl),
-		TEST(what_is_immutable_is_not_asked_for_again),
 		TEST(another_version_is_another_inode),
+		TEST(a_large_directory_costs_its_pages_and_little_memory),
 		TEST(inodes_are_bounded),
 		TEST(listings_are_bounded),
 		TEST(owner_and_modes_are_options),

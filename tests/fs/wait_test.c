@@ -136,7 +136,10 @@ static void a_killed_process_is_gone_at_once(void **state)
 	for (size_t i = 0; i < WAYS; i++) {
 		pid_t child = start_waiting(bed, &ways[i]);
 
-		assert_int_equal(kill(child, i % 3 == 0 ? SIGKILL : i % 3 == 1 ? SIGTERM : SIGINT), 0);
+		assert_int_equal(kill(child, i % 3 == 0   ? SIGKILL
+					     : i % 3 == 1 ? SIGTERM
+							  : SIGINT),
+			0);
 		assert_int_equal(waitpid(child, &status, 0), child);
 		assert_true(WIFSIGNALED(status));
 	}

@@ -139,8 +139,9 @@ static void mount_options(void **state)
 static void owners_and_modes(void **state)
 {
 	static struct parsed parsed;
-	struct options *options = parse_good("mount s d -o uid=0,gid=4294967294,file_mode=0640 "
-					     "--dir-mode=750 --umask 027 --immutable -o negative_ttl=0",
+	struct options *options = parse_good(
+		"mount s d -o uid=0,gid=4294967294,file_mode=0640 "
+		"--dir-mode=750 --umask 027 --immutable -o negative_ttl=0",
 		&parsed);
 
 	(void)state;
@@ -261,14 +262,16 @@ static const struct {
 		"pagein mount: --memory: '1K' is too small; at least 1048576 bytes"},
 	{"mount s d --metadata-ttl=5",
 		"pagein mount: --metadata-ttl: '5' is not a duration; write a number with us, ms or s"},
-	{"mount s d -o umask=8", "pagein mount: -o umask: '8' is not a mode; write octal digits, as "
-				 "0644"},
+	{"mount s d -o umask=8",
+		"pagein mount: -o umask: '8' is not a mode; write octal digits, as "
+		"0644"},
 	{"mount s d -o umask=", "pagein mount: -o umask: '' is not a mode; write octal digits, as "
 				"0644"},
 	{"mount s d -o umask=00022", "pagein mount: -o umask: '00022' is not a mode; write octal "
 				     "digits, as 0644"},
-	{"mount s d --file-mode=4755", "pagein mount: --file-mode: '4755' is not a mode; write octal "
-						  "digits, as 0644"},
+	{"mount s d --file-mode=4755",
+		"pagein mount: --file-mode: '4755' is not a mode; write octal "
+		"digits, as 0644"},
 	{"mount s d --uid=root", "pagein mount: --uid: 'root' is not a number"},
 	{"mount s d --gid=4294967295",
 		"pagein mount: --gid: '4294967295' is too large; at most 4294967294"},
