@@ -43,6 +43,12 @@ static int entry_param(struct fs *fs, struct inode *directory, const struct foun
 	struct inode *inode;
 	int err = tree_get(&fs->tree, directory, found->entry, &inode);
 
+	/* A listing and the one that takes its place both had it without a size, and were told
+	 * different ones. */
+	if (err == -ESTALE) {
+		entry_renumber(found->entry, &fs->next_number);
+		err = tree_get(&fs->tree, directory, found->entry, &inode);
+	}
 	if (err < 0)
 		return err;
 	*ret = (struct fuse_entry_param){

@@ -116,7 +116,8 @@ int tree_get(struct tree *tree, struct inode *parent, const struct entry *entry,
 
 	if (inode) {
 		assert(inode->is_dir == entry->is_dir);
-		assert(inode->is_dir || inode->size == entry->size);
+		if (!inode->is_dir && inode->size != entry->size)
+			return -ESTALE;
 		if (inode->is_dir)
 			inode->mtime_s = entry->mtime_s;
 		*ret = inode_get(inode);

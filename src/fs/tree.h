@@ -73,7 +73,10 @@ void tree_finish(struct tree *tree);
 /* NULL: the kernel has no such inode. */
 struct inode *tree_find(const struct tree *tree, uint64_t number);
 
-/* The inode of an entry, existing or new, with a reference for the caller. -ENOMEM */
+/*
+ * The inode of an entry, existing or new, with a reference for the caller. -ENOMEM. -ESTALE: the
+ * inode of this number has another size: the entry must get another number.
+ */
 int tree_get(
 	struct tree *tree, struct inode *parent, const struct entry *entry, struct inode **ret);
 

@@ -191,6 +191,28 @@ while read -r _ _ type options _; do
 	check "umount" "$PAGEIN" umount "$mnt"
 done < <(grep -E '^[^#]' "$examples/fstab")
 
+# --- other users -------------------------------------------------------------------------------
+
+as_nobody() { setpriv --reuid=65534 --regid=65534 --clear-groups "$@" >/dev/null 2>&1; }
+refused() { ! "$@"; }
+if [ "$(id -u)" -eq 0 ] && as_nobody true; then
+	chmod 755 "$base"
+	start "$base/log" "$url/" "$mnt"
+	check "others are kept out" refused as_nobody cat "$mnt/file"
+	stop
+	start "$base/log" "$url/" "$mnt" -o allow_other
+	check "or let in" as_nobody cat "$mnt/file"
+	stop
+	start "$base/log" "$url/" "$mnt" -o allow_other,umask=007
+	check "as the permissions say" refused as_nobody cat "$mnt/file"
+	stop
+	start "$base/log" "$url/" "$mnt" -o allow_other,umask=007,gid=65534
+	check "which have a group, too" as_nobody cat "$mnt/file"
+	stop
+else
+	echo "without other users: it needs root"
+fi
+
 # --- df ----------------------------------------------------------------------------------------
 
 start "$base/log" "$url/" "$mnt"

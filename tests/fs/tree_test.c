@@ -1,4 +1,5 @@
 /* tree_test.c - listings and inodes: which version a name stands for, and who keeps what alive. */
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -219,6 +220,22 @@ static void a_url_is_put_together(void **state)
 	small_tree_end(&small);
 }
 
+static void an_inode_never_changes_its_size(void **state)
+{
+	struct small_tree small;
+	struct inode *inode;
+
+	(void)state;
+	small_tree_make(&small);
+	directory_at(small.below, 0)->size++;
+	assert_int_equal(
+		tree_get(&small.tree, small.directory, directory_at(small.below, 0), &inode),
+		-ESTALE);
+	inode_put(&small.tree, small.file);
+	inode_put(&small.tree, small.directory);
+	small_tree_end(&small);
+}
+
 static void a_file_keeps_its_directories_alive(void **state)
 {
 	struct small_tree small;
@@ -295,6 +312,7 @@ int main(void)
 		cmocka_unit_test(a_probe_fills_in_what_the_listing_lacks),
 		cmocka_unit_test(another_size_is_another_version_though_a_probe_failed_between),
 		cmocka_unit_test(a_url_is_put_together),
+		cmocka_unit_test(an_inode_never_changes_its_size),
 		cmocka_unit_test(a_file_keeps_its_directories_alive),
 		cmocka_unit_test(a_kernel_that_is_gone_forgets_all),
 		cmocka_unit_test(many_inodes_are_found_again),
