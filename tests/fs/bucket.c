@@ -184,6 +184,7 @@ static size_t decode(const char *url, char key[KEY_MAX])
 
 static struct bucket *served; /* by this process */
 static struct fs *served_fs;
+static struct loop *served_loop;
 
 struct job {
 	struct loop_timer timer;
@@ -533,6 +534,20 @@ static void tell_ready(void *context)
 		_exit(1);
 }
 
+static void end_serving(int number)
+{
+	(void)number;
+	loop_stop(served_loop);
+}
+
+/* Ends with the test's process, however that ends, and leaves nothing mounted. */
+static void end_with_parent(struct loop *loop)
+{
+	served_loop = loop;
+	signal(SIGTERM, end_serving);
+	prctl(PR_SET_PDEATHSIG, SIGTERM);
+}
+
 static int serve(struct fs_options options)
 {
 	char error[FS_ERROR_MAX] = "";
@@ -540,6 +555,8 @@ static int serve(struct fs_options options)
 	struct core *core;
 	int err = loop_create(&loop);
 
+	if (err == 0)
+		end_with_parent(loop);
 	if (err == 0)
 		err = core_create(loop, NULL, &core);
 	if (err == 0)
@@ -570,7 +587,6 @@ void bucket_mount(
 	mount->server = fork();
 	assert_true(mount->server >= 0);
 	if (mount->server == 0) {
-		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		log_set_level(LOG_ERROR);
 		close(ends[0]);
 		served = bucket;
