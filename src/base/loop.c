@@ -26,6 +26,7 @@
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/eventfd.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -55,6 +56,14 @@ struct loop {
 	pthread_mutex_t lock;     /* guards posted; the innermost lock */
 	struct list posted;
 	atomic_bool stop;
+
+	struct loop_task hold_task;
+	pthread_cond_t hold_changed; /* of the next two, under lock */
+	bool held;
+	bool hold_wanted;
+
+	uint64_t *owned; /* bits by descriptor */
+	size_t owned_words;
 
 	struct loop_timer **heap;
 	size_t heap_len;
@@ -99,6 +108,7 @@ int loop_create(struct loop **ret)
 		return -ENOMEM;
 	list_init(&loop->posted);
 	pthread_mutex_init(&loop->lock, NULL);
+	pthread_cond_init(&loop->hold_changed, NULL);
 	loop->wakeup.ready = loop_wakeup_ready;
 	loop->wakeup.fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	loop->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
@@ -123,7 +133,9 @@ void loop_destroy(struct loop *loop)
 	close_fd(&loop->prompt_fd);
 	close_fd(&loop->epoll_fd);
 	close_fd(&loop->wakeup.fd);
+	pthread_cond_destroy(&loop->hold_changed);
 	pthread_mutex_destroy(&loop->lock);
+	free(loop->owned);
 	free(loop->heap);
 	free(loop);
 }
@@ -370,6 +382,85 @@ void loop_call(struct loop *loop, void (*function)(void *context), void *context
 	while (!call.done)
 		pthread_cond_wait(&call.returned, &call.lock);
 	pthread_mutex_unlock(&call.lock);
+}
+
+/* ---- fork(2) ------------------------------------------------------------------------------- */
+
+static void loop_stand_still(struct loop_task *task)
+{
+	struct loop *loop = container_of(task, struct loop, hold_task);
+
+	pthread_mutex_lock(&loop->lock);
+	loop->held = true;
+	pthread_cond_broadcast(&loop->hold_changed);
+	while (loop->hold_wanted)
+		pthread_cond_wait(&loop->hold_changed, &loop->lock);
+	loop->held = false;
+	pthread_cond_broadcast(&loop->hold_changed);
+	pthread_mutex_unlock(&loop->lock);
+}
+
+static void loop_await_held(struct loop *loop, bool held)
+{
+	pthread_mutex_lock(&loop->lock);
+	while (loop->held != held)
+		pthread_cond_wait(&loop->hold_changed, &loop->lock);
+	pthread_mutex_unlock(&loop->lock);
+}
+
+void loop_hold(struct loop *loop)
+{
+	assert(!loop_is_here(loop));
+	loop->hold_wanted = true;
+	loop->hold_task.run = loop_stand_still;
+	loop_post(loop, &loop->hold_task);
+	loop_await_held(loop, true);
+}
+
+void loop_release(struct loop *loop)
+{
+	pthread_mutex_lock(&loop->lock);
+	loop->hold_wanted = false;
+	pthread_cond_broadcast(&loop->hold_changed);
+	pthread_mutex_unlock(&loop->lock);
+	/* The task is free to be posted again. */
+	loop_await_held(loop, false);
+}
+
+int loop_own(struct loop *loop, int fd)
+{
+	size_t word = (size_t)fd / 64;
+
+	loop_assert_here(loop);
+	if (word >= loop->owned_words) {
+		size_t words = word + 16;
+		uint64_t *owned = reallocarray(loop->owned, words, sizeof *owned);
+
+		if (!owned)
+			return -ENOMEM;
+		memset(owned + loop->owned_words, 0, (words - loop->owned_words) * sizeof *owned);
+		loop->owned = owned;
+		loop->owned_words = words;
+	}
+	loop->owned[word] |= UINT64_C(1) << (fd % 64);
+	return 0;
+}
+
+void loop_disown(struct loop *loop, int fd)
+{
+	loop_assert_here(loop);
+	if ((size_t)fd / 64 < loop->owned_words)
+		loop->owned[fd / 64] &= ~(UINT64_C(1) << (fd % 64));
+}
+
+void loop_abandon(struct loop *loop)
+{
+	for (size_t i = 0; i < loop->owned_words; i++)
+		for (uint64_t left = loop->owned[i]; left; left &= left - 1)
+			close((int)(i * 64) + __builtin_ctzll(left));
+	close_fd(&loop->prompt_fd);
+	close_fd(&loop->epoll_fd);
+	close_fd(&loop->wakeup.fd);
 }
 
 /* ---- running ------------------------------------------------------------------------------ */

@@ -68,6 +68,23 @@ void loop_post(struct loop *loop, struct loop_task *task);
 void loop_call(struct loop *loop, void (*function)(void *context), void *context);
 
 /*
+ * Holds the loop between two handlers, and lets it go on: what it owns stands still meanwhile, for
+ * fork(2). Not on the loop; one holder at a time. In the child of a fork its memory is as it stood
+ * there, without a thread: loop_abandon() closes its descriptors and those that it owns
+ * (loop_own()). Nothing else may be done with it; its memory is lost.
+ */
+void loop_hold(struct loop *loop);
+void loop_release(struct loop *loop);
+void loop_abandon(struct loop *loop);
+
+/*
+ * A descriptor that a child of fork(2) has no use for, and which would keep a connection open that
+ * the parent has closed. loop_disown() before it is closed. -ENOMEM: it will stay open there.
+ */
+int loop_own(struct loop *loop, int fd);
+void loop_disown(struct loop *loop, int fd);
+
+/*
  * How many loops are worth having: one less than the CPUs that this process may use, since those
  * who read need one, too; at least 1, LOOPS_MAX at the most.
  */

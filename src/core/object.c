@@ -135,6 +135,9 @@ static void object_each_block(struct object *object, struct range range,
 	uint64_t end = (range.end + BLOCK_BYTES - 1) / BLOCK_BYTES;
 	struct block *block;
 
+	/* A transfer that is cancelled after its last byte. */
+	if (range_empty(range))
+		return;
 	for (uint64_t i = range.start / BLOCK_BYTES; (block = radix_next(&object->blocks, &i, end));
 		i++)
 		function(object, block, block_range_mask(i, range));
@@ -149,9 +152,13 @@ void object_add_want(struct object *object, struct want *want)
 
 static bool object_is_wanted(struct object *object, struct range range)
 {
-	list_for_each (node, &object->wants)
-		if (range_overlaps(list_entry(node, struct want, node)->range, range))
+	list_for_each (node, &object->wants) {
+		const struct want *want = list_entry(node, struct want, node);
+		struct range part = range_intersect(want->range, range);
+
+		if (!range_empty(part) && (!want->wants || want->wants(want, part)))
 			return true;
+	}
 	return false;
 }
 
@@ -166,6 +173,11 @@ void object_remove_want(struct object *object, struct want *want)
 		if (walk->next == &want->node)
 			walk->next = want->node.next;
 	list_remove(&want->node);
+	object_cancel_unwanted(object);
+}
+
+void object_cancel_unwanted(struct object *object)
+{
 	/* Readahead outlives the read that began it, but not the map. */
 	if (object->keep == OBJECT_KEEPS)
 		return;

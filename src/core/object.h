@@ -64,6 +64,8 @@ struct want {
 	void (*arrived)(struct want *self, const struct arrival *arrival);
 	/* These pages were in flight and will not come; NULL-safe range inside the object. */
 	void (*failed)(struct want *self, struct range range, const struct failure *failure);
+	/* Does it wait for any of these bytes now? They overlap its range. NULL: it does. */
+	bool (*wants)(const struct want *self, struct range range);
 };
 
 /* What becomes of bytes that have arrived. */
@@ -106,6 +108,9 @@ void object_add_want(struct object *object, struct want *want);
 /* Transfers that serve nobody any more are cancelled, unless the object keeps what they bring for
  * wants to come. */
 void object_remove_want(struct object *object, struct want *want);
+
+/* A want waits for less than before: the same for it. */
+void object_cancel_unwanted(struct object *object);
 
 /* What readahead_plan() wants to know, as it is now. Its object_size may be lowered. */
 struct readahead_conditions object_conditions(const struct object *object);

@@ -1,7 +1,7 @@
 /*
  * context.c - who runs which loop. Contexts hang in one list under one mutex, which is held while a
- * context is made or unmade, never over a call into the loop, and never while a signal handler or
- * the loop's thread could want it. After fork(2) the child has no loop: it forgets all contexts.
+ * context is made or unmade and over fork(2), never over a call into the loop, and never while a
+ * signal handler or the loop's thread could want it.
  *
  * A new object goes to a loop that serves no map, then to a new one while there may be more, then
  * to the one with the fewest maps. It stays there with all of its maps, so that nothing about it
@@ -11,6 +11,7 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -19,6 +20,7 @@
 
 #include "cleanup.h"
 #include "clock.h"
+#include "fork.h"
 #include "list.h"
 
 #define CACHE_MIN_BYTES (UINT64_C(1) << 20)
@@ -31,6 +33,7 @@ struct context {
 	struct pagein_options options;
 	struct loop *loop;
 	struct core *core;
+	struct context_roll roll;
 	struct pagein_stats map_stats;
 	uint8_t scratch[4096];
 };
@@ -43,18 +46,55 @@ static pthread_once_t contexts_once = PTHREAD_ONCE_INIT;
 
 static _Thread_local char last_error[512];
 
-static void forget_in_child(void)
+/* ---- fork(2): see fork.c --------------------------------------------------------------------- */
+
+static sigset_t signals_before; /* under contexts_lock */
+
+/* Everything stands still: the list, the loops, and this thread's signal handlers. */
+static void before_fork(void)
 {
-	/* Their threads and descriptors are the parent's; what they own can't be freed without
-	 * them. */
-	list_init(&contexts);
+	sigset_t all;
+
+	sigfillset(&all);
+	pthread_mutex_lock(&contexts_lock);
+	pthread_sigmask(SIG_SETMASK, &all, &signals_before);
+	list_for_each (node, &contexts) {
+		struct context *context = list_entry(node, struct context, node);
+
+		loop_hold(context->loop);
+		fork_prepare(context);
+	}
+}
+
+static void after_fork_in_parent(void)
+{
+	list_for_each (node, &contexts) {
+		struct context *context = list_entry(node, struct context, node);
+
+		fork_finish(context);
+		loop_release(context->loop);
+	}
+	pthread_sigmask(SIG_SETMASK, &signals_before, NULL);
+	pthread_mutex_unlock(&contexts_lock);
+}
+
+static void after_fork_in_child(void)
+{
 	pthread_mutex_init(&contexts_lock, NULL);
 	generation++;
+	list_for_each_safe (node, &contexts) {
+		struct context *context = list_entry(node, struct context, node);
+
+		loop_abandon(context->loop);
+		if (!fork_arm(context))
+			list_remove(&context->node);
+	}
+	pthread_sigmask(SIG_SETMASK, &signals_before, NULL);
 }
 
 static void contexts_init(void)
 {
-	pthread_atfork(NULL, NULL, forget_in_child);
+	pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child);
 }
 
 static void context_free(struct context *context)
@@ -74,14 +114,25 @@ static uint64_t cache_bytes(const struct pagein_options *options)
 	return CACHE_MIN_BYTES;
 }
 
-static int context_create(const struct pagein_options *options, struct context **ret)
+static int context_fill(struct context *context)
 {
+	const struct pagein_options *options = &context->options;
 	struct core_options core_options = {
 		.source.connections_max = options->connections,
 		.memory_max_bytes = cache_bytes(options),
 		.attempts_max = options->attempts,
 		.timeout_ms = options->timeout_ms,
 	};
+	int err = loop_create(&context->loop);
+
+	if (err < 0)
+		return err;
+	loop_set_spin(context->loop, options->spin_us * NS_PER_US);
+	return core_create(context->loop, &core_options, &context->core);
+}
+
+static int context_create(const struct pagein_options *options, struct context **ret)
+{
 	struct context *context = calloc(1, sizeof *context);
 	int err;
 
@@ -89,11 +140,9 @@ static int context_create(const struct pagein_options *options, struct context *
 		return -ENOMEM;
 	context->options = *options;
 	context->generation = generation;
-	err = loop_create(&context->loop);
-	if (err == 0)
-		loop_set_spin(context->loop, options->spin_us * NS_PER_US);
-	if (err == 0)
-		err = core_create(context->loop, &core_options, &context->core);
+	list_init(&context->roll.objects);
+	list_init(&context->roll.maps);
+	err = context_fill(context);
 	if (err == 0)
 		err = loop_start(context->loop, "pagein");
 	if (err < 0)
@@ -103,11 +152,37 @@ static int context_create(const struct pagein_options *options, struct context *
 	return err;
 }
 
+int context_renew(struct context *context)
+{
+	/* What the old ones have is lost: it can't be ended without their descriptors. */
+	context->loop = NULL;
+	context->core = NULL;
+	return context_fill(context);
+}
+
+bool context_restart(struct context *context)
+{
+	if (loop_start(context->loop, "pagein") < 0)
+		return false;
+	context->generation = generation;
+	return true;
+}
+
+unsigned context_fork_policy(const struct context *context)
+{
+	return context->options.fork;
+}
+
+struct context_roll *context_roll(struct context *context)
+{
+	return &context->roll;
+}
+
 static bool same_options(const struct pagein_options *a, const struct pagein_options *b)
 {
 	return a->timeout_ms == b->timeout_ms && a->attempts == b->attempts &&
 	       a->connections == b->connections && a->loops == b->loops &&
-	       a->spin_us == b->spin_us && a->cache_bytes == b->cache_bytes;
+	       a->spin_us == b->spin_us && a->cache_bytes == b->cache_bytes && a->fork == b->fork;
 }
 
 /* Started loops keep their connections, which are worth a round trip or two: idle ones first. */

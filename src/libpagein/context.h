@@ -8,10 +8,17 @@
 #include <stdbool.h>
 
 #include "core.h"
+#include "list.h"
 #include "loop.h"
 #include "pagein.h"
 
 struct context;
+
+/* What the loop serves; both lists are the loop's. */
+struct context_roll {
+	struct list objects; /* of struct pagein_object, by its node */
+	struct list maps;    /* of struct pagein_map, by its node */
+};
 
 /* Any thread. -ENOMEM, -EMFILE, -EAGAIN (no thread to be had). */
 int context_get(const struct pagein_options *options, struct context **ret);
@@ -27,6 +34,8 @@ bool context_is_inherited(const struct context *context);
 /* A map comes (1) or goes (-1): new objects go where there are few. Any thread. */
 void context_count_map(struct context *context, int change);
 
+struct context_roll *context_roll(struct context *context);
+
 struct loop *context_loop(const struct context *context);
 struct core *context_core(const struct context *context);
 /* The limit of what is kept of fetched pages; 0: nothing is. */
@@ -37,6 +46,15 @@ void context_stats(struct pagein_stats *ret);
 struct pagein_stats *context_map_stats(struct context *context);
 /* A page of scratch memory, on the loop. */
 void *context_scratch(struct context *context);
+/*
+ * In the child of a fork: its loop and core are the parent's, as they stood still there. Gives it
+ * new ones; the loop has not started. -errno: it is as good as none, context_is_inherited().
+ */
+int context_renew(struct context *context);
+/* Starts the loop; false: as above. */
+bool context_restart(struct context *context);
+unsigned context_fork_policy(const struct context *context);
+
 /* Writes what context_error() returns, of the calling thread. Gives err back. */
 int context_fail(int err, const char *format, ...) __attribute__((format(printf, 2, 3)));
 const char *context_error(void);

@@ -1,6 +1,7 @@
 /*
  * extent.h - where in memory each part of a map lies. One extent when it is made; munmap(2) of a
- * part cuts, mremap(2) moves, as the kernel's events tell. Pure; not thread-safe.
+ * part cuts, mremap(2) copies and grows, as the kernel's events and faults tell. One page of the
+ * object may lie at several addresses. Pure; not thread-safe.
  */
 #pragma once
 
@@ -14,6 +15,7 @@ struct extent {
 	uintptr_t address;
 	size_t length;
 	uint64_t offset; /* in the object */
+	bool hole;       /* nothing is here any more; but see extent.c */
 };
 
 /* Sorted by address, disjoint. Zeroed memory is an empty one. */
@@ -28,18 +30,30 @@ void extents_finish(struct extents *extents);
 /* Adds one that overlaps none. -ENOMEM */
 int extents_add(struct extents *extents, struct extent extent);
 
-/* Takes the addresses [start, end) away. -ENOMEM when that splits one; nothing changed then. */
-int extents_cut(struct extents *extents, uintptr_t start, uintptr_t end);
+/*
+ * Takes the addresses [start, end) away; more: there is memory at `end`, whose ever. -ENOMEM:
+ * nothing changed.
+ */
+int extents_cut(struct extents *extents, uintptr_t start, uintptr_t end, bool more);
 
-/* What lay at [from, from + length) lies at `to` now. -ENOMEM: parts may be gone. */
-int extents_move(struct extents *extents, uintptr_t from, uintptr_t to, size_t length);
+/*
+ * What lies at [from, from + length) lies at `to`, too, instead of what was known of there.
+ * -ENOMEM: parts may be missing.
+ */
+int extents_copy(struct extents *extents, uintptr_t from, uintptr_t to, size_t length);
+
+/*
+ * There is memory at the page `address`, of which nothing was known: what is below has grown to the
+ * page's end. -ENOENT: nothing is below; -ENOMEM.
+ */
+int extents_grow(struct extents *extents, uintptr_t address, size_t page_bytes);
 
 /* The object's offset that lies at address; false: none. */
 bool extents_find(const struct extents *extents, uintptr_t address, uint64_t *ret_offset);
 
 /*
- * The first piece of [range.start, range.end) of the object that lies in one extent: its part of
- * the range and its address. false: none of it lies anywhere.
+ * The next piece of the object's range that lies anywhere, in the order of addresses: its part of
+ * the range and its address. *cursor is 0 at first; extents may change between the calls.
  */
-bool extents_place(const struct extents *extents, struct range range, struct range *ret_part,
-	uintptr_t *ret_address);
+bool extents_next(const struct extents *extents, struct range range, uintptr_t *cursor,
+	struct range *ret_part, uintptr_t *ret_address);

@@ -3,7 +3,8 @@
  *
  * On the loop. The kernel hands out all faults before any event, whatever order they came in, so
  * a batch is read whole, the events in it are applied first, and then its faults are served: a
- * fault never fills an address that an event has taken away.
+ * fault never fills an address that an event has taken away. When more faults are queued than a
+ * batch holds, an event may still be behind them; until it is read, the kernel refuses all fills.
  *
  * Threads that touch neighbouring pages at the same time come in one batch; what they wait for is
  * one range, and becomes one request.
@@ -12,6 +13,7 @@
  */
 #include <errno.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 
 #include "clock.h"
 #include "map_private.h"
@@ -19,70 +21,91 @@
 #define MESSAGES_MAX 64
 #define CACHED_AHEAD_BYTES (UINT64_C(256) << 10) /* some 50 us of copying */
 
-/* Parts of the object that leave the map for good are not waited for any more. */
-static void map_cut(struct pagein_map *map, uintptr_t start, uintptr_t end)
+/* What lay at [start, end) is absent now. The range of the object that holds all of it. */
+static struct range map_forget_at(struct pagein_map *map, uintptr_t start, uintptr_t end)
 {
-	struct extents *extents = &map->extents;
+	struct range hull = {UINT64_MAX, 0};
 
-	for (size_t i = 0; i < extents->count; i++) {
-		const struct extent *extent = &extents->list[i];
+	for (size_t i = 0; i < map->extents.count; i++) {
+		const struct extent *extent = &map->extents.list[i];
 		uintptr_t from = start > extent->address ? start : extent->address;
 		uintptr_t extent_end = extent->address + extent->length;
 		uintptr_t to = end < extent_end ? end : extent_end;
-		uint64_t offset = extent->offset + (from - extent->address);
+		struct range range = {.start = extent->offset + (from - extent->address)};
 
-		if (from < to)
-			map_forget(map, (struct range){offset, offset + (to - from)});
+		if (from >= to || extent->hole)
+			continue;
+		range.end = range.start + (to - from);
+		map_forget(map, range);
+		hull.start = range.start < hull.start ? range.start : hull.start;
+		hull.end = range.end > hull.end ? range.end : hull.end;
 	}
+	return hull;
+}
+
+/* Is there memory at this address, whose ever? */
+static bool is_mapped(uintptr_t address)
+{
+	unsigned char resident;
+
+	return mincore((void *)address, PAGE_BYTES, &resident) == 0 || errno != ENOMEM;
+}
+
+static void map_event_unmap(struct pagein_map *map, uintptr_t start, uintptr_t end)
+{
+	struct range gone = map_forget_at(map, start, end);
+
+	/* Out of memory: a fill there gets ENOENT, and its fault goes unserved. */
+	(void)extents_cut(&map->extents, start, end, is_mapped(end));
+	/* The kernel lets them wait on, though no fill will ever go there. */
+	uffd_wake(&map->uffd, (void *)start, end - start);
+	if (!range_empty(gone))
+		map_abandon(map, gone);
+}
+
+/*
+ * The old place is left as it is: UNMAP takes it away, which comes next unless it was
+ * MREMAP_DONTUNMAP, after which both places show the same. Faults at the new place that came before
+ * this message were taken for growth of what lies below it: they come again.
+ */
+static void map_event_remap(struct pagein_map *map, uintptr_t from, uintptr_t to, uintptr_t length)
+{
+	(void)extents_copy(&map->extents, from, to, length);
+	uffd_wake(&map->uffd, (void *)from, length);
+	uffd_wake(&map->uffd, (void *)to, length);
 }
 
 static void map_event(struct pagein_map *map, const struct uffd_msg *message)
 {
-	uintptr_t start = (uintptr_t)message->arg.remove.start;
-	uintptr_t end = (uintptr_t)message->arg.remove.end;
-
 	if (map->closing)
 		return;
 	switch (message->event) {
 	case UFFD_EVENT_REMOVE:
-		map_cut(map, start, end);
+		map_forget_at(map, (uintptr_t)message->arg.remove.start,
+			(uintptr_t)message->arg.remove.end);
 		break;
 	case UFFD_EVENT_UNMAP:
-		map_cut(map, start, end);
-		/* Out of memory: a fill there gets ENOENT, and its fault goes unserved. */
-		(void)extents_cut(&map->extents, start, end);
-		/* The kernel lets them wait on, though no fill will ever go there. */
-		uffd_wake(&map->uffd, (void *)start, end - start);
+		map_event_unmap(map, (uintptr_t)message->arg.remove.start,
+			(uintptr_t)message->arg.remove.end);
 		break;
 	case UFFD_EVENT_REMAP:
-		(void)extents_move(&map->extents, (uintptr_t)message->arg.remap.from,
-			(uintptr_t)message->arg.remap.to, (size_t)message->arg.remap.len);
-		uffd_wake(&map->uffd, (void *)(uintptr_t)message->arg.remap.from,
-			(size_t)message->arg.remap.len);
+		map_event_remap(map, (uintptr_t)message->arg.remap.from,
+			(uintptr_t)message->arg.remap.to, (uintptr_t)message->arg.remap.len);
 		break;
 	}
 }
 
 /*
- * Outside of all extents: unmapped since, or memory that mremap(2) grew behind the map. The thread
- * finds out which when it touches it again; if that comes back here, it has grown, and there is no
- * object behind it: SIGBUS, as past the end of a file.
+ * No extent knows the address: mremap(2) has grown the map in place, which no event tells, or has
+ * moved it here, of which the event is still to come. In the second case what is done now is
+ * wrong, and harmless: until the event has been read every fill gets EAGAIN, and is parked.
  */
-static void map_stray_fault(struct pagein_map *map, uintptr_t page)
+static bool map_fault_unknown(struct pagein_map *map, uintptr_t page, uint64_t *ret_offset)
 {
-	if (map->stray != page || uffd_poison(&map->uffd, (void *)page, PAGE_BYTES) < 0)
-		uffd_wake(&map->uffd, (void *)page, PAGE_BYTES);
-	map->stray = page;
-}
-
-/* A page that has no byte of the object: SIGBUS. pagein_error() knows why by its place. */
-static void map_fault_past_end(struct pagein_map *map, struct range page)
-{
-	struct map_block *block = map_block(map, page.start / BLOCK_BYTES);
-
-	if (block)
-		block->failed |= block_range_mask(page.start / BLOCK_BYTES, page);
-	map_poison(map, page);
+	if (map_grow(map, page) == 0 && extents_find(&map->extents, page, ret_offset))
+		return true;
+	uffd_wake(&map->uffd, (void *)page, PAGE_BYTES);
+	return false;
 }
 
 /*
@@ -180,13 +203,13 @@ static bool map_fault(struct pagein_map *map, uintptr_t address, struct range *r
 	/* It waits until the addresses are PROT_NONE: pagein_unmap(). */
 	if (map->closing)
 		return false;
-	if (!extents_find(&map->extents, address, &ret->start)) {
-		map_stray_fault(map, address);
+	if (!extents_find(&map->extents, address, &ret->start) &&
+		!map_fault_unknown(map, address, &ret->start))
 		return false;
-	}
 	ret->end = ret->start + PAGE_BYTES;
+	/* A page that has no byte of the object: SIGBUS. pagein_error() knows why by its place. */
 	if (ret->start >= map_pages(map).end) {
-		map_fault_past_end(map, *ret);
+		map_poison(map, *ret);
 		return false;
 	}
 	block = map_block(map, ret->start / BLOCK_BYTES);

@@ -57,7 +57,7 @@ static void block_settle(struct pagein_map *map, struct map_block *block, uint64
 	map_count_resident(map, before, block->resident);
 }
 
-static void map_settle(struct pagein_map *map, struct range range)
+void map_settle(struct pagein_map *map, struct range range)
 {
 	for (uint64_t at = range.start; at < range.end; at = (at / BLOCK_BYTES + 1) * BLOCK_BYTES) {
 		struct map_block *block = map_find_block(map, at / BLOCK_BYTES);
@@ -91,7 +91,7 @@ static size_t map_copy(struct pagein_map *map, uintptr_t to, const uint8_t *from
 
 	while (settled < length) {
 		size_t left = length - settled, copied;
-		int err = uffd_copy(&map->uffd, (void *)(to + settled), from + settled,
+		int err = map->memory->fill(map, (void *)(to + settled), from + settled,
 			left < step ? left : step, &copied);
 
 		if (copied > 0)
@@ -113,26 +113,26 @@ static size_t map_copy(struct pagein_map *map, uintptr_t to, const uint8_t *from
 
 void map_fill(struct pagein_map *map, struct range range, const uint8_t *bytes)
 {
-	struct range rest = range, part;
-	uintptr_t address;
+	struct range part, late = {range.end, range.start};
+	uint64_t placed = 0;
+	uintptr_t cursor = 0, address;
 
-	while (extents_place(&map->extents, rest, &part, &address)) {
-		const uint8_t *from = bytes + (part.start - range.start);
+	while (extents_next(&map->extents, range, &cursor, &part, &address)) {
 		size_t length = (size_t)range_length(part);
-		size_t settled = map_copy(map, address, from, length);
+		size_t settled = map_copy(map, address, bytes + (part.start - range.start), length);
 
-		/* What lies nowhere any more is waited for by nobody. */
-		if (rest.start < part.start)
-			map_settle(map, (struct range){rest.start, part.start});
-		rest.start = part.end;
+		placed += length;
 		if (settled > 0)
 			map_settle(map, (struct range){part.start, part.start + settled});
-		if (settled < length)
-			map_park(map, (struct range){part.start + settled, part.end},
-				from + settled);
+		if (settled == length)
+			continue;
+		late.start = part.start + settled < late.start ? part.start + settled : late.start;
+		late.end = part.end > late.end ? part.end : late.end;
 	}
-	if (!range_empty(rest))
-		map_settle(map, rest);
+	if (!range_empty(late))
+		map_park(map, late, bytes + (late.start - range.start));
+	if (placed < range_length(range))
+		map_abandon(map, range);
 }
 
 /* ---- parking ------------------------------------------------------------------------------ */
@@ -357,30 +357,30 @@ void map_fill_cached(struct pagein_map *map, struct map_block *block, struct ran
 void map_wake(struct pagein_map *map, struct range pages)
 {
 	struct range part;
-	uintptr_t address;
+	uintptr_t cursor = 0, address;
 
-	while (extents_place(&map->extents, pages, &part, &address)) {
+	while (extents_next(&map->extents, pages, &cursor, &part, &address))
 		uffd_wake(&map->uffd, (void *)address, (size_t)range_length(part));
-		pages.start = part.end;
-	}
+}
+
+/* Kernels before 6.6: a touch finds PROT_NONE, SIGSEGV instead of SIGBUS. */
+static void map_poison_page(struct pagein_map *map, void *page)
+{
+	if (uffd_poison(&map->uffd, page, PAGE_BYTES) == -ENOTSUP)
+		mprotect(page, PAGE_BYTES, PROT_NONE);
 }
 
 void map_poison(struct pagein_map *map, struct range pages)
 {
 	struct range part;
-	uintptr_t address;
+	uintptr_t cursor = 0, address;
 
 	map->stats.poisoned += range_length(pages) / PAGE_BYTES;
 	context_map_stats(map->object->context)->poisoned += range_length(pages) / PAGE_BYTES;
-	for (; pages.start < pages.end; pages.start += PAGE_BYTES) {
-		struct range page = {pages.start, pages.start + PAGE_BYTES};
-
-		if (!extents_place(&map->extents, page, &part, &address))
-			continue;
-		/* Kernels before 6.6: a touch finds PROT_NONE, SIGSEGV instead of SIGBUS. */
-		if (uffd_poison(&map->uffd, (void *)address, PAGE_BYTES) == -ENOTSUP)
-			mprotect((void *)address, PAGE_BYTES, PROT_NONE);
-		uffd_wake(&map->uffd, (void *)address, PAGE_BYTES);
+	while (extents_next(&map->extents, pages, &cursor, &part, &address)) {
+		for (uintptr_t page = address; page < cursor; page += PAGE_BYTES)
+			map_poison_page(map, (void *)page);
+		uffd_wake(&map->uffd, (void *)address, (size_t)range_length(part));
 	}
 }
 

@@ -25,6 +25,7 @@
 
 struct pagein_object {
 	struct context *context;
+	struct list node;      /* of the context's roll */
 	struct object *object; /* touched on the loop only */
 	_Atomic unsigned uses; /* the caller's, and each map's */
 	uint64_t size;
@@ -67,6 +68,7 @@ typedef void map_trace_fn(const struct fill_trace *trace, void *context);
 
 struct pagein_map {
 	struct pagein_object *object;
+	struct list node; /* of the context's roll, while it is not closing */
 	struct uffd uffd;
 	struct loop_fd fd;
 	struct want want;
@@ -81,20 +83,40 @@ struct pagein_map {
 	struct loop_timer park_timer;
 	struct loop_timer pull_timer;
 	struct readahead readahead;
+	const struct memory *memory; /* what its pages are made of */
+	unsigned flags;              /* PAGEIN_PRIVATE and so on */
 	void *address;
 	size_t length; /* as asked for */
 	size_t mapped; /* whole pages */
 	uint64_t offset;
-	bool closing;    /* faults are not served any more */
-	uintptr_t stray; /* the newest fault outside of all extents */
+	bool closing; /* faults are not served any more */
 	struct pagein_stats stats;
 	uint64_t event_ns; /* when the newest fault was read; only if traced */
 	map_trace_fn *trace;
 	void *trace_context;
 };
 
+/*
+ * What a map's pages are made of, and how bytes come to be in them: one table for each kind of
+ * memory. On the loop, but for create, which is on the caller's thread before the loop knows the
+ * map.
+ */
+struct memory {
+	const char *name;
+	/* Makes map->address and registers map->uffd for it. -errno, with words. */
+	int (*create)(struct pagein_map *map);
+	/* As uffd_copy(). */
+	int (*fill)(struct pagein_map *map, void *to, const void *from, size_t length,
+		size_t *ret_filled);
+};
+extern const struct memory memory_anonymous;
+
 /* 0, or -ECHILD with words: this is a child of the process that made the object. */
 int pagein_object_check(const struct pagein_object *object);
+
+/* map.c: finds what mremap(2) has grown and nobody touched; on the loop, or while it stands still.
+ */
+void map_find_growth(struct pagein_map *map);
 
 /* map_fault.c: what the descriptor says. */
 void map_ready(struct loop_fd *fd, uint32_t events);
@@ -133,6 +155,7 @@ static inline struct map_block *map_find_block(struct pagein_map *map, uint64_t 
 }
 /* Makes what the next map_block() may need, where there is time. */
 void map_reserve(struct pagein_map *map);
+void map_free_blocks(struct pagein_map *map);
 /* The object's bytes that the map shows, to the end of the last page that has any. */
 struct range map_pages(const struct pagein_map *map);
 /*
@@ -144,6 +167,16 @@ int map_ask(struct pagein_map *map, struct range range, uint64_t urgent, uint64_
 int map_range(const struct pagein_map *map, size_t offset, size_t length, struct range *ret);
 /* The pages went away (REMOVE, UNMAP): absent again. */
 void map_forget(struct pagein_map *map, struct range range);
+/* Where they lie nowhere any more, they are not waited for, and need not come. */
+void map_abandon(struct pagein_map *map, struct range range);
+/* There is memory at this page, of which nothing was known. As extents_grow(). */
+int map_grow(struct pagein_map *map, uintptr_t address);
+/* Is the page at this offset of the object anywhere in memory? */
+bool map_lies_anywhere(const struct pagein_map *map, uint64_t offset);
+/* The want's question: does it still wait for any of these pages? */
+bool map_wants(const struct want *want, struct range range);
+/* The pages of range have been filled. (map_fill.c) */
+void map_settle(struct pagein_map *map, struct range range);
 /* Counts one page run in or out of residency. */
 void map_count_resident(struct pagein_map *map, uint64_t before, uint64_t after);
 

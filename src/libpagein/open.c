@@ -85,6 +85,7 @@ static int open_object(struct pagein_object *object, const struct probe *probe)
 
 	if (err < 0)
 		return err;
+	list_append(&context_roll(object->context)->objects, &object->node);
 	object->size = probe->version.size;
 	strcpy(object->version, version_validator(&probe->version));
 	return 0;
@@ -174,6 +175,9 @@ static void destroy_object(void *argument)
 {
 	struct pagein_object *object = argument;
 
+	if (!object->object)
+		return; /* it was never opened */
+	list_remove(&object->node);
 	object_destroy(object->object);
 }
 

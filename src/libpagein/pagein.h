@@ -27,9 +27,12 @@
  * SIGBUS at that address (SIGSEGV on kernels before 6.6), a system call that is given the address
  * EFAULT. pagein_error() tells why. pagein_populate() brings pages in without any signal.
  *
- * fork(2). A child does not inherit maps: touching one there raises SIGSEGV, never shows zeros.
- * The child may open objects and make maps of its own; calls that need one of its parent's give
- * -ECHILD, and pagein_unmap() and pagein_close() only forget it.
+ * fork(2). A child has its parent's objects and maps, with what was resident, and a thread and
+ * connections of its own for what was not (pagein_options.fork has other policies). Where it can't
+ * have them, for want of descriptors or memory, and after a clone(2) that libc does not know of, a
+ * touch raises SIGSEGV: never does it show zeros. Calls with what a child can't use give -ECHILD,
+ * and pagein_unmap() and pagein_close() only forget it. Programs that fork often only to exec(2)
+ * should use posix_spawn(3), which costs nothing, or PAGEIN_FORK_DENY.
  *
  * Threads. While an object or a map exists the library has a thread, and more as more maps are made
  * (pagein_options.loops), with all signals blocked. An object is served by one of them, and so are
@@ -54,6 +57,12 @@ extern "C" {
 struct pagein_object; /* one version of one remote object */
 struct pagein_map;    /* part of it, mapped */
 
+enum pagein_fork {
+	PAGEIN_FORK_REARM, /* its own copies, which fetch for themselves */
+	PAGEIN_FORK_SERVE, /* the same, but the parent fetches for them as long as it lives */
+	PAGEIN_FORK_DENY,  /* nothing: a touch is SIGSEGV, calls give -ECHILD */
+};
+
 /*
  * Zero in a field means the default, everywhere. Initialise with PAGEIN_OPTIONS_INIT, so that a
  * later library knows which fields its caller was compiled with.
@@ -66,6 +75,7 @@ struct pagein_options {
 	unsigned loops;       /* most threads that serve maps; default: one less than the
 				 CPUs, at least 1 and at most 4; with
 				 cache_bytes always 1 */
+	unsigned fork;        /* enum pagein_fork: what a child of fork(2) has of the maps */
 	unsigned spin_us;     /* how long such a thread looks for events before it sleeps, as long
 				 as that pays: costs power; default: not at all */
 	/*
@@ -177,6 +187,26 @@ int pagein_error(struct pagein_map *map, const void *address, struct pagein_erro
 /* The pages that failed in [offset, offset + length) are absent again: the next touch tries anew.
  */
 int pagein_retry(struct pagein_map *map, size_t offset, size_t length);
+
+/* What this kernel and this process's rights allow. */
+enum pagein_cap {
+	PAGEIN_CAP_MAP = 0x1,      /* maps at all */
+	PAGEIN_CAP_SYSCALLS = 0x2, /* system calls may be given pages that are not resident */
+	PAGEIN_CAP_SIGBUS = 0x4,   /* a failed page raises SIGBUS; else SIGSEGV */
+	PAGEIN_CAP_PRIVATE = 0x8,  /* PAGEIN_PRIVATE */
+	PAGEIN_CAP_HUGE = 0x10,    /* PAGEIN_HUGE does more than an ordinary map */
+	PAGEIN_CAP_SHARED = 0x20,  /* PAGEIN_SHARED */
+	PAGEIN_CAP_INLINE = 0x40,  /* PAGEIN_INLINE */
+	PAGEIN_CAP_SERVE = 0x80,   /* PAGEIN_FORK_SERVE; else it is as REARM */
+};
+struct pagein_caps {
+	unsigned caps;     /* enum pagein_cap, ored */
+	int error;         /* a positive errno value: why there can be no map; 0: there can */
+	char message[240]; /* what is missing, and its cure; "" if nothing is */
+};
+
+/* 0, or the error as a negative value: no map can be made; *ret is right all the same. */
+int pagein_caps(struct pagein_caps *ret);
 
 /* Counters go up only; gauges are what is now. */
 struct pagein_stats {

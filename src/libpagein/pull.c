@@ -34,15 +34,16 @@ static uint64_t pull_bit(const struct pull *pull)
 	return UINT64_C(1) << (pull->at % BLOCK_BYTES / PAGE_BYTES);
 }
 
+/* What lies nowhere in memory any more is passed, too. */
 static void pull_pass_resident(struct pagein_map *map, struct pull *pull)
 {
-	struct map_block *block;
+	for (; pull->at < pull->range.end; pull->at += PAGE_BYTES) {
+		struct map_block *block = map_find_block(map, pull->at / BLOCK_BYTES);
 
-	while (pull->at < pull->range.end) {
-		block = map_find_block(map, pull->at / BLOCK_BYTES);
-		if (!block || !(block->resident & pull_bit(pull)))
+		if (block && (block->resident & pull_bit(pull)))
+			continue;
+		if (map_lies_anywhere(map, pull->at))
 			return;
-		pull->at += PAGE_BYTES;
 	}
 }
 

@@ -15,6 +15,8 @@
 
 #include "cleanup.h"
 
+#define PAGE_LENGTH 4096
+
 #define FEATURES_NEEDED \
 	(UFFD_FEATURE_EVENT_REMAP | UFFD_FEATURE_EVENT_REMOVE | UFFD_FEATURE_EVENT_UNMAP)
 #define FEATURES_WANTED UFFD_FEATURE_POISON
@@ -65,6 +67,7 @@ void uffd_probe(struct uffd_access *ret)
 	int device = open_device(), plain = open_syscall(0),
 	    user = open_syscall(UFFD_USER_MODE_ONLY);
 	int fds[] = {device, plain, user};
+	uint64_t features;
 
 	*ret = (struct uffd_access){
 		.device_err = device < 0 ? device : 0,
@@ -74,6 +77,9 @@ void uffd_probe(struct uffd_access *ret)
 	for (size_t i = 0; i < sizeof fds / sizeof *fds; i++) {
 		if (fds[i] >= 0 && ret->features == 0)
 			ask_api(fds[i], 0, &ret->features);
+		else if (fds[i] >= 0 && !ret->may_follow_fork)
+			ret->may_follow_fork =
+				ask_api(fds[i], UFFD_FEATURE_EVENT_FORK, &features) == 0;
 		close_fd(&fds[i]);
 	}
 }
@@ -152,6 +158,23 @@ int uffd_poison(const struct uffd *uffd, void *address, size_t length)
 	if (!(uffd->features & UFFD_FEATURE_POISON))
 		return -ENOTSUP;
 	return ioctl(uffd->fd, UFFDIO_POISON, &argument) < 0 ? -errno : 0;
+}
+
+/*
+ * Two questions, because the first does not tell whose descriptor it is, and the second would
+ * register what is none's. UFFDIO_CONTINUE can't be done to anonymous memory: EINVAL, but ENOENT
+ * where nothing is registered. Registering again what is registered changes nothing; what another
+ * descriptor has is EBUSY. While the address space changes there is no answer.
+ */
+bool uffd_owns(const struct uffd *uffd, void *page)
+{
+	struct uffdio_continue argument = {.range = {.start = (uintptr_t)page, .len = PAGE_LENGTH}};
+
+	if (!(uffd->features & UFFD_FEATURE_MINOR_SHMEM))
+		return false;
+	if (ioctl(uffd->fd, UFFDIO_CONTINUE, &argument) == 0 || errno != EINVAL)
+		return false;
+	return uffd_register(uffd, page, PAGE_LENGTH) == 0;
 }
 
 size_t uffd_read(const struct uffd *uffd, struct uffd_msg *messages, size_t max)

@@ -25,6 +25,7 @@ struct uffd_access {
 	int syscall_err;   /* userfaultfd(0) */
 	int user_mode_err; /* userfaultfd(UFFD_USER_MODE_ONLY) */
 	uint64_t features; /* what the kernel has; 0 if all three fail */
+	bool may_follow_fork; /* EVENT_FORK: CAP_SYS_PTRACE */
 };
 void uffd_probe(struct uffd_access *ret);
 
@@ -44,6 +45,9 @@ int uffd_copy(
 
 /* A touch of the range raises SIGBUS from now on; wakes. -EEXIST: a page is there; -ENOTSUP. */
 int uffd_poison(const struct uffd *uffd, void *address, size_t length);
+
+/* Is this page, about which nothing is known, in an area that this descriptor is registered for? */
+bool uffd_owns(const struct uffd *uffd, void *page);
 
 /* Messages read, 0 when there are none. Fewer than max: there are no more for now. */
 size_t uffd_read(const struct uffd *uffd, struct uffd_msg *messages, size_t max);

@@ -23,6 +23,10 @@
 #define UFFD_FEATURE_POISON (UINT64_C(1) << 14)
 #endif
 
+#ifndef UFFD_FEATURE_MOVE
+#define UFFD_FEATURE_MOVE (UINT64_C(1) << 16)
+#endif
+
 #ifndef UFFDIO_POISON
 struct uffdio_poison {
 	struct uffdio_range range;

@@ -20,6 +20,8 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include "cleanup.h"
 #include "clock.h"
@@ -138,6 +140,24 @@ static int client_socket_changed(
 	return 0;
 }
 
+static curl_socket_t client_socket_open(
+	void *context, curlsocktype purpose, struct curl_sockaddr *address)
+{
+	int fd = socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
+
+	(void)purpose;
+	if (fd < 0)
+		return CURL_SOCKET_BAD;
+	(void)loop_own(context, fd);
+	return fd;
+}
+
+static int client_socket_close(void *context, curl_socket_t fd)
+{
+	loop_disown(context, fd);
+	return close(fd);
+}
+
 static void client_timer_expired(struct loop_timer *timer)
 {
 	struct client *client = container_of(timer, struct client, timer);
@@ -222,6 +242,10 @@ int client_easy(struct client *client, const char *url, struct client_request *r
 	curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, request->error);
 	curl_easy_setopt(easy, CURLOPT_SHARE, client->share);
 	curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
+	curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, client_socket_open);
+	curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, client->loop);
+	curl_easy_setopt(easy, CURLOPT_CLOSESOCKETFUNCTION, client_socket_close);
+	curl_easy_setopt(easy, CURLOPT_CLOSESOCKETDATA, client->loop);
 	curl_easy_setopt(easy, CURLOPT_NOPROGRESS, 1L);
 	curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
 	/* What was asked for in secret is not fetched in the open. */

@@ -331,7 +331,7 @@ int connection_open(struct connection *connection, struct source *source, bool t
 	if (err < 0)
 		return err;
 	connection->added = true;
-	(void)steal_fd(&fd);
+	(void)loop_own(source->loop, steal_fd(&fd));
 	return 0;
 }
 

@@ -7,6 +7,9 @@
 #include <signal.h>
 #include <stdbool.h>
 #include <string.h>
+#include <unistd.h>
+
+#include "check.h"
 
 static _Thread_local sigjmp_buf back;
 static _Thread_local volatile bool expected;
@@ -58,4 +61,29 @@ int touch_compare(const void *address, const void *wanted, size_t length)
 	}
 	expected = false;
 	return result;
+}
+
+static void *touch_in_thread(void *context)
+{
+	struct toucher *self = context;
+
+	self->result = touch(self->address, &self->byte);
+	__atomic_store_n(&self->ended, true, __ATOMIC_RELEASE);
+	return NULL;
+}
+
+void toucher_start(struct toucher *self, const uint8_t *address)
+{
+	*self = (struct toucher){.address = address};
+	assert_int_equal(pthread_create(&self->thread, NULL, touch_in_thread, self), 0);
+}
+
+int toucher_join(struct toucher *self)
+{
+	for (int ms = 0; ms < 10000 && !__atomic_load_n(&self->ended, __ATOMIC_ACQUIRE); ms++)
+		usleep(1000);
+	if (!__atomic_load_n(&self->ended, __ATOMIC_ACQUIRE))
+		fail_msg("a thread still waits in its fault");
+	pthread_join(self->thread, NULL);
+	return self->result;
 }

@@ -4,6 +4,8 @@
  */
 #pragma once
 
+#include <pthread.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -15,3 +17,15 @@ int touch(const void *address, uint8_t *ret);
  * the signal.
  */
 int touch_compare(const void *address, const void *expected, size_t length);
+
+/* A thread that reads one byte. */
+struct toucher {
+	pthread_t thread;
+	const uint8_t *address;
+	int result;
+	uint8_t byte;
+	bool ended;
+};
+void toucher_start(struct toucher *self, const uint8_t *address);
+/* Its signal, or 0; a thread that still waits after ten seconds fails the test. */
+int toucher_join(struct toucher *self);

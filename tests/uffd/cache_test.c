@@ -312,7 +312,7 @@ static void a_page_that_failed_is_not_cached(void **state)
 
 /* ---- threads ------------------------------------------------------------------------------- */
 
-struct toucher {
+struct wanderer {
 	pthread_t thread;
 	const struct session *session;
 	struct pagein_map *map; /* all of the object */
@@ -322,7 +322,7 @@ struct toucher {
 
 static void *touch_at_random(void *context)
 {
-	struct toucher *self = context;
+	struct wanderer *self = context;
 	const uint8_t *bytes = pagein_address(self->map);
 
 	for (int i = 0; i < 1500; i++) {
@@ -340,23 +340,23 @@ static void *touch_at_random(void *context)
 /* Two maps of one object, four threads on each, and a cache of an eighth of it. */
 static void threads_see_right_bytes_while_the_cache_evicts(void **state)
 {
-	struct toucher touchers[8];
+	struct wanderer wanderers[8];
 	struct pagein_map *other;
 	struct session session;
 
 	(void)state;
 	session_open(&session, 16 * MIB, &small);
 	assert_int_equal(pagein_map(session.object, 0, 0, 0, &other), 0);
-	for (size_t i = 0; i < array_len(touchers); i++) {
-		touchers[i] = (struct toucher){.session = &session,
+	for (size_t i = 0; i < array_len(wanderers); i++) {
+		wanderers[i] = (struct wanderer){.session = &session,
 			.map = i % 2 ? other : session.map,
 			.seed = i + 1,
 			.pages = 16 * MIB / PAGE};
-		pthread_create(&touchers[i].thread, NULL, touch_at_random, &touchers[i]);
+		pthread_create(&wanderers[i].thread, NULL, touch_at_random, &wanderers[i]);
 	}
-	for (size_t i = 0; i < array_len(touchers); i++) {
-		pthread_join(touchers[i].thread, NULL);
-		assert_int_equal(touchers[i].wrong, 0);
+	for (size_t i = 0; i < array_len(wanderers); i++) {
+		pthread_join(wanderers[i].thread, NULL);
+		assert_int_equal(wanderers[i].wrong, 0);
 	}
 	assert_int_equal(pagein_unmap(other), 0);
 	/* Nothing is on its way any more but readahead: that, too, must come to an end. */

@@ -1,6 +1,5 @@
 /*
- * teardown_test.c - maps that go, wholly or in part, while threads wait in them; and fork. The four
- * ways in which userfaultfd shows zeros without a word are closed.
+ * teardown_test.c - maps that go, wholly or in part, while threads wait in them.
  */
 #include "fixture.h"
 
@@ -16,40 +15,6 @@
 
 /* Longer than any test here may take. */
 static const struct pagein_options patient = {.size = sizeof patient, .timeout_ms = 60000};
-
-struct toucher {
-	pthread_t thread;
-	const uint8_t *address;
-	int result;
-	uint8_t byte;
-	bool ended;
-};
-
-static void *touch_in_thread(void *context)
-{
-	struct toucher *self = context;
-
-	self->result = touch(self->address, &self->byte);
-	__atomic_store_n(&self->ended, true, __ATOMIC_RELEASE);
-	return NULL;
-}
-
-static void toucher_start(struct toucher *self, const uint8_t *address)
-{
-	*self = (struct toucher){.address = address};
-	assert_int_equal(pthread_create(&self->thread, NULL, touch_in_thread, self), 0);
-}
-
-/* Its signal, or 0; a thread that still waits after ten seconds fails the test. */
-static int toucher_join(struct toucher *self)
-{
-	for (int ms = 0; ms < 10000 && !__atomic_load_n(&self->ended, __ATOMIC_ACQUIRE); ms++)
-		usleep(1000);
-	if (!__atomic_load_n(&self->ended, __ATOMIC_ACQUIRE))
-		fail_msg("a thread still waits in its fault");
-	pthread_join(self->thread, NULL);
-	return self->result;
-}
 
 /* A map of 64 pages of which the server gives none but the first four. */
 static void open_stalled(struct session *session)
@@ -149,125 +114,6 @@ static void maps_and_objects_go_in_every_order(void **state)
 		}
 		session_close(&session);
 	}
-}
-
-/* ---- fork ---------------------------------------------------------------------------------- */
-
-static int touch_in_child(void *context)
-{
-	/* Any byte that is read, zero or not, is an exit instead of the signal. */
-	return *(const volatile uint8_t *)context;
-}
-
-static void a_child_gets_sigsegv_and_never_zeros(void **state)
-{
-	struct session session;
-
-	(void)state;
-	session_open(&session, SIZE, NULL);
-	assert_int_equal(session_compare(&session, 10, 11), 0);
-	assert_int_equal(
-		run_in_child(touch_in_child, (void *)(session.bytes + 10 * PAGE)), 128 + SIGSEGV);
-	assert_int_equal(
-		run_in_child(touch_in_child, (void *)(session.bytes + 20 * PAGE)), 128 + SIGSEGV);
-	/* The parent does not notice. */
-	assert_int_equal(session_compare(&session, 0, 64), 0);
-	session_close(&session);
-}
-
-static int map_in_child(void *context)
-{
-	const struct session *parent = context;
-	struct session session = *parent;
-
-	if (pagein_open(server_url(&parent->server, "data"), &quick_options, &session.object) < 0 ||
-		pagein_map(session.object, 0, 0, 0, &session.map) < 0)
-		return 2;
-	session.bytes = pagein_address(session.map);
-	if (session_compare(&session, 0, 64) != 0)
-		return 3;
-	pagein_unmap(session.map);
-	pagein_close(session.object);
-	return 0;
-}
-
-static void a_child_makes_maps_of_its_own(void **state)
-{
-	struct session session;
-
-	(void)state;
-	if (WITH_TSAN)
-		skip_because("ThreadSanitizer lets no child of a threaded process make threads");
-	session_open(&session, SIZE, NULL);
-	assert_int_equal(session_compare(&session, 0, 32), 0);
-	assert_int_equal(run_in_child(map_in_child, &session), 0);
-	assert_int_equal(session_compare(&session, 0, 64), 0);
-	session_close(&session);
-}
-
-/* Each call would wait for the parent's thread for ever, if it did not know. */
-static int use_the_parents_in_child(void *context)
-{
-	const struct session *parent = context;
-	struct pagein_map *map;
-	struct pagein_stats stats;
-	struct pagein_error error;
-
-	if (pagein_populate(parent->map, 0, 0, -1) != -ECHILD ||
-		pagein_advise(parent->map, 0, 0, PAGEIN_WILLNEED) != -ECHILD ||
-		pagein_retry(parent->map, 0, 0) != -ECHILD ||
-		pagein_error(parent->map, parent->bytes, &error) != -ECHILD ||
-		pagein_stats(parent->map, &stats) != -ECHILD ||
-		pagein_map(parent->object, 0, 0, 0, &map) != -ECHILD)
-		return 2;
-	pagein_unmap(parent->map);
-	pagein_close(parent->object);
-	return 0;
-}
-
-static void a_child_can_not_use_its_parents_maps(void **state)
-{
-	struct session session;
-
-	(void)state;
-	session_open(&session, SIZE, NULL);
-	assert_int_equal(run_in_child(use_the_parents_in_child, &session), 0);
-	assert_int_equal(session_compare(&session, 0, 64), 0);
-	session_close(&session);
-}
-
-static int sleep_in_child(void *context)
-{
-	(void)context;
-	usleep(200000);
-	return 0;
-}
-
-static void *fork_in_thread(void *context)
-{
-	*(int *)context = run_in_child(sleep_in_child, NULL);
-	return NULL;
-}
-
-static void a_living_child_does_not_hold_up_the_parents_unmap(void **state)
-{
-	struct toucher toucher;
-	struct session session;
-	pthread_t thread;
-	int result = -2;
-
-	(void)state;
-	open_stalled(&session);
-	toucher_start(&toucher, session.bytes + 30 * PAGE);
-	assert_true(wait_for_faults(session.map, 1));
-	pthread_create(&thread, NULL, fork_in_thread, &result);
-	usleep(20000);
-	pagein_unmap(session.map);
-	session.map = NULL;
-	assert_int_equal(toucher_join(&toucher), SIGSEGV);
-	pthread_join(thread, NULL);
-	assert_int_equal(result, 0);
-	session_close(&session);
 }
 
 /* ---- the application's own calls on the addresses ------------------------------------------ */
@@ -480,10 +326,6 @@ int main(void)
 		cmocka_unit_test(unmap_cancels_what_is_under_way),
 		cmocka_unit_test(object_and_map_may_go_in_either_order),
 		cmocka_unit_test(maps_and_objects_go_in_every_order),
-		cmocka_unit_test(a_child_gets_sigsegv_and_never_zeros),
-		cmocka_unit_test(a_child_makes_maps_of_its_own),
-		cmocka_unit_test(a_child_can_not_use_its_parents_maps),
-		cmocka_unit_test(a_living_child_does_not_hold_up_the_parents_unmap),
 		cmocka_unit_test(madvise_dontneed_is_obeyed),
 		cmocka_unit_test(munmap_of_a_part_leaves_the_rest),
 		cmocka_unit_test(munmap_ends_waiting_threads_with_sigsegv),

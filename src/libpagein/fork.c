@@ -1,0 +1,159 @@
+/*
+ * fork.c - maps in the child of a fork(2), by the policy of their options.
+ *
+ * Without a word (a child that clone(2) made behind libc's back) a child has none of the memory: it
+ * is MADV_DONTFORK, for its pages that are not resident would be zeros. A fork(2) calls us before
+ * and after:
+ *
+ * REARM: the loops stand still, and the memory is inherited for the length of this one fork, with
+ * what is resident, copy-on-write as all of a process's memory. The child gets a loop, a core with
+ * connections and a userfaultfd for each map of its own, before fork() returns in it; what is in
+ * the structures is right, because nobody was changing it. What the parent's threads waited for in
+ * calls and faults is nobody's there.
+ *
+ * DENY, and a map for which the child finds no descriptors or memory: the addresses are PROT_NONE
+ * or nothing at all, a touch is SIGSEGV, and calls give -ECHILD.
+ *
+ * What the parent's loop and core had allocated (connections, a cache) is lost to the child: it can
+ * be given back only by those who would speak to the parent's servers. Their descriptors are
+ * closed.
+ *
+ * Cost: two madvise(2) a map in the parent; a thread for each context, an open and a registration
+ * for each map in the child. vfork(2) and posix_spawn(3) do not come here.
+ */
+#include "fork.h"
+
+#include <errno.h>
+#include <sys/mman.h>
+
+#include "map_private.h"
+
+/* A child of the loop's own thread would have no use for maps, and it can't be held. */
+static bool is_rearmed(const struct context *context)
+{
+	return context_fork_policy(context) != PAGEIN_FORK_DENY;
+}
+
+static void map_advise_fork(struct pagein_map *map, int advice)
+{
+	for (size_t i = 0; i < map->extents.count; i++) {
+		const struct extent *extent = &map->extents.list[i];
+
+		/* ENOMEM: a part was unmapped, and the event is still to be read. */
+		if (!extent->hole)
+			(void)madvise((void *)extent->address, extent->length, advice);
+	}
+}
+
+void fork_prepare(struct context *context)
+{
+	if (!is_rearmed(context))
+		return;
+	list_for_each (node, &context_roll(context)->maps) {
+		struct pagein_map *map = list_entry(node, struct pagein_map, node);
+
+		map_find_growth(map);
+		map_advise_fork(map, MADV_DOFORK);
+	}
+}
+
+void fork_finish(struct context *context)
+{
+	if (!is_rearmed(context))
+		return;
+	list_for_each (node, &context_roll(context)->maps)
+		map_advise_fork(list_entry(node, struct pagein_map, node), MADV_DONTFORK);
+}
+
+/* ---- in the child -------------------------------------------------------------------------- */
+
+static int object_rearm(struct pagein_object *object)
+{
+	const struct remote *remote = object_remote(object->object);
+	struct core *core = context_core(object->context);
+	struct source *source = core_source(core);
+	struct remote *pinned;
+	int err = source->ops->pin(source, remote->url, &remote->version, &pinned);
+
+	if (err < 0)
+		return err;
+	return object_create(core, pinned,
+		context_cache_bytes(object->context) > 0 ? OBJECT_CACHES : OBJECT_PASSES,
+		&object->object);
+}
+
+/* Nobody waits here for what others asked for, and nothing is on its way. */
+static void map_forget_waiters(struct pagein_map *map)
+{
+	struct map_block *block;
+
+	list_init(&map->pulls);
+	map->park_timer.slot = 0;
+	map->pull_timer.slot = 0;
+	map_unpark(map);
+	for (uint64_t i = 0; (block = radix_next(&map->blocks, &i, UINT64_MAX)); i++) {
+		block->held &= ~block->asked;
+		block->asked = 0;
+		block->waiting = 0;
+	}
+}
+
+/* Addresses that can't be served are no memory. */
+static void map_close_addresses(struct pagein_map *map)
+{
+	for (size_t i = 0; i < map->extents.count; i++) {
+		const struct extent *extent = &map->extents.list[i];
+
+		if (!extent->hole)
+			mmap((void *)extent->address, extent->length, PROT_NONE,
+				MAP_FIXED | MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	}
+}
+
+static int map_rearm(struct pagein_map *map)
+{
+	int err;
+
+	map_advise_fork(map, MADV_DONTFORK);
+	map_forget_waiters(map);
+	uffd_close(&map->uffd);
+	err = uffd_open(&map->uffd);
+	for (size_t i = 0; i < map->extents.count && err == 0; i++)
+		if (!map->extents.list[i].hole)
+			err = uffd_register(&map->uffd, (void *)map->extents.list[i].address,
+				map->extents.list[i].length);
+	if (err < 0)
+		return err;
+	map->fd.fd = map->uffd.fd;
+	err = loop_add_prompt(context_loop(map->object->context), &map->fd, EPOLLIN);
+	if (err < 0)
+		return err;
+	list_init(&map->want.node);
+	object_add_want(map->object->object, &map->want);
+	return 0;
+}
+
+static int fork_arm_all(struct context *context)
+{
+	int err = context_renew(context);
+
+	list_for_each (node, &context_roll(context)->objects)
+		if (err == 0)
+			err = object_rearm(list_entry(node, struct pagein_object, node));
+	list_for_each (node, &context_roll(context)->maps)
+		if (err == 0)
+			err = map_rearm(list_entry(node, struct pagein_map, node));
+	if (err == 0 && !context_restart(context))
+		err = -EAGAIN;
+	return err;
+}
+
+bool fork_arm(struct context *context)
+{
+	bool armed = is_rearmed(context) && fork_arm_all(context) == 0;
+
+	if (!armed && is_rearmed(context))
+		list_for_each (node, &context_roll(context)->maps)
+			map_close_addresses(list_entry(node, struct pagein_map, node));
+	return armed;
+}
