@@ -559,16 +559,6 @@ bool object_present(struct object *object, struct range range)
 	return true;
 }
 
-uint64_t object_resident(const struct object *object)
-{
-	struct block *block;
-	uint64_t pages = 0;
-
-	for (uint64_t i = 0; (block = radix_next(&object->blocks, &i, UINT64_MAX)); i++)
-		pages += (uint64_t)__builtin_popcountll(block->present);
-	return pages * PAGE_BYTES;
-}
-
 const uint8_t *object_touch(struct object *object, uint64_t offset)
 {
 	uint64_t page = offset % BLOCK_BYTES / PAGE_BYTES;
