@@ -42,7 +42,9 @@ static int make_room(struct directory *directory)
 int directory_add(struct directory *directory, const struct index_entry *from)
 {
 	int64_t mtime_s = from->mtime == INDEX_MTIME_UNKNOWN ? -1 : (int64_t)from->mtime;
-	uint64_t validator = from->etag ? validator_hash(from->etag) : 0;
+	/* A weak one is nothing that an open could be compared with (version_validator()). */
+	bool is_strong = from->etag && from->etag[0] == '"';
+	uint64_t validator = is_strong ? validator_hash(from->etag) : 0;
 	struct entry entry = {
 		.is_dir = from->is_dir,
 		.listed_size = from->is_dir ? 0 : from->size,

@@ -6,8 +6,8 @@
  *	                                       \--directory_fail()----> FAILED
  *
  * Entries are added under the names that their source has, and are held back until no later one can
- * change the names that they are shown by (escape.h). Then they are shown: they have an index and an
- * address, and can be found, for ever.
+ * change the names that they are shown by (escape.h). From then on they have an index, an address,
+ * and can be found.
  *
  * The version is the entry's `number`, which is also its inode's. It is never used twice: whatever
  * shows that a name stands for other bytes than before (another listing, a probe, an open) gives

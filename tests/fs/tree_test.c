@@ -114,6 +114,34 @@ static void what_is_unchanged_keeps_its_number(void **state)
 	directory_put(after);
 }
 
+static void a_listed_etag_tells_versions_apart(void **state)
+{
+	static const struct {
+		const char *before, *after;
+		bool same;
+	} cases[] = {
+		{"\"1\"", "\"1\"", true}, {"\"1\"", "\"2\"", false},
+		{"W/\"1\"", "W/\"2\"", true}, /* which nobody would send with the bytes */
+	};
+	struct index_entry entry = {.name = "a", .name_length = 1, .href = "a", .size = 1};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		struct directory *before = listing(), *after = listing();
+		uint64_t next = 2;
+
+		entry.etag = cases[i].before;
+		assert_int_equal(directory_add(before, &entry), 0);
+		assert_int_equal(directory_finish(before, NULL, &next), 0);
+		entry.etag = cases[i].after;
+		assert_int_equal(directory_add(after, &entry), 0);
+		assert_int_equal(directory_finish(after, before, &next), 0);
+		assert_int_equal(NUMBER(before, "a") == NUMBER(after, "a"), cases[i].same);
+		directory_put(before);
+		directory_put(after);
+	}
+}
+
 static void a_probe_fills_in_what_the_listing_lacks(void **state)
 {
 	struct directory *before = listing(), *after = listing();
@@ -309,6 +337,7 @@ int main(void)
 		cmocka_unit_test(names_are_sorted_and_unique),
 		cmocka_unit_test(an_empty_listing_has_nothing),
 		cmocka_unit_test(what_is_unchanged_keeps_its_number),
+		cmocka_unit_test(a_listed_etag_tells_versions_apart),
 		cmocka_unit_test(a_probe_fills_in_what_the_listing_lacks),
 		cmocka_unit_test(another_size_is_another_version_though_a_probe_failed_between),
 		cmocka_unit_test(a_url_is_put_together),
