@@ -10,6 +10,7 @@
 #include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
+#include <sys/signalfd.h>
 #include <sys/wait.h>
 
 #include "cleanup.h"
@@ -534,18 +535,25 @@ static void tell_ready(void *context)
 		_exit(1);
 }
 
-static void end_serving(int number)
+static void end_serving(struct loop_fd *signals, uint32_t events)
 {
-	(void)number;
+	(void)signals, (void)events;
 	loop_stop(served_loop);
 }
 
 /* Ends with the test's process, however that ends, and leaves nothing mounted. */
-static void end_with_parent(struct loop *loop)
+static int end_with_parent(struct loop *loop)
 {
+	static struct loop_fd signals = {.ready = end_serving};
+	sigset_t set;
+
 	served_loop = loop;
-	signal(SIGTERM, end_serving);
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	signals.fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 	prctl(PR_SET_PDEATHSIG, SIGTERM);
+	return signals.fd < 0 ? -errno : loop_add(loop, &signals, EPOLLIN);
 }
 
 static int serve(struct fs_options options)
@@ -556,7 +564,7 @@ static int serve(struct fs_options options)
 	int err = loop_create(&loop);
 
 	if (err == 0)
-		end_with_parent(loop);
+		err = end_with_parent(loop);
 	if (err == 0)
 		err = core_create(loop, NULL, &core);
 	if (err == 0)
