@@ -100,7 +100,7 @@ if needs git; then
 fi
 if needs fio; then
 	fio --name=verify --filename="$www/fio.bin" --size=16M --bs=64k --rw=write --verify=crc32c \
-		--do_verify=0 --randseed=1 >/dev/null || fail "fio: could not write"
+		--do_verify=0 --verify_state_save=0 --randseed=1 >/dev/null || fail "fio: could not write"
 fi
 find "$www" -exec touch -h -d '2024-05-06 07:08:00 UTC' {} +
 
@@ -167,7 +167,7 @@ run_fio() {
 	for engine in "psync" "mmap" "psync --direct=1" "libaio --direct=1 --iodepth=16"; do
 		# shellcheck disable=SC2086 # an engine and its options
 		fio --name=verify --filename="$1/fio.bin" --readonly --size=16M --bs=64k --rw=read \
-			--verify=crc32c --verify_fatal=1 --randseed=1 --ioengine=$engine --output-format=terse |
+			--verify=crc32c --verify_fatal=1 --verify_state_save=0 --randseed=1 --ioengine=$engine --output-format=terse |
 			cut -d';' -f5,6
 		# shellcheck disable=SC2086
 		fio --name=random --filename="$1/random.bin" --readonly --size=19M --bs=4k --rw=randread \
