@@ -34,6 +34,7 @@ enum pattern { PATTERN_RANDOM, PATTERN_SEQUENTIAL, PATTERN_STRIDE, PATTERN_ZIPF,
  * Strings point into argv, or are constant: nothing to free.
  */
 #define LOOPS_LIMIT 64 /* most --loops */
+#define ID_SELF UINT64_MAX
 
 struct options {
 	char **operands;
@@ -53,7 +54,11 @@ struct options {
 	bool foreground;
 	bool allow_other;
 	bool debug; /* sets foreground and log_level, too */
+	bool immutable;
 	uint64_t metadata_ttl_ns;
+	uint64_t negative_ttl_ns;
+	uint64_t uid, gid; /* ID_SELF: who mounts */
+	uint64_t file_mode, dir_mode, umask;
 	uint64_t memory_bytes;
 	unsigned log_level;     /* enum log_level */
 	char mount_options[64]; /* for mount(2), as "noexec,noatime"; "" if none */

@@ -23,6 +23,8 @@
 #define FLAG(member) .type = OPTION_FLAG, FIELD(bool, member)
 #define STRING(member) .type = OPTION_STRING, FIELD(const char *, member)
 #define UINT(member) .type = OPTION_UINT, FIELD(uint64_t, member)
+#define MODE(member) .type = OPTION_MODE, FIELD(uint64_t, member), .max = 0777
+#define ID(member) .type = OPTION_ID, FIELD(uint64_t, member), .max = UINT32_MAX - 1
 #define SIZE(member) .type = OPTION_SIZE, FIELD(uint64_t, member)
 #define DURATION(member) .type = OPTION_DURATION, FIELD(uint64_t, member)
 #define CHOICE(member, names) .type = OPTION_CHOICE, FIELD(unsigned, member), .choices = names
@@ -63,6 +65,33 @@ const struct option_row option_rows[] = {
 		.value = "1s", .argument = "DURATION",
 		.subcommands = MOUNT, .in_o = true, .max = UINT64_MAX,
 		.help = "how long names and attributes are believed"},
+	{"negative-ttl", 0, DURATION(negative_ttl_ns),
+		.value = "5s", .argument = "DURATION",
+		.subcommands = MOUNT, .in_o = true, .max = UINT64_MAX,
+		.help = "how long it is believed that there is no such name"},
+	{"immutable", 0, FLAG(immutable),
+		.subcommands = MOUNT, .in_o = true,
+		.help = "nothing of SOURCE ever changes: believe everything for ever"},
+	{"uid", 0, ID(uid),
+		.value = "self", .argument = "NUMBER",
+		.subcommands = MOUNT, .in_o = true,
+		.help = "owner of all files"},
+	{"gid", 0, ID(gid),
+		.value = "self", .argument = "NUMBER",
+		.subcommands = MOUNT, .in_o = true,
+		.help = "group of all files"},
+	{"file-mode", 0, MODE(file_mode),
+		.value = "0444", .argument = "MODE",
+		.subcommands = MOUNT, .in_o = true,
+		.help = "permissions of files"},
+	{"dir-mode", 0, MODE(dir_mode),
+		.value = "0555", .argument = "MODE",
+		.subcommands = MOUNT, .in_o = true,
+		.help = "permissions of directories"},
+	{"umask", 0, MODE(umask),
+		.value = "0", .argument = "MODE",
+		.subcommands = MOUNT, .in_o = true,
+		.help = "permissions that are taken from both"},
 	{"memory", 0, SIZE(memory_bytes),
 		.value = "64M", .argument = "SIZE",
 		.subcommands = MOUNT, .in_o = true, .min = 1 << 20, .max = INT64_MAX,
@@ -290,7 +319,7 @@ static void option_print(FILE *to, const struct option_row *row)
 
 static void mount_style_print(FILE *to)
 {
-	char text[320] = "the same as options, as in fstab, beside those of every mount:";
+	char text[640] = "the same as options, as in fstab, beside those of every mount:";
 
 	for (size_t i = 0; i < option_row_count; i++) {
 		if (!option_rows[i].in_o)

@@ -54,7 +54,7 @@ static int percent_decode(const char *text, size_t length, char name[INDEX_NAME_
 		name[used++] = (char)byte;
 	}
 	name[used] = '\0';
-	return used == 0 || strcmp(name, ".") == 0 || strcmp(name, "..") == 0 ? -EINVAL : 0;
+	return used == 0 ? -EINVAL : 0;
 }
 
 /* The path's beginning, a '/', or where it would be; the path ends at path + *ret_length. */
@@ -166,16 +166,21 @@ static int make_single_root(struct fs *fs, const struct version *version)
 	if (err == 0)
 		err = tree_init(&fs->tree, "", &fs->root);
 	if (err == 0)
-		err = directory_create(&directory);
+		err = directory_create(NULL, 0, &directory);
 	if (err < 0)
 		return err;
 	fs->single = true;
-	fs->root->dir.listing = directory;
 	entry.name_length = strlen(name);
 	err = directory_add(directory, &entry);
+	if (err == 0)
+		err = directory_finish(directory, NULL, &fs->next_number);
+	/* It knows how many entries there are. */
+	tree_set_listing(&fs->tree, fs->root, directory);
+	/* A name that is longer when it is escaped has nowhere to go on. */
+	if (err == 0 && directory_at(directory, 0)->is_dir)
+		err = -ENAMETOOLONG;
 	if (err < 0)
 		return err;
-	directory_finish(directory, NULL, &fs->next_number);
 	entry_set_version(directory_at(directory, 0), version, clock_now_ns(), &fs->next_number);
 	return 0;
 }
@@ -292,8 +297,8 @@ int fs_create(struct core *const *cores, unsigned count, const struct fs_options
 	fs->loop = core_loop(cores[0]);
 	fs->source = core_source(cores[0]);
 	fs->options = *options;
-	fs->uid = getuid();
-	fs->gid = getgid();
+	if (options->immutable)
+		fs->options.metadata_ttl_ns = fs->options.negative_ttl_ns = UINT64_MAX;
 	fs->created_s = (int64_t)time(NULL);
 	fs->next_number = ROOT_NUMBER + 1;
 	metadata_init(&fs->metadata);
@@ -315,6 +320,11 @@ int fs_create(struct core *const *cores, unsigned count, const struct fs_options
 void fs_unmount(struct fs *fs)
 {
 	session_end(fs);
+}
+
+struct fs_stats fs_stats(const struct fs *fs)
+{
+	return (struct fs_stats){fs->tree.count, fs->tree.listed_entries};
 }
 
 void fs_destroy(struct fs *fs)

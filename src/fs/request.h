@@ -24,6 +24,7 @@ struct file;
 struct fs;
 struct handle;
 struct inode;
+struct inquiry;
 struct fuse_req;
 struct requests;
 
@@ -49,6 +50,12 @@ struct request {
 	bool watched; /* the interrupt function is set */
 	union {
 		char name[NAME_MAX + 1]; /* of a lookup */
+		int open_flags;          /* of an open: open(2)'s */
+		struct {
+			struct inquiry *inquiry;
+			size_t size;
+			unsigned which;
+		} xattr;
 		struct {
 			struct handle *handle;
 			size_t size;

@@ -32,6 +32,7 @@
 #include "fs_private.h"
 #include "log.h"
 #include "mounts.h"
+#include "prune.h"
 
 #define ROUND_REQUESTS 32
 #define READAHEAD_BYTES (1u << 20)
@@ -159,7 +160,7 @@ static void session_ready(struct loop_fd *device, uint32_t events)
 		if (result == -EINTR)
 			continue;
 		if (result == -EAGAIN)
-			return;
+			break;
 		fs_notice_stale(fs);
 		if (result > 0)
 			fuse_session_process_buf(session->fuse, &session->buffer);
@@ -173,12 +174,12 @@ static void session_ready(struct loop_fd *device, uint32_t events)
 		if (session->state == SESSION_ENDED)
 			return;
 	}
+	prune_inodes(fs);
 }
 
 /* ---- mount and unmount -------------------------------------------------------------------- */
 
-/* "http://user:secret@host/" -> "http://host/": everybody can read the table of mounts. */
-static char *public_name(const char *url)
+char *fs_public_url(const char *url)
 {
 	const char *host = strstr(url, "://");
 	const char *end, *at = NULL;
@@ -199,7 +200,7 @@ static char *public_name(const char *url)
 
 static int session_arguments(const struct fs_options *options, struct fuse_args *arguments)
 {
-	cleanup_free char *source = public_name(options->source_url);
+	cleanup_free char *source = fs_public_url(options->source_url);
 	cleanup_free char *name = NULL, *all = NULL;
 
 	if (!source || asprintf(&name, "fsname=%s", source) < 0)

@@ -306,6 +306,15 @@ int client_start(struct client *client, struct client_request *request)
 	return 0;
 }
 
+void client_content_type(const struct client_request *request, char to[CONTENT_TYPE_MAX + 1])
+{
+	char *type = NULL;
+
+	if (request->easy)
+		curl_easy_getinfo(request->easy, CURLINFO_CONTENT_TYPE, &type);
+	strcpy(to, type && strlen(type) <= CONTENT_TYPE_MAX ? type : "");
+}
+
 void client_finish(struct client_request *request)
 {
 	if (request->client)

@@ -9,6 +9,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "source.h"
+
 struct client;
 struct loop;
 
@@ -49,6 +51,9 @@ int client_start(struct client *client, struct client_request *request);
 
 /* Ends it, at whatever stage, and frees its handle. A request that is all zero is fine. */
 void client_finish(struct client_request *request);
+
+/* What the answer says its body is; "" if nothing, or too much. Until client_finish(). */
+void client_content_type(const struct client_request *request, char to[CONTENT_TYPE_MAX + 1]);
 
 /* libcurl's results as errno: negative, and whether trying again may help. */
 struct curl_errno {

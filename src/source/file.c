@@ -200,6 +200,7 @@ static void probe_ended(struct job *job)
 
 	probe->state = NULL;
 	probe->version = self->version;
+	probe->content_type[0] = '\0';
 	probe->effective_url = probe->url;
 	probe->bytes = self->bytes;
 	probe->bytes_len = self->len;

@@ -74,6 +74,7 @@ static int probe_answer(struct http_probe_call *call, int err)
 		return err;
 	}
 	http_head_version(&request->head, size, &probe->version);
+	client_content_type(&request->curl, probe->content_type);
 	probe->effective_url = call->place;
 	probe->bytes = request->bytes;
 	probe->bytes_len = probe->head_only || size == 0 ? 0 : request->len;

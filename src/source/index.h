@@ -48,8 +48,7 @@ struct index_entry {
 	bool is_dir;
 	uint64_t size; /* bytes; INDEX_SIZE_UNKNOWN if absent, rounded ("12K"), or a directory's */
 	time_t mtime;  /* in HTML whole minutes, taken for UTC; INDEX_MTIME_UNKNOWN if absent */
-	const char
-		*etag; /* with its quotes, where a listing tells (S3, WebDAV); NULL: it does not */
+	const char *etag; /* with its quotes, where a listing tells (S3, WebDAV); or NULL */
 };
 
 struct index_counts {

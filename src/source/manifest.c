@@ -206,6 +206,7 @@ static int probe_answer(struct call *call)
 	if (err < 0)
 		return err;
 	manifest_entry_version(entry, &call->probe->version);
+	call->probe->content_type[0] = '\0';
 	call->probe->effective_url = call->object;
 	return 0;
 }

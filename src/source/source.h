@@ -23,7 +23,8 @@ struct loop;
 struct index_entry;
 struct s3_options;
 
-#define VALIDATOR_MAX 255 /* longest ETag or date that is kept; longer: as if there were none */
+#define VALIDATOR_MAX 255    /* longest ETag or date that is kept; longer: as if there were none */
+#define CONTENT_TYPE_MAX 127 /* longest that is kept; longer: as if there were none */
 #define SOURCE_ERROR_MAX 240
 #define PROBE_BYTES                                                                  \
 	16384 /* that a probe asks for, so that the first page comes with the answer \
@@ -59,6 +60,7 @@ struct probe {
 	void (*done)(struct probe *self, int err);
 	/* the answer, valid inside done() */
 	struct version version;
+	char content_type[CONTENT_TYPE_MAX + 1]; /* "" if none */
 	const char *effective_url; /* for pin: where the bytes are, after redirects. A source may
 				      keep more in it: url_tell() knows what may be told */
 	const void *bytes;         /* the object's first bytes, as many as came along: */
@@ -73,6 +75,13 @@ struct listing {
 	/* S3's names are not only such as index.h promises: see s3_page.h. */
 	/* Called for each entry, before done(0). Not 0: that is done()'s err. */
 	int (*entry)(struct listing *self, const struct index_entry *entry);
+	/*
+	 * For a source that asks for a listing page by page, in the order of the keys (where a
+	 * directory's name counts with the '/' behind it): called after the entries of each page
+	 * but the last, when all that follows is greater. Entries of one page may have any order.
+	 * May be NULL; results as of entry().
+	 */
+	int (*page)(struct listing *self);
 	void (*done)(struct listing *self, int err);
 	unsigned status;
 	char error[SOURCE_ERROR_MAX];
