@@ -277,7 +277,7 @@ static int wait_for_child(pid_t child, int report)
 int command_mount(const struct options *options)
 {
 	/* Kept to the end: what the operand was is no more. */
-	cleanup_free char *source = service_take_url(options->operands[0]);
+	cleanup_free char *source = strdup(options->operands[0]);
 	char *operands[] = {source, options->operands[1]};
 	struct options own = *options;
 	int ends[2];
@@ -285,6 +285,7 @@ int command_mount(const struct options *options)
 
 	if (!source)
 		return complain("mount: out of memory");
+	service_hide_url(options->operands[0]);
 	own.operands = operands;
 	options = &own;
 

@@ -22,9 +22,9 @@
 #include "clock.h"
 #include "core.h"
 #include "loop.h"
-#include "manifest_url.h"
 #include "options.h"
 #include "scheme.h"
+#include "service.h"
 #include "url.h"
 
 int place_complain(const char *command, const char *source, const char *reason)
@@ -60,18 +60,6 @@ char *time_text(int64_t time_s, char to[TIME_TEXT_MAX])
 }
 
 /* ---- URLs --------------------------------------------------------------------------------- */
-
-/* Of what a manifest lists, where it says that is; of others, where it was found. */
-char *place_shown(const char *url)
-{
-	cleanup(manifest_url_finish) struct manifest_url parsed = {0};
-	const char *own = url;
-	char *to = malloc(strlen(url) + 1);
-
-	if (manifest_url_parse(url, &parsed) == 0 && parsed.object)
-		own = parsed.object;
-	return to ? url_tell_in(own, to, strlen(url) + 1) : NULL;
-}
 
 /* Decodes in place what can be decoded. */
 static void percent_decode(char *text)
@@ -352,15 +340,6 @@ static int place_open(struct place *place, const struct options *options)
 	return err;
 }
 
-/* A command line can be read by everybody: what is secret in the URL does not stay there. */
-static void operand_hide(char *operand)
-{
-	cleanup_free char *told = malloc(strlen(operand) + 1);
-
-	if (told)
-		strncpy(operand, url_tell_in(operand, told, strlen(operand) + 1), strlen(operand));
-}
-
 int place_find(struct place *place, const char *source, const struct options *options)
 {
 	int err;
@@ -368,15 +347,14 @@ int place_find(struct place *place, const char *source, const struct options *op
 	*place = (struct place){.version.mtime_s = -1};
 	err = scheme_url(source, &place->url);
 	if (err == -EINVAL)
-		strcpy(place->reason,
-			scheme_find(source) ? "not a right URL of its kind" : "not " SCHEMES_WORDS);
+		(void)scheme_refusal(source, place->reason);
 	else if (err < 0)
 		strcpy(place->reason, strerror(-err));
 	if (err == 0)
 		err = place_open(place, options);
 	if (err < 0)
 		return err;
-	operand_hide(options->operands[0]);
+	service_hide_url(options->operands[0]);
 	place->is_directory = url_is_directory(place->url);
 	return place->is_directory ? 0 : place_ask(place);
 }

@@ -71,9 +71,6 @@ void place_finish(struct place *place);
 /* The last name of an object's URL, decoded, malloc'd; NULL: out of memory. */
 char *object_name(const char *url);
 
-/* The object's own URL as it may be told, malloc'd; NULL: out of memory. */
-char *place_shown(const char *url);
-
 /*
  * "pagein COMMAND: SOURCE: REASON" on stderr, SOURCE without its query, which may be a secret;
  * returns the exit status of a failure.

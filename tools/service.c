@@ -18,8 +18,8 @@
 #include <unistd.h>
 
 #include "cleanup.h"
-#include "fs.h"
 #include "log.h"
+#include "url.h"
 
 /* ---- sd_notify ---------------------------------------------------------------------------- */
 
@@ -107,16 +107,12 @@ void service_guard_core(void)
 		fputs("0", filter);
 }
 
-char *service_take_url(char *argument)
+void service_hide_url(char *argument)
 {
-	char *url = strdup(argument);
-	cleanup_free char *public = fs_public_url(argument);
+	size_t length = strlen(argument);
+	cleanup_free char *told = malloc(length + 1);
 
-	if (!url || !public) {
-		free(url);
-		return NULL;
-	}
 	/* It is shorter, or the same. The rest of the argument becomes NULs. */
-	strncpy(argument, public, strlen(argument));
-	return url;
+	if (told)
+		strncpy(argument, url_tell_in(argument, told, length + 1), length);
 }

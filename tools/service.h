@@ -21,8 +21,5 @@ void service_log_to_syslog(void);
  */
 void service_guard_core(void);
 
-/*
- * Takes what is secret out of a URL on the command line, which ps(1) shows to everybody, and
- * returns a malloc'd copy that has it still. NULL: out of memory.
- */
-char *service_take_url(char *argument);
+/* Takes what is secret out of a URL on the command line, which ps(1) shows to everybody. */
+void service_hide_url(char *argument);

@@ -11,6 +11,7 @@
 #include "commands.h"
 #include "options.h"
 #include "remote.h"
+#include "scheme.h"
 
 static int entry_count(const struct index_entry *entry, void *context)
 {
@@ -24,7 +25,7 @@ static int entry_count(const struct index_entry *entry, void *context)
 static int directory_print(struct place *place)
 {
 	uint64_t count = 0;
-	cleanup_free char *shown = place_shown(place->url);
+	cleanup_free char *shown = scheme_told(place->url);
 	int err = shown ? place_list(place, entry_count, &count) : -ENOMEM;
 
 	if (err == 0)
@@ -35,7 +36,7 @@ static int directory_print(struct place *place)
 static void object_print(const struct place *place)
 {
 	const char *validator = version_validator(&place->version);
-	cleanup_free char *shown = place_shown(place->location);
+	cleanup_free char *shown = scheme_told(place->location);
 	char time[TIME_TEXT_MAX];
 
 	printf("url:      %s\ntype:     object\nsize:     %" PRIu64 "\n", shown ? shown : "-",

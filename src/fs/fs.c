@@ -82,11 +82,12 @@ static int object_name(const char *url, char name[INDEX_NAME_MAX + 1])
 
 static int take_url(struct fs *fs, const char *given, char error[FS_ERROR_MAX])
 {
-	char *url = NULL;
+	char words[SOURCE_ERROR_MAX], *url = NULL;
 	int err = scheme_url(given, &url);
 
 	if (err == -EINVAL)
-		snprintf(error, FS_ERROR_MAX, "mount: %.200s: not " SCHEMES_WORDS, given);
+		snprintf(error, FS_ERROR_MAX, "mount: %.200s: %s", given,
+			scheme_refusal(given, words));
 	fs->options.source_url = url;
 	return err;
 }

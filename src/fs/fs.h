@@ -70,7 +70,3 @@ struct fs_stats fs_stats(const struct fs *fs);
 
 /* NULL is fine. */
 void fs_destroy(struct fs *fs);
-
-/* "http://user:secret@host/?signature" -> "http://host/": what everybody may read, malloc'd; NULL:
- * out of memory. */
-char *fs_public_url(const char *url);

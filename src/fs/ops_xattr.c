@@ -18,6 +18,7 @@
 #include "clock.h"
 #include "fs_private.h"
 #include "log.h"
+#include "scheme.h"
 #include "source.h"
 
 #define PREFIX "user.pagein."
@@ -54,20 +55,22 @@ void fs_reply_xattr(fuse_req_t req, const char *value, size_t size)
 
 static void reply_url(fuse_req_t fuse, const struct inode *inode, size_t size)
 {
-	cleanup_free char *url = NULL, *public = NULL;
+	cleanup_free char *url = NULL, *told = NULL;
 
 	if (inode_url(inode, &url) == 0)
-	public = fs_public_url(url);
-	if (public)
-		fs_reply_xattr(fuse, public, size);
+		told = scheme_told(url);
+	if (told)
+		fs_reply_xattr(fuse, told, size);
 	else
 		fuse_reply_err(fuse, ENOMEM);
 }
 
 static void reply_known(fuse_req_t fuse, const struct known *known, unsigned which, size_t size)
 {
-	const char *value = which == ETAG      ? known->version.etag
-			    : which == VERSION ? version_validator(&known->version)
+	const struct version *version = &known->version;
+	const char *name = *version->id ? version->id : version_validator(version);
+	const char *value = which == ETAG      ? version->etag
+			    : which == VERSION ? name
 					       : known->content_type;
 
 	if (*value)

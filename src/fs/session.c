@@ -33,6 +33,7 @@
 #include "log.h"
 #include "mounts.h"
 #include "prune.h"
+#include "scheme.h"
 
 #define ROUND_REQUESTS 32
 #define READAHEAD_BYTES (1u << 20)
@@ -179,28 +180,9 @@ static void session_ready(struct loop_fd *device, uint32_t events)
 
 /* ---- mount and unmount -------------------------------------------------------------------- */
 
-char *fs_public_url(const char *url)
-{
-	const char *host = strstr(url, "://");
-	const char *end, *at = NULL;
-	char *name = NULL;
-
-	if (!host)
-		return strdup(url);
-	host += 3;
-	end = host + strcspn(host, "/?#");
-	for (const char *c = host; c < end; c++)
-		if (*c == '@')
-			at = c + 1;
-	if (asprintf(&name, "%.*s%s", (int)(host - url), url, at ? at : host) < 0)
-		return NULL;
-	name[strcspn(name, "?#")] = '\0'; /* a signed URL's query is a secret, too */
-	return name;
-}
-
 static int session_arguments(const struct fs_options *options, struct fuse_args *arguments)
 {
-	cleanup_free char *source = fs_public_url(options->source_url);
+	cleanup_free char *source = scheme_told(options->source_url);
 	cleanup_free char *name = NULL, *all = NULL;
 
 	if (!source || asprintf(&name, "fsname=%s", source) < 0)

@@ -157,7 +157,7 @@ int pagein_open(const char *url, const struct pagein_options *options, struct pa
 		return err;
 	err = scheme_url(url, &inner);
 	if (err == -EINVAL)
-		return context_fail(err, "open: %.200s: not " SCHEMES_WORDS, url);
+		return context_fail(err, "open: %.200s: %s", url, scheme_refusal(url, words));
 	object = err == 0 ? calloc(1, sizeof *object) : NULL;
 	if (!object)
 		return context_fail(-ENOMEM, "open: out of memory");

@@ -33,7 +33,7 @@ struct s3_walk {
 	uint64_t mark_at;
 	uint64_t empty; /* pages in a row */
 	uint64_t entries;
-	bool entered; /* entry() is on the stack: */
+	bool entered; /* entry() or page() is on the stack: */
 	bool doomed;  /* ... so that its cancelling waits for it */
 };
 
@@ -169,6 +169,8 @@ static void walk_answered(struct s3_ask *ask, int err)
 	walk->entered = true;
 	if (err == 0)
 		err = s3_page_report(&page, walk->prefix, walk_entry, walk, &reason);
+	if (err == 0 && more && walk->listing->page)
+		err = walk->listing->page(walk->listing);
 	walk->entered = false;
 	if (walk->doomed) {
 		walk_free(walk);

@@ -38,8 +38,7 @@ struct s3_remote {
 	struct s3_bucket *bucket;
 	char *key;           /* encoded */
 	uint64_t epoch;      /* the bucket's, when the request was prepared; 0: never */
-	uint64_t signed_ns;  /* when */
-	uint64_t renew_ns;   /* and until when it serves */
+	uint64_t renew_ns;   /* until when that serves */
 	uint64_t doubted_ns; /* last; 0: never */
 	struct list waiting; /* exchanges */
 	struct s3_credentials_want want;
@@ -110,8 +109,7 @@ static int remote_prepare(struct s3_remote *remote, const struct s3_credentials 
 	if (err < 0)
 		return err;
 	remote->epoch = remote->bucket->epoch;
-	remote->signed_ns = clock_now_ns();
-	remote->renew_ns = remote->signed_ns + signature_ns(s3, credentials);
+	remote->renew_ns = clock_now_ns() + signature_ns(s3, credentials);
 	return 0;
 }
 
@@ -269,8 +267,8 @@ static bool remote_refused(struct http_remote *http, const struct exchange *exch
 	struct s3_remote *remote = container_of(http, struct s3_remote, http);
 	uint64_t now_ns = clock_now_ns();
 
-	/* It was sent before what was wrong was put right, or while that is under way. */
-	if (remote->check || exchange->submit_ns < remote->signed_ns)
+	/* It began before what was wrong was put right, or while that is under way. */
+	if (remote->check || remote->wants || exchange->place != http->place)
 		return true;
 	if (remote->doubted_ns && now_ns - remote->doubted_ns < DOUBT_NS)
 		return false;

@@ -120,6 +120,16 @@ size_t s3_decode(char *text, bool plus_is_blank)
 	return (size_t)(to - text);
 }
 
+char *s3_url_to_key(const char *url)
+{
+	char *key = strdup(url);
+
+	/* A bucket's name has no '%'. */
+	if (key)
+		(void)s3_decode(key, false);
+	return key;
+}
+
 /* ---- endpoints ---------------------------------------------------------------------------- */
 
 bool s3_region_is_valid(const char *region)

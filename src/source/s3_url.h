@@ -20,6 +20,9 @@
 /* "s3://b/a b" -> "s3://b/a%20b". -EINVAL: no bucket's name, or too long a key; -ENOMEM */
 int s3_url_from_key(const char *given, char **ret);
 
+/* The way back: what people would write. NULL: out of memory */
+char *s3_url_to_key(const char *url);
+
 /*
  * Takes a URL of the inner kind apart: the bucket's name (malloc'd), and the key, encoded, inside
  * url. -EINVAL, -ENOMEM.

@@ -5,18 +5,36 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
+#include "cleanup.h"
 #include "manifest_url.h"
 #include "s3_url.h"
+#include "url.h"
+
+static char *manifest_told(const char *url);
 
 static const struct scheme schemes[] = {
-	{"http://", http_source_create, NULL, false},
-	{"https://", http_source_create, NULL, false},
-	{"s3://", s3_source_create, s3_url_from_key, true},
-	{"file:///", file_source_create, NULL, false},
-	{MANIFEST_SCHEME, manifest_source_create, manifest_url_from_given, false},
+	{.prefix = "http://", .create = http_source_create},
+	{.prefix = "https://", .create = http_source_create},
+	{
+		.prefix = "s3://",
+		.create = s3_source_create,
+		.from_given = s3_url_from_key,
+		.to_given = s3_url_to_key,
+		.form = "a bucket and a key",
+		.has_prefixes = true,
+	},
+	{.prefix = "file:///", .create = file_source_create},
+	{
+		.prefix = MANIFEST_SCHEME,
+		.create = manifest_source_create,
+		.from_given = manifest_url_from_given,
+		.to_given = manifest_told,
+		.form = "a manifest's file or URL",
+	},
 };
 
 const struct scheme *scheme_find(const char *url)
@@ -37,6 +55,40 @@ int scheme_url(const char *given, char **ret)
 		return scheme->from_given(given, ret);
 	*ret = strdup(given);
 	return *ret ? 0 : -ENOMEM;
+}
+
+const char *scheme_refusal(const char *given, char words[SOURCE_ERROR_MAX])
+{
+	const struct scheme *scheme = scheme_find(given);
+
+	snprintf(words, SOURCE_ERROR_MAX, "not %s",
+		scheme && scheme->form ? scheme->form : SCHEMES_WORDS);
+	return words;
+}
+
+static char *plain_told(const char *url)
+{
+	size_t room = strlen(url) + 1;
+	char *to = malloc(room);
+
+	return to ? url_tell_in(url, to, room) : NULL;
+}
+
+/* Of what it lists, where it says that is; of others, where it was found. */
+static char *manifest_told(const char *url)
+{
+	cleanup(manifest_url_finish) struct manifest_url parsed = {0};
+
+	if (manifest_url_parse(url, &parsed) == 0 && parsed.object)
+		return scheme_told(parsed.object);
+	return plain_told(url);
+}
+
+char *scheme_told(const char *url)
+{
+	const struct scheme *scheme = scheme_find(url);
+
+	return scheme && scheme->to_given ? scheme->to_given(url) : plain_told(url);
 }
 
 bool scheme_may_be_directory(const char *url, int err)

@@ -16,6 +16,9 @@ struct scheme {
 	 * NULL: it is the same. -EINVAL, -ENOMEM
 	 */
 	int (*from_given)(const char *given, char **ret);
+	/* The way back, without what is secret. NULL: url_tell(); out of memory */
+	char *(*to_given)(const char *url);
+	const char *form; /* what -EINVAL missed; NULL: nothing is refused */
 	/*
 	 * Directories are only beginnings of keys: where no object is, or none that may be read,
 	 * the URL with a '/' behind it may be one.
@@ -30,6 +33,15 @@ const struct scheme *scheme_find(const char *url);
 
 /* The URL for what was given, malloc'd. -EINVAL: no source knows it; -ENOMEM */
 int scheme_url(const char *given, char **ret);
+
+/* Why scheme_url() has said -EINVAL: "not a bucket and a key". */
+const char *scheme_refusal(const char *given, char words[SOURCE_ERROR_MAX]);
+
+/*
+ * What people may be told of a URL, malloc'd: nothing secret, and in the form that they would give.
+ * NULL: out of memory
+ */
+char *scheme_told(const char *url);
 
 /* May there be a directory at this URL, though asking for an object has failed with err? */
 bool scheme_may_be_directory(const char *url, int err);
