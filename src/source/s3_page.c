@@ -211,6 +211,25 @@ static int page_text(struct s3_xml *xml, const char *path, const char *text, siz
 	return 0;
 }
 
+/*
+ * The prefix that was asked for comes back in front of the entries, and radosgw does not encode it:
+ * where it has a control character, that is no XML. It is no news, either.
+ */
+static void skip_echo(struct s3_xml *xml, const char *bytes, size_t len)
+{
+	static const char open[] = "<Prefix>", group[] = "<CommonPrefixes";
+	const char *from = memmem(bytes, len, open, strlen(open)), *to;
+
+	if (!from || memmem(bytes, (size_t)(from - bytes), group, strlen(group)))
+		return;
+	from += strlen(open);
+	to = memchr(from, '<', len - (size_t)(from - bytes));
+	if (!to)
+		return;
+	xml->skip_from = (size_t)(from - bytes);
+	xml->skip_to = (size_t)(to - bytes);
+}
+
 int s3_page_read(const char *bytes, size_t len, struct s3_page *ret, const char **ret_reason)
 {
 	struct reader reader = {.page = ret, .item.mtime = INDEX_MTIME_UNKNOWN};
@@ -221,6 +240,7 @@ int s3_page_read(const char *bytes, size_t len, struct s3_page *ret, const char 
 	*ret = (struct s3_page){0};
 	/* Offset 0 is "". */
 	err = keep_text(ret, "", 0, &none);
+	skip_echo(&xml, bytes, len);
 	if (err == 0)
 		err = s3_xml_read(&xml, bytes, len, ret_reason);
 	if (err == 0 && !reader.is_listing && !ret->is_error) {

@@ -3,12 +3,11 @@
  * against radosgw. Its arguments: the command, and presign.py.
  */
 #include <errno.h>
-#include <fcntl.h>
 #include <pagein.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "cleanup.h"
+#include "door.h"
 #include "gateway.h"
 #include "source_fixture.h"
 
@@ -16,10 +15,9 @@
 #define FILES 300 /* as many opens at once as no pool has connections for */
 
 static struct gateway gateway;
+static struct door door;
 static const char *command, *presign;
-static char directory[64];
 static uint8_t *bytes;
-static size_t run_length; /* of what the last run() has printed, which may have NULs in it */
 
 static int start_gateway(void **state)
 {
@@ -40,50 +38,22 @@ static int start_gateway(void **state)
 	s3_environment("tester-key", "tester-secret", NULL);
 	snprintf(endpoint, sizeof endpoint, "http://127.0.0.1:%u", gateway.port);
 	setenv("AWS_ENDPOINT_URL", endpoint, 1);
-	strcpy(directory, "/tmp/pagein-test-XXXXXX");
-	assert_non_null(mkdtemp(directory));
+	door_open(&door, command);
 	return 0;
 }
 
 static int stop_gateway(void **state)
 {
 	(void)state;
+	door_close(&door);
 	gateway_stop(&gateway);
-	rmdir(directory);
 	free(bytes);
 	return 0;
 }
 
-/* Its exit status; what it prints to stdout and stderr is in text. */
-static int __attribute__((format(printf, 3, 4)))
-run(char *text, size_t room, const char *format, ...)
+static void expect(int status, const char *words, const char *arguments)
 {
-	cleanup_free char *tail = NULL, *line = NULL;
-	va_list arguments;
-	size_t len;
-	FILE *from;
-	int status;
-
-	va_start(arguments, format);
-	assert_true(vasprintf(&tail, format, arguments) > 0);
-	va_end(arguments);
-	assert_true(asprintf(&line, "exec 2>&1; '%s' %s", command, tail) > 0);
-	from = popen(line, "re");
-	assert_non_null(from);
-	len = fread(text, 1, room - 1, from);
-	text[len] = '\0';
-	run_length = len;
-	status = pclose(from);
-	return WEXITSTATUS(status);
-}
-
-static void expect(int status, const char *words, const char *format_arguments)
-{
-	char text[4096];
-	int found = run(text, sizeof text, "%s", format_arguments);
-
-	if (found != status || !strstr(text, words))
-		fail_msg("pagein %s: %d, %s", format_arguments, found, text);
+	door_expect(&door, status, words, arguments);
 }
 
 /* ---- subcommands -------------------------------------------------------------------------- */
@@ -114,14 +84,17 @@ static void objects_are_told_of_and_copied(void **state)
 	expect(0, "ranges:   yes", "stat 's3://bucket/models/100%? a+b'");
 	expect(0, "directory", "stat s3://bucket/models");
 	expect(1, "is a directory", "cat s3://bucket/models");
-	snprintf(path, sizeof path, "%s.copy", directory);
-	assert_int_equal(run(text, sizeof text, "cat s3://bucket/models/weights.bin >%s", path), 0);
+	snprintf(path, sizeof path, "%s.copy", door.directory);
+	assert_int_equal(
+		door_run(&door, text, sizeof text, "cat s3://bucket/models/weights.bin >%s", path),
+		0);
 	assert_int_equal(stat(path, &status), 0);
 	assert_int_equal(status.st_size, SIZE);
 	unlink(path);
-	assert_int_equal(
-		run(text, sizeof text, "cat --range 4999-5004 s3://bucket/models/weights.bin"), 0);
-	assert_int_equal(run_length, 6);
+	assert_int_equal(door_run(&door, text, sizeof text,
+				 "cat --range 4999-5004 s3://bucket/models/weights.bin"),
+		0);
+	assert_int_equal(door.printed, 6);
 	assert_memory_equal(text, &bytes[4999], 6);
 }
 
@@ -131,7 +104,7 @@ static void options_say_what_the_environment_does_not(void **state)
 
 	(void)state;
 	unsetenv("AWS_ENDPOINT_URL");
-	assert_int_equal(run(text, sizeof text,
+	assert_int_equal(door_run(&door, text, sizeof text,
 				 "ls --endpoint-url=%s --region=us-east-1 --addressing-style=path "
 				 "s3://bucket",
 				 endpoint),
@@ -158,11 +131,11 @@ static void a_presigned_url_is_any_url(void **state)
 	assert_non_null(fgets(url, sizeof url, from));
 	assert_int_equal(pclose(from), 0);
 	url[strcspn(url, "\n")] = '\0';
-	assert_int_equal(run(text, sizeof text, "cat --range 100-149 '%s'", url), 0);
-	assert_int_equal(run_length, 50);
+	assert_int_equal(door_run(&door, text, sizeof text, "cat --range 100-149 '%s'", url), 0);
+	assert_int_equal(door.printed, 50);
 	assert_memory_equal(text, &bytes[100], 50);
 	*strrchr(url, '=') = '\0';
-	assert_int_equal(run(text, sizeof text, "cat '%s'", url), 1);
+	assert_int_equal(door_run(&door, text, sizeof text, "cat '%s'", url), 1);
 	assert_null(strstr(text, "Credential"));
 }
 
@@ -229,72 +202,34 @@ static void the_librarys_options_are_its_callers(void **state)
 
 /* ---- mounts ------------------------------------------------------------------------------- */
 
-static void mount_it(const char *source)
-{
-	char text[1024];
-
-	if (access("/dev/fuse", R_OK | W_OK) < 0)
-		skip_because("no /dev/fuse");
-	if (run(text, sizeof text, "mount '%s' %s", source, directory) != 0)
-		fail_msg("mount %s: %s", source, text);
-}
-
-static void unmount_it(void)
-{
-	char text[1024];
-
-	if (run(text, sizeof text, "umount %s", directory) != 0)
-		fail_msg("%s", text);
-}
-
-static void expect_file(const char *name, const void *expected, size_t size)
-{
-	char path[256];
-	uint8_t *found = malloc(size + 1);
-	cleanup_fd int fd = -1;
-	size_t have = 0;
-	ssize_t n;
-
-	snprintf(path, sizeof path, "%s/%s", directory, name);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
-		fail_msg("%s: %s", path, strerror(errno));
-	while ((n = read(fd, found + have, size + 1 - have)) > 0)
-		have += (size_t)n;
-	assert_int_equal(n, 0);
-	assert_int_equal(have, size);
-	assert_memory_equal(found, expected, size);
-	free(found);
-}
-
 static void a_bucket_is_a_file_system(void **state)
 {
 	(void)state;
-	mount_it("s3://bucket");
-	expect_file("models/weights.bin", bytes, SIZE);
-	expect_file("models/100%? a+b", bytes, 5);
-	expect_file("models/day=2024%3A05/part", bytes, 9);
+	door_mount(&door, "", "s3://bucket");
+	door_expect_file(&door, "models/weights.bin", bytes, SIZE);
+	door_expect_file(&door, "models/100%? a+b", bytes, 5);
+	door_expect_file(&door, "models/day=2024%3A05/part", bytes, 9);
 	for (unsigned i = 0; i < FILES; i++) {
 		char name[32];
 
 		snprintf(name, sizeof name, "small/%06u", i);
-		expect_file(name, "x", 1);
+		door_expect_file(&door, name, "x", 1);
 	}
-	unmount_it();
+	door_unmount(&door);
 }
 
 static void a_prefix_and_an_object_are_too(void **state)
 {
 	(void)state;
-	mount_it("s3://bucket/models");
-	expect_file("weights.bin", bytes, SIZE);
-	unmount_it();
-	mount_it("s3://bucket/models/day=2024%3A05/");
-	expect_file("part", bytes, 9);
-	unmount_it();
-	mount_it("s3://bucket/models/100%? a+b");
-	expect_file("100%? a+b", bytes, 5);
-	unmount_it();
+	door_mount(&door, "", "s3://bucket/models");
+	door_expect_file(&door, "weights.bin", bytes, SIZE);
+	door_unmount(&door);
+	door_mount(&door, "", "s3://bucket/models/day=2024%3A05/");
+	door_expect_file(&door, "part", bytes, 9);
+	door_unmount(&door);
+	door_mount(&door, "", "s3://bucket/models/100%? a+b");
+	door_expect_file(&door, "100%? a+b", bytes, 5);
+	door_unmount(&door);
 }
 
 static void what_can_not_be_mounted_says_why(void **state)
@@ -312,7 +247,7 @@ static void what_can_not_be_mounted_says_why(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < array_len(rows); i++) {
-		snprintf(line, sizeof line, "mount %s %s", rows[i].source, directory);
+		snprintf(line, sizeof line, "mount %s %s", rows[i].source, door.directory);
 		expect(1, rows[i].words, line);
 	}
 }

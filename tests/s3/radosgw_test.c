@@ -2,12 +2,12 @@
  * radosgw_test.c - the S3 source against radosgw: who is let in, which keys come through, pages,
  * ranges, and versions. The oracle is what was put there.
  */
-#include <ctype.h>
 #include <errno.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "gateway.h"
+#include "keys.h"
 #include "source_fixture.h"
 
 #define KEYS 20000
@@ -279,16 +279,6 @@ static void a_session_is_renewed_when_it_is_refused(void **state)
 
 /* ---- keys --------------------------------------------------------------------------------- */
 
-#define N50 "nnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnn"
-#define N250 N50 N50 N50 N50 N50
-
-static const char *const keys[] = {"a//b", "a///c", "//d", "/lead", "/", "//", "trail/", "trail//",
-	"x/../y", "x/./y", "..", ".", "../up", "./here", "x/..", "x/.", "key", "key/", "key/sub",
-	"\x01", "ctl\x01\x1f\x7f", "line\nbreak", "tab\tcr\r", "sp ace+plus%25%", "?q=1&r#h",
-	"<a>&\"'", "back\\slash", "\xc3\xbc\xe2\x82\xac\xf0\x9f\x98\x80", "\xc2\x85",
-	N250 "1234567890", N250 N250 N250 N250 "12345678901234567890", "*~()!$,;=:@[]{}|^`",
-	"con%2Fcat", "%2e%2e/z"};
-
 /* What has been found, by the key that was put. */
 struct walk {
 	bool found[array_len(keys)];
@@ -326,22 +316,6 @@ static void walk_down(struct walk *walk, const char *url, const char *prefix)
 	listed_finish(&listed);
 }
 
-static char *encode(const char *prefix, const char *key)
-{
-	size_t len = strlen(prefix);
-	char *target = malloc(len + 3 * strlen(key) + 1);
-
-	strcpy(target, prefix);
-	for (; *key; key++) {
-		bool is_plain = isalnum((unsigned char)*key) || strchr("-_.~/", *key);
-
-		len += (size_t)sprintf(
-			target + len, is_plain ? "%c" : "%%%02X", (unsigned char)*key);
-	}
-	target[len] = '\0';
-	return target;
-}
-
 static void every_key_comes_through(void **state)
 {
 	struct walk walk = {0};
@@ -349,7 +323,7 @@ static void every_key_comes_through(void **state)
 	(void)state;
 	gateway_put(&gateway, "/hostile", NULL, 0);
 	for (size_t i = 0; i < array_len(keys); i++) {
-		char *target = encode("/hostile/", keys[i]);
+		char *target = key_target("/hostile/", keys[i]);
 
 		gateway_put(&gateway, target, keys[i], strlen(keys[i]));
 		free(target);
