@@ -10,6 +10,7 @@
 
 #include "cleanup.h"
 #include "scheme.h"
+#include "url.h"
 
 #define PATH_MARK '|'
 #define QUERY_MARK '^'
@@ -97,30 +98,6 @@ int manifest_url_from_given(const char *given, char **ret)
 	return 0;
 }
 
-static int hex_value(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	c |= 0x20;
-	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
-/* In place; the length. There may be NULs in it, which no path of a manifest has. */
-static size_t decode(char *text)
-{
-	char *start = text, *to = text;
-
-	for (; *text; text++) {
-		int high = *text == '%' ? hex_value(text[1]) : -1;
-		int low = high >= 0 ? hex_value(text[2]) : -1;
-
-		*to++ = low >= 0 ? (char)(high << 4 | low) : *text;
-		text += low >= 0 ? 2 : 0;
-	}
-	*to = '\0';
-	return (size_t)(to - start);
-}
-
 int manifest_url_parse(const char *url, struct manifest_url *ret)
 {
 	struct manifest_url parsed = {0};
@@ -140,7 +117,7 @@ int manifest_url_parse(const char *url, struct manifest_url *ret)
 	}
 	for (char *c = parsed.locator; *c; c++)
 		*c = *c == QUERY_MARK ? '?' : *c;
-	parsed.path_length = decode(parsed.path);
+	parsed.path_length = url_decode(parsed.path, false);
 	*ret = parsed;
 	return 0;
 }

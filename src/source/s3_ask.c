@@ -212,7 +212,7 @@ static void ask_refused(struct s3_ask *ask)
 	else if (ask->error.code[0] == '\0')
 		snprintf(ask->reason, sizeof ask->reason, "HTTP %u", status);
 	else
-		snprintf(ask->reason, sizeof ask->reason, "%s (HTTP %u %s)",
+		snprintf(ask->reason, sizeof ask->reason, "%.88s (HTTP %u %.48s)",
 			meaning.words           ? meaning.words
 			: ask->error.message[0] ? ask->error.message
 						: "refused by the server",

@@ -18,6 +18,7 @@
 
 #include "s3_page.h"
 #include "s3_private.h"
+#include "url.h"
 
 #define S3_PAGES_MAX 1000000 /* 10^9 keys: days */
 #define EMPTY_PAGES_MAX 1000
@@ -211,7 +212,7 @@ static int walk_create(struct s3_source *s3, const char *url, struct s3_walk **r
 		walk_free(walk);
 		return err;
 	}
-	len = s3_decode(walk->prefix, false);
+	len = url_decode(walk->prefix, false);
 	s3_encode(walk->prefix, len, false, walk->encoded);
 	*ret = walk;
 	return 0;

@@ -18,6 +18,7 @@
 #include "s3_url.h"
 #include "s3_xml.h"
 #include "source.h"
+#include "url.h"
 
 struct s3_item {
 	size_t key, etag; /* offsets in the page's text; 0: none */
@@ -270,7 +271,7 @@ static char *item_name(
 	const struct s3_page *page, const struct s3_item *item, const char *prefix, size_t *ret_len)
 {
 	char *key = page->text + item->key;
-	size_t len = page->is_encoded ? s3_decode(key, true) : strlen(key);
+	size_t len = page->is_encoded ? url_decode(key, true) : strlen(key);
 	size_t prefix_len = strlen(prefix);
 
 	if (len > S3_KEY_MAX || len < prefix_len || memcmp(key, prefix, prefix_len) != 0)

@@ -96,37 +96,13 @@ int s3_url_parse(const char *url, char **ret_bucket, const char **ret_key)
 	return *ret_bucket ? 0 : -ENOMEM;
 }
 
-static int hex_value(char c)
-{
-	if (is_digit(c))
-		return c - '0';
-	c |= 0x20;
-	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
-size_t s3_decode(char *text, bool plus_is_blank)
-{
-	char *to = text;
-
-	for (const char *at = text; *at; at++) {
-		if (*at == '%' && hex_value(at[1]) >= 0 && hex_value(at[2]) >= 0) {
-			*to++ = (char)(hex_value(at[1]) * 16 + hex_value(at[2]));
-			at += 2;
-		} else {
-			*to++ = plus_is_blank && *at == '+' ? ' ' : *at;
-		}
-	}
-	*to = '\0';
-	return (size_t)(to - text);
-}
-
 char *s3_url_to_key(const char *url)
 {
 	char *key = strdup(url);
 
 	/* A bucket's name has no '%'. */
 	if (key)
-		(void)s3_decode(key, false);
+		(void)url_decode(key, false);
 	return key;
 }
 

@@ -29,9 +29,6 @@ char *s3_url_to_key(const char *url);
  */
 int s3_url_parse(const char *url, char **ret_bucket, const char **ret_key);
 
-/* Decodes %XX, and '+' to a blank if so told; in place. The length; there may be NULs in it. */
-size_t s3_decode(char *text, bool plus_is_blank);
-
 /* Nothing but a-z, 0-9 and '-': it becomes a part of a host's name. */
 bool s3_region_is_valid(const char *region);
 

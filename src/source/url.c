@@ -109,6 +109,30 @@ int url_resolve(const char *base, const char *link, char **ret)
 	return url_part(parts, CURLUPART_URL, 0, ret);
 }
 
+static int hex_value(char c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	c |= 0x20;
+	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+size_t url_decode(char *text, bool plus_is_blank)
+{
+	char *to = text;
+
+	for (const char *at = text; *at; at++) {
+		if (*at == '%' && hex_value(at[1]) >= 0 && hex_value(at[2]) >= 0) {
+			*to++ = (char)(hex_value(at[1]) * 16 + hex_value(at[2]));
+			at += 2;
+		} else {
+			*to++ = plus_is_blank && *at == '+' ? ' ' : *at;
+		}
+	}
+	*to = '\0';
+	return (size_t)(to - text);
+}
+
 char *url_tell_in(const char *text, char *to, size_t room)
 {
 	const char *host = strstr(text, "://");

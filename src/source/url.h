@@ -48,6 +48,9 @@ struct url_told url_tell(const char *text);
 /* The same for room of the caller's own. Returns to. */
 char *url_tell_in(const char *text, char *to, size_t room);
 
+/* Decodes %XX, and '+' to a blank if so told; in place. The length; there may be NULs in it. */
+size_t url_decode(char *text, bool plus_is_blank);
+
 /* libcurl, for those who tell people about it. */
 struct url_library {
 	const char *version;     /* "7.88.1" */

@@ -8,6 +8,7 @@
 #include "s3_error.h"
 #include "s3_page.h"
 #include "s3_url.h"
+#include "url.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len);
 
@@ -22,7 +23,7 @@ static int check_entry(const struct index_entry *entry, void *context)
 	for (const char *c = entry->href; *c; c++)
 		assert((unsigned char)*c > ' ' && (unsigned char)*c < 0x7f && !strchr("?#+", *c));
 	strcpy(href, entry->href);
-	length = s3_decode(href, false);
+	length = url_decode(href, false);
 	assert(length == entry->name_length + entry->is_dir);
 	assert(memcmp(href, entry->name, entry->name_length) == 0);
 	assert(!entry->is_dir || href[entry->name_length] == '/');

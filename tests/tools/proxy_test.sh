@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# http_proxy, no_proxy, and who is told which secret: through a proxy that lets CONNECT pass, and one
-# that does not. And: what is in the process list. PAGEIN, ORIGIN, PROXY name the programs.
+# http_proxy, https_proxy, no_proxy, and who is told which secret: through a proxy that lets CONNECT
+# pass, and one that does not. And: what is in the process list. PAGEIN, ORIGIN, PROXY name the
+# programs.
 # shellcheck disable=SC2153 # PROXY is a program, proxy is a URL
 set -euo pipefail
 
@@ -76,6 +77,14 @@ grep -q "^CONNECT $host - -$" "$base/closed.log" || failed "CONNECT was tried"
 same "$www/large" env http_proxy="$proxy" no_proxy=127.0.0.1 "$PAGEIN" cat "$url/large"
 same "$www/large" env http_proxy="$proxy" no_proxy='*' "$PAGEIN" cat "$url/large"
 [ ! -s "$base/proxy.log" ] || failed "no_proxy"
+
+# https:// has a proxy of its own, which is asked for a tunnel (to a server that knows no TLS)
+: >"$base/proxy.log"
+: >"$base/closed.log"
+! env https_proxy="$proxy" http_proxy="$closed" "$PAGEIN" cat "https://$host/large" >/dev/null 2>&1 ||
+	failed "TLS to a server without"
+grep -q "^CONNECT $host - -$" "$base/proxy.log" || failed "https_proxy"
+[ ! -s "$base/closed.log" ] || failed "http_proxy was asked for https://"
 
 # one that is not there
 ! http_proxy=http://127.0.0.1:1 "$PAGEIN" cat "$url/large" >"$base/out" 2>&1 || failed "no proxy there"

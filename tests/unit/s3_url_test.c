@@ -7,6 +7,7 @@
 #include "check.h"
 #include "s3_url.h"
 #include "scheme.h"
+#include "url.h"
 
 static void keys_become_urls(void **state)
 {
@@ -78,16 +79,16 @@ static void decoding_takes_what_is_encoded_and_nothing_else(void **state)
 		char text[32];
 
 		strcpy(text, rows[i].text);
-		assert_int_equal(s3_decode(text, false), strlen(rows[i].plain));
+		assert_int_equal(url_decode(text, false), strlen(rows[i].plain));
 		assert_string_equal(text, rows[i].plain);
 		strcpy(text, rows[i].text);
-		assert_int_equal(s3_decode(text, true), strlen(rows[i].form));
+		assert_int_equal(url_decode(text, true), strlen(rows[i].form));
 		assert_string_equal(text, rows[i].form);
 	}
 	{
 		char nul[] = "a%00b";
 
-		assert_int_equal(s3_decode(nul, false), 3);
+		assert_int_equal(url_decode(nul, false), 3);
 		assert_memory_equal(nul, "a\0b", 3);
 	}
 }
