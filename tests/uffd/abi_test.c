@@ -17,6 +17,7 @@ static const char *library;
 static const char *const calls[] = {
 	"pagein_address",
 	"pagein_advise",
+	"pagein_caps",
 	"pagein_close",
 	"pagein_error",
 	"pagein_last_error",
