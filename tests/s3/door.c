@@ -28,7 +28,7 @@ void door_close(struct door *door)
 {
 	/* Busy, as long as the test that failed has something open. */
 	if (door->mounted)
-		umount2(door->directory, MNT_DETACH);
+		(void)umount2(door->directory, MNT_DETACH);
 	rmdir(door->directory);
 }
 
