@@ -17,6 +17,7 @@
 
 #include "bench.h"
 #include "commands.h"
+#include "pagein.h"
 
 #define CELLS_MAX 64 /* engines times patterns */
 #define WARM_MAX_BYTES (UINT64_C(4) << 30)
@@ -26,6 +27,11 @@ static const struct bench_engine *const all_engines[] = {
 	&bench_uffd,
 	&bench_floor_cached,
 	&bench_uffd_cached,
+	&bench_floor_inline,
+	&bench_uffd_inline,
+	&bench_uffd_huge,
+	&bench_uffd_shared,
+	&bench_uffd_hugetlb,
 	&bench_fuse_read,
 	&bench_fuse_mmap,
 	&bench_path_read,
@@ -127,7 +133,7 @@ static void prepare(struct bench *bench, const struct bench_engine *const *engin
  * As much memory as the run will fill, touched and given back: a virtual machine may have returned
  * free memory to its host a moment ago, and gets it back at 10 us a page.
  */
-static void warm_memory(const struct bench *bench, enum pattern pattern)
+static void warm_memory(const struct bench *bench, enum pattern pattern, int advice)
 {
 	uint64_t len = bench->target.size;
 	volatile uint8_t *memory;
@@ -140,7 +146,7 @@ static void warm_memory(const struct bench *bench, enum pattern pattern)
 		MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	if (memory == MAP_FAILED)
 		return;
-	madvise((void *)memory, len, MADV_NOHUGEPAGE);
+	madvise((void *)memory, len, advice);
 	for (uint64_t i = 0; i < len; i += 4096)
 		memory[i] = 1;
 	munmap((void *)memory, len);
@@ -153,7 +159,9 @@ static int run_once(struct bench *bench, struct cell *cell, struct bench_result 
 	bool counted;
 	int err;
 
-	warm_memory(bench, cell->pattern);
+	/* Small pages and huge ones come from different ends of what is free. */
+	warm_memory(bench, cell->pattern,
+		session->engine->map_flags & PAGEIN_HUGE ? MADV_HUGEPAGE : MADV_NOHUGEPAGE);
 	err = session->engine->open(session, cell->pattern);
 	if (err < 0)
 		return err;

@@ -9,7 +9,7 @@
  *	bench_floor.c, bench_uffd.c, bench_file.c	the engines
  *
  * An engine shows the object's bytes either as memory or through pread(2). The workload touches,
- *and takes the time from just before the touch until the thread runs again.
+ * and takes the time from just before the touch until the thread runs again.
  */
 #pragma once
 
@@ -72,6 +72,7 @@ struct bench_session {
 struct bench_engine {
 	const char *name;
 	bool needs_path;
+	unsigned map_flags;               /* pagein_map()'s */
 	const struct bench_engine *floor; /* what its figures are beside; NULL: it is a floor */
 	/* Once for all runs, for what is slow: a mount. May be NULL. -errno, with session->error.
 	 */
@@ -85,8 +86,9 @@ struct bench_engine {
 	int (*check)(struct bench_session *session);
 };
 
-extern const struct bench_engine bench_floor, bench_floor_cached, bench_uffd, bench_uffd_cached,
-	bench_fuse_read, bench_fuse_mmap, bench_path_read, bench_path_mmap;
+extern const struct bench_engine bench_floor, bench_floor_cached, bench_floor_inline, bench_uffd,
+	bench_uffd_cached, bench_uffd_inline, bench_uffd_huge, bench_uffd_shared,
+	bench_uffd_hugetlb, bench_fuse_read, bench_fuse_mmap, bench_path_read, bench_path_mmap;
 
 /* Of one run of one engine and pattern. */
 struct bench_result {

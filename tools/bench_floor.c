@@ -10,6 +10,9 @@
  * The engine "floor-cached" has received all of the object into its own memory before: what is left
  * is the read of the fault and the copy.
  *
+ * Of "floor-inline" there is no thread: the one that touches a page is interrupted by SIGBUS
+ * (UFFD_FEATURE_SIGBUS), and copies it from that memory in its own handler.
+ *
  * The stages are written down before the fill's wake-up can be seen, but for `fill`, which the
  * kernel's own return from UFFDIO_COPY stamps.
  */
@@ -19,6 +22,7 @@
 #include <linux/userfaultfd.h>
 #include <netinet/tcp.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -45,8 +49,12 @@ struct floor {
 	uint64_t mapped;
 	uint8_t *memory;
 	uint8_t *staging;
-	uint8_t *warm; /* floor-cached: the object's bytes and zeros to the last page's end */
+	uint8_t *warm; /* the object's bytes and zeros to the last page's end; NULL: the server's */
+	bool is_inline;
+	struct sigaction before;
 };
+
+static struct floor *inline_floor; /* the one that is open */
 
 static int floor_connect(const struct bench_target *target)
 {
@@ -222,9 +230,30 @@ static void *floor_thread(void *argument)
 	return NULL;
 }
 
+static void floor_touched(int number, siginfo_t *info, void *context)
+{
+	struct floor *floor = inline_floor;
+	uintptr_t address = (uintptr_t)info->si_addr;
+
+	(void)context;
+	if (address - (uintptr_t)floor->memory >= floor->mapped ||
+		floor_serve_cached(floor, address, floor->session->stages ? clock_now_ns() : 0) < 0)
+		signal(number, SIG_DFL);
+}
+
+static void floor_catch_touches(struct floor *floor)
+{
+	struct sigaction action = {
+		.sa_sigaction = floor_touched, .sa_flags = SA_SIGINFO | SA_ONSTACK};
+
+	inline_floor = floor;
+	sigaction(SIGBUS, &action, &floor->before);
+}
+
 static int floor_uffd(struct floor *floor)
 {
-	struct uffdio_api api = {.api = UFFD_API};
+	struct uffdio_api api = {
+		.api = UFFD_API, .features = floor->is_inline ? UFFD_FEATURE_SIGBUS : 0};
 	struct uffdio_register argument = {
 		.range = {.start = (uintptr_t)floor->memory, .len = floor->mapped + PAGE},
 		.mode = UFFDIO_REGISTER_MODE_MISSING,
@@ -249,6 +278,10 @@ static void floor_close(struct bench_session *session)
 		/* The page behind the object is the bell. */
 		(void)*(volatile uint8_t *)(floor->memory + floor->mapped);
 		pthread_join(floor->thread, NULL);
+	}
+	if (inline_floor == floor) {
+		sigaction(SIGBUS, &floor->before, NULL);
+		inline_floor = NULL;
 	}
 	if (floor->memory && floor->memory != MAP_FAILED)
 		munmap(floor->memory, floor->mapped + PAGE);
@@ -290,7 +323,7 @@ static int floor_start(struct floor *floor)
 	floor->socket = floor_connect(floor->session->target);
 	if (floor->socket < 0)
 		return floor->socket;
-	err = floor->session->engine == &bench_floor_cached ? floor_warm(floor) : 0;
+	err = floor->session->engine != &bench_floor ? floor_warm(floor) : 0;
 	if (err < 0)
 		return err;
 	floor->memory = mmap(NULL, floor->mapped + PAGE, PROT_READ | PROT_WRITE,
@@ -300,6 +333,10 @@ static int floor_start(struct floor *floor)
 	err = floor_uffd(floor);
 	if (err < 0)
 		return err;
+	if (floor->is_inline) {
+		floor_catch_touches(floor);
+		return 0;
+	}
 	return -pthread_create(&floor->thread, NULL, floor_thread, floor);
 }
 
@@ -314,6 +351,7 @@ static int floor_open(struct bench_session *session, enum pattern pattern)
 	floor->session = session;
 	floor->uffd = floor->socket = -1;
 	floor->streaming = pattern == PATTERN_SEQUENTIAL;
+	floor->is_inline = session->engine == &bench_floor_inline;
 	session->size = session->target->size;
 	floor->mapped = (session->size + PAGE - 1) / PAGE * PAGE;
 	floor->staging = aligned_alloc(PAGE, STAGING_BYTES);
@@ -337,6 +375,12 @@ const struct bench_engine bench_floor = {
 
 const struct bench_engine bench_floor_cached = {
 	.name = "floor-cached",
+	.open = floor_open,
+	.close = floor_close,
+};
+
+const struct bench_engine bench_floor_inline = {
+	.name = "floor-inline",
 	.open = floor_open,
 	.close = floor_close,
 };

@@ -4,7 +4,10 @@
  * The object is opened once, so that connections are warm, as the floor's is; each run maps anew.
  * Of uffd-cached all of the object has been fetched into the object's cache before, and a run that
  * sends a request all the same is an error: every fault is one on a page that is in memory, but not
- * in the map.
+ * in the map. uffd-inline is the same with PAGEIN_INLINE; its fills are the thread's own, and have
+ * no stages.
+ *
+ * uffd-huge, uffd-shared and uffd-hugetlb are the same with other memory (pagein_map()'s flags).
  */
 #include <errno.h>
 #include <stdatomic.h>
@@ -17,7 +20,10 @@
 #define CACHE_MARGIN_BYTES (UINT64_C(64) << 20) /* for blocks that are on their way */
 
 struct uffd_state {
+	struct pagein_options options;
+	struct pagein_s3_options s3; /* of options */
 	struct pagein_object *object;
+	struct pagein_object *shared; /* of one run */
 	struct pagein_map *map;
 	uint64_t requests; /* before the run */
 };
@@ -33,7 +39,6 @@ static int uffd_open_object(
 	struct bench_session *session, const struct options *options, uint64_t cache_bytes)
 {
 	struct pagein_options use = PAGEIN_OPTIONS_INIT;
-	struct pagein_s3_options s3;
 	struct uffd_state *state = calloc(1, sizeof *state);
 	int err;
 
@@ -45,10 +50,13 @@ static int uffd_open_object(
 	use.loops = (unsigned)options->loops;
 	use.timeout_ms = (unsigned)(options->timeout_ns / 1000000);
 	use.cache_bytes = cache_bytes;
-	bench_s3_options(options, &s3);
-	use.s3 = &s3;
+	bench_s3_options(options, &state->s3);
+	use.s3 = &state->s3;
 	use.netrc_file = options->netrc_file;
 	use.token_file = options->token_file;
+	/* All of the object is populated once to be cached. */
+	use.memory = cache_bytes > 0 ? PAGEIN_NO_LIMIT : options->map_memory_bytes;
+	state->options = use;
 	err = pagein_open(session->target->url, &use, &state->object);
 	return err < 0 ? uffd_fail(session, err) : 0;
 }
@@ -60,7 +68,9 @@ static int uffd_prepare(struct bench_session *session, const struct options *opt
 
 static int uffd_prepare_cached(struct bench_session *session, const struct options *options)
 {
-	int err = uffd_open_object(session, options, session->target->size + CACHE_MARGIN_BYTES);
+	/* Objects that are open with equal options share a cache: other ones for each engine. */
+	uint64_t margin = CACHE_MARGIN_BYTES + (session->engine == &bench_uffd_inline);
+	int err = uffd_open_object(session, options, session->target->size + margin);
 	struct uffd_state *state = session->state;
 	struct pagein_map *map;
 
@@ -113,12 +123,11 @@ static void uffd_trace(const struct fill_trace *trace, void *context)
 	atomic_fetch_add(&stages->count, 1);
 }
 
-static int uffd_session_open(struct bench_session *session, enum pattern pattern)
+static int uffd_session_map(struct bench_session *session, struct pagein_object *object)
 {
 	struct uffd_state *state = session->state;
-	int err = pagein_map(state->object, 0, 0, 0, &state->map);
+	int err = pagein_map(object, 0, 0, session->engine->map_flags, &state->map);
 
-	(void)pattern; /* the library finds out by itself */
 	if (err < 0)
 		return uffd_fail(session, err);
 	if (session->stages)
@@ -129,12 +138,55 @@ static int uffd_session_open(struct bench_session *session, enum pattern pattern
 	return 0;
 }
 
+static int uffd_session_open(struct bench_session *session, enum pattern pattern)
+{
+	const struct uffd_state *state = session->state;
+
+	(void)pattern; /* the library finds out by itself */
+	return uffd_session_map(session, state->object);
+}
+
 static void uffd_session_close(struct bench_session *session)
 {
 	struct uffd_state *state = session->state;
 
 	pagein_unmap(state->map);
 	state->map = NULL;
+}
+
+/* What one object's group has fetched stays until the object is closed: each run opens its own. */
+static int uffd_session_open_shared(struct bench_session *session, enum pattern pattern)
+{
+	struct uffd_state *state = session->state;
+	int err = pagein_open(session->target->url, &state->options, &state->shared);
+
+	if (err < 0)
+		return uffd_fail(session, err);
+	err = uffd_session_map(session, state->shared);
+	(void)pattern;
+	if (err < 0)
+		pagein_close(state->shared);
+	return err;
+}
+
+static void uffd_session_close_shared(struct bench_session *session)
+{
+	struct uffd_state *state = session->state;
+
+	uffd_session_close(session);
+	pagein_close(state->shared);
+}
+
+/* A pool that is too small is known before the first run. */
+static int uffd_prepare_hugetlb(struct bench_session *session, const struct options *options)
+{
+	int err = uffd_prepare(session, options);
+
+	if (err == 0)
+		err = uffd_session_open(session, PATTERN_SEQUENTIAL);
+	if (err == 0)
+		uffd_session_close(session);
+	return err;
 }
 
 const struct bench_engine bench_uffd = {
@@ -154,4 +206,45 @@ const struct bench_engine bench_uffd_cached = {
 	.open = uffd_session_open,
 	.close = uffd_session_close,
 	.check = uffd_check_cached,
+};
+
+const struct bench_engine bench_uffd_inline = {
+	.name = "uffd-inline",
+	.map_flags = PAGEIN_INLINE,
+	.floor = &bench_floor_inline,
+	.prepare = uffd_prepare_cached,
+	.finish = uffd_finish,
+	.open = uffd_session_open,
+	.close = uffd_session_close,
+	.check = uffd_check_cached,
+};
+
+const struct bench_engine bench_uffd_huge = {
+	.name = "uffd-huge",
+	.map_flags = PAGEIN_HUGE,
+	.floor = &bench_floor,
+	.prepare = uffd_prepare,
+	.finish = uffd_finish,
+	.open = uffd_session_open,
+	.close = uffd_session_close,
+};
+
+const struct bench_engine bench_uffd_shared = {
+	.name = "uffd-shared",
+	.map_flags = PAGEIN_SHARED,
+	.floor = &bench_floor,
+	.prepare = uffd_prepare,
+	.finish = uffd_finish,
+	.open = uffd_session_open_shared,
+	.close = uffd_session_close_shared,
+};
+
+const struct bench_engine bench_uffd_hugetlb = {
+	.name = "uffd-hugetlb",
+	.map_flags = PAGEIN_HUGETLB,
+	.floor = &bench_floor,
+	.prepare = uffd_prepare_hugetlb,
+	.finish = uffd_finish,
+	.open = uffd_session_open,
+	.close = uffd_session_close,
 };

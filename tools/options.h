@@ -85,6 +85,7 @@ struct options {
 	bool pin;            /* threads to CPUs */
 	const char *json;    /* file to write, or NULL */
 	const char *path;    /* file which the engines named path-* read, or NULL */
+	uint64_t map_memory_bytes; /* pagein_options.memory */
 };
 
 /* -EINVAL without a message: there is none of this name. */

@@ -96,6 +96,10 @@ const struct option_row option_rows[] = {
 		.value = "64M", .argument = "SIZE",
 		.subcommands = MOUNT, .in_o = true, .min = 1 << 20, .max = INT64_MAX,
 		.help = "memory for blocks of objects"},
+	{"memory", 0, SIZE(map_memory_bytes),
+		.value = "0", .argument = "SIZE",
+		.subcommands = BENCH, .max = INT64_MAX,
+		.help = "memory limit of the engine uffd; 0: PAGEIN_MEMORY, or none"},
 	{"spin", 0, DURATION(spin_ns),
 		.value = "0", .argument = "DURATION",
 		.subcommands = MOUNT | BENCH, .in_o = true, .max = 1000000,
@@ -127,8 +131,9 @@ const struct option_row option_rows[] = {
 	{"engine", 0, STRING(engines),
 		.value = "floor,uffd,fuse-read,fuse-mmap", .argument = "NAME,...",
 		.subcommands = BENCH,
-		.help = "what to measure: floor, uffd, floor-cached, uffd-cached, fuse-read, "
-			"fuse-mmap, path-read, path-mmap"},
+		.help = "what to measure: floor, uffd, floor-cached, uffd-cached, floor-inline, "
+			"uffd-inline, uffd-huge, uffd-shared, uffd-hugetlb, fuse-read, fuse-mmap, "
+			"path-read, path-mmap"},
 	{"pattern", 0, CHOICES(patterns, patterns),
 		.value = "random,sequential", .argument = "NAME,...",
 		.subcommands = BENCH,

@@ -34,6 +34,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "borrow.h"
 #include "object_private.h"
 
 #define PASSED_OVER_MAX 32 /* of one eviction, so that a fault never waits for a lap of all */
@@ -92,14 +93,20 @@ struct block *block_create(struct block_pool *pool, struct object *object, uint6
 	struct block *block;
 
 	if (list_empty(&pool->free_blocks)) {
-		block = malloc(sizeof *block);
+		block = calloc(1, sizeof *block);
 		if (!block)
 			return NULL;
 	} else {
 		block = list_first(&pool->free_blocks, struct block, node);
 		list_remove(&block->node);
 	}
-	*block = (struct block){.object = object, .index = index};
+	/* Not the pins: a borrower may be about to see that the block is another one now. */
+	block->object = object;
+	block->index = index;
+	block->present = block->inflight = 0;
+	block->data = NULL;
+	block->touched = false;
+	block->offered = 0;
 	list_init(&block->node);
 	pool->blocks++;
 	pool->awaited += object->keep == OBJECT_KEEPS;
@@ -149,18 +156,25 @@ static struct block *block_evictable(struct block_pool *pool)
 	return NULL;
 }
 
+/* May it be evicted this time? */
+static bool block_is_idle(struct block *block)
+{
+	if (atomic_exchange(&block->touched, false))
+		return false;
+	return borrow_revoke(block->object->borrow, block);
+}
+
 /* true if there was one. */
 static bool block_evict_one(struct block_pool *pool)
 {
 	struct block *block = block_evictable(pool);
 
-	for (int i = 0; i < PASSED_OVER_MAX && block && block->touched; i++) {
-		block->touched = false;
+	for (int i = 0; i < PASSED_OVER_MAX && block && !block_is_idle(block); i++) {
 		list_remove(&block->node);
 		list_append(&pool->with_data, &block->node);
 		block = block_evictable(pool);
 	}
-	if (!block)
+	if (!block || !borrow_revoke(block->object->borrow, block))
 		return false;
 	assert(pool->telling == 0);
 	object_drop(block->object, block_range(block));

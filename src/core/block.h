@@ -11,6 +11,7 @@
  */
 #pragma once
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -24,7 +25,10 @@ struct block {
 	uint64_t present;
 	uint64_t inflight;
 	uint8_t *data;
-	bool touched; /* somebody came back to it since it was last passed over */
+	atomic_bool touched; /* somebody came back to it since it was last passed over */
+	/* Of those who borrow (borrow.c): */
+	_Atomic uint64_t offered; /* present, as they see it */
+	atomic_uint pins;
 };
 
 /* What blocks are made of; one in each core. */

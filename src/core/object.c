@@ -18,6 +18,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "borrow.h"
 #include "object_private.h"
 #include "transfer.h"
 
@@ -65,6 +66,7 @@ int object_open(
 static void object_free(struct object *object)
 {
 	radix_finish(&object->blocks);
+	borrow_destroy(object->borrow);
 	object->core->source->ops->unpin(object->core->source, object->remote);
 	if (--object->core->stats.objects == 0)
 		block_pool_trim(&object->core->blocks);
@@ -249,10 +251,12 @@ static void block_land(struct object *object, struct block *block, uint64_t mask
 {
 	assert((block->inflight & mask) == mask && (block->present & mask) == 0);
 	block->inflight &= ~mask;
-	if (object->keep != OBJECT_PASSES)
-		block->present |= mask;
-	else
+	if (object->keep == OBJECT_PASSES) {
 		object_put_block(object, block);
+		return;
+	}
+	block->present |= mask;
+	borrow_offer(object->borrow, block);
 }
 
 bool object_publish(struct object *object, const struct arrival *arrival)
@@ -571,6 +575,22 @@ const uint8_t *object_touch(struct object *object, uint64_t offset)
 		return NULL;
 	block->touched = true;
 	return block->data + page * PAGE_BYTES;
+}
+
+static void block_offer(struct object *object, struct block *block, uint64_t mask)
+{
+	(void)mask;
+	borrow_offer(object->borrow, block);
+}
+
+struct borrow *object_borrow(struct object *object)
+{
+	if (object->keep == OBJECT_CACHES && !object->borrow) {
+		object->borrow = borrow_create(object_size(object));
+		if (object->borrow)
+			object_each_block(object, object_pages(object), block_offer);
+	}
+	return object->borrow;
 }
 
 struct range object_limit_present(struct object *object, struct range range, uint64_t bytes_max)

@@ -32,6 +32,7 @@
 #include "readahead.h"
 #include "source.h"
 
+struct borrow;
 struct core;
 struct object;
 struct want;
@@ -40,6 +41,7 @@ struct want;
 struct failure {
 	int err;           /* -errno */
 	unsigned status;   /* HTTP's, or 0 */
+	bool passes;       /* trying again later may help */
 	const char *error; /* words, valid during the call only */
 };
 
@@ -66,6 +68,12 @@ struct want {
 	void (*failed)(struct want *self, struct range range, const struct failure *failure);
 	/* Does it wait for any of these bytes now? They overlap its range. NULL: it does. */
 	bool (*wants)(const struct want *self, struct range range);
+	/*
+	 * Where a passing object's bytes from offset (a page's start) on may be received, so that
+	 * they need no copy: *ret_len bytes, whole pages. They may come from elsewhere all the
+	 * same, and what is here may be overwritten until arrived() tells of it. NULL: nowhere.
+	 */
+	uint8_t *(*place)(struct want *self, uint64_t offset, size_t *ret_len);
 };
 
 /* What becomes of bytes that have arrived. */
@@ -145,6 +153,12 @@ bool object_absent(struct object *object, struct range range);
  * the loop goes on; NULL: not present, or the object does not cache.
  */
 const uint8_t *object_touch(struct object *object, uint64_t offset);
+
+/*
+ * The table in which other threads find its cached pages (borrow.h), made for the first who asks;
+ * lives as long as the object. NULL: it does not cache, or out of memory.
+ */
+struct borrow *object_borrow(struct object *object);
 
 /*
  * As much of range, from its start on, as holds at most bytes_max of cached pages: what may be

@@ -14,6 +14,7 @@ struct object {
 	struct list transfers;
 	struct readahead readahead;
 	uint64_t first_byte_ns; /* from request to answer, at the best of late; 0: none measured */
+	struct borrow *borrow;  /* who reads its blocks on other threads; NULL: nobody */
 	struct object_walk *walks;
 	bool doomed;          /* destroyed from inside a walk, which frees it */
 	struct failure stale; /* err < 0: the object has changed */

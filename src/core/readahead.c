@@ -219,11 +219,20 @@ static uint64_t stream_low(
 	return stream->window / 2;
 }
 
+/* A stream with a shorter window has yet to prove itself, and is not worth a unit. */
+static uint64_t window_unit(
+	const struct readahead_stream *stream, const struct readahead_conditions *conditions)
+{
+	bool has_units = conditions->unit_bytes > 0 && stream->window >= conditions->unit_bytes;
+
+	return has_units ? conditions->unit_bytes : PAGE_BYTES;
+}
+
 /* Fills the window up if the reader has come far enough into it. */
 static void stream_advance(struct readahead_stream *stream, struct range wanted,
 	const struct readahead_conditions *conditions, struct readahead_plan *plan)
 {
-	uint64_t end;
+	uint64_t unit, end;
 
 	/* What was asked for was not all fetched, or is gone again: memory was short. */
 	if (conditions->absent && wanted.end == stream->reader && stream->next > wanted.start)
@@ -232,7 +241,8 @@ static void stream_advance(struct readahead_stream *stream, struct range wanted,
 		stream->next - wanted.end > stream_low(stream, conditions))
 		return;
 	stream_grow(stream, wanted, conditions);
-	end = align_down(wanted.end + stream->window, PAGE_BYTES);
+	unit = window_unit(stream, conditions);
+	end = align_down(wanted.end + stream->window + unit - PAGE_BYTES, unit);
 	if (end <= stream->next)
 		return; /* the conditions have got better, and the window smaller */
 	if (stream->next <= wanted.end)
@@ -240,7 +250,7 @@ static void stream_advance(struct readahead_stream *stream, struct range wanted,
 	else
 		plan->ahead = (struct range){stream->next, end};
 	stream->next = end;
-	stream->mark = plan->mark = align_down(end - stream_low(stream, conditions), PAGE_BYTES);
+	stream->mark = plan->mark = align_down(end - stream_low(stream, conditions), unit);
 	plan->chunk_bytes = align_up(stream->window / 2 / ways(conditions), PAGE_BYTES);
 	if (plan->chunk_bytes < READAHEAD_CHUNK)
 		plan->chunk_bytes = READAHEAD_CHUNK;

@@ -71,6 +71,8 @@ struct readahead_conditions {
 	uint64_t object_size;
 	uint64_t first_byte_ns; /* from request to answer, as measured; 0: not known yet */
 	uint64_t memory_bytes;  /* that all readers may have ahead, together; 0: no limit */
+	/* Windows that are as long end at multiples of it, and marks are at such; 0: a page's. */
+	uint64_t unit_bytes;
 	bool absent; /* wanted is neither here nor on its way; false: it is, or nobody knows */
 };
 

@@ -12,8 +12,9 @@
  * Where bytes land. An object that keeps its bytes gets them received straight into its blocks. One
  * that does not, in the core's one staging buffer: received, published by UFFDIO_COPY, received
  * over again, so that the copy reads from the L2 cache; the start of a page whose rest has not
- * arrived is saved in `tail` meanwhile. Rejected: a staging buffer for each transfer, which streams
- * through memory and costs a third of the throughput.
+ * arrived is saved in `tail` meanwhile. A want may offer a place of its own instead (want->place):
+ * where its pages are made of what it received, the copy is saved. Rejected: a staging buffer for
+ * each transfer, which streams through memory and costs a third of the throughput.
  *
  * Time. A transfer has core->timeout_ns for each page from the one before; attempts are repeated
  * from `at`, after a pause (backoff.h).
@@ -45,6 +46,7 @@ struct transfer {
 	bool ended;
 	uint64_t progress_ns;    /* when it started, or last published */
 	struct loop_timer timer; /* the next attempt, or the deadline */
+	uint8_t *base; /* the newest buffer: where the byte at `at` goes (pass-through only) */
 	size_t tail_len;
 	uint8_t tail[PAGE_BYTES];
 };
@@ -199,7 +201,8 @@ static void transfer_timer_expired(struct loop_timer *timer)
 {
 	struct transfer *transfer = container_of(timer, struct transfer, timer);
 	struct loop *loop = transfer->object->core->loop;
-	struct failure failure = {.err = -ETIMEDOUT, .error = "get: nothing arrived in time"};
+	struct failure failure = {
+		.err = -ETIMEDOUT, .passes = true, .error = "get: nothing arrived in time"};
 	uint64_t deadline_ns = transfer_deadline_ns(transfer);
 
 	if (clock_now_ns() >= deadline_ns) {
@@ -214,6 +217,7 @@ static void transfer_timer_expired(struct loop_timer *timer)
 		failure.err = 0;
 	if (failure.err == 0)
 		failure.err = loop_timer_set(loop, timer, deadline_ns);
+	failure.passes = false;
 	failure.error = "get: out of memory";
 	if (failure.err < 0)
 		transfer_give_up(transfer, &failure);
@@ -241,6 +245,19 @@ static uint8_t *transfer_place(struct transfer *transfer, uint64_t position, siz
 	return block->data + offset;
 }
 
+/* Where a want would like the bytes from `at` on to be received; NULL: nowhere. */
+static uint8_t *transfer_want_place(const struct transfer *transfer, size_t *ret_room)
+{
+	list_for_each (node, &transfer->object->wants) {
+		struct want *want = list_entry(node, struct want, node);
+
+		if (want->place && transfer->at >= want->range.start &&
+			transfer->at < want->range.end)
+			return want->place(want, transfer->at, ret_room);
+	}
+	return NULL;
+}
+
 static void *transfer_buffer(struct exchange *exchange, size_t *len)
 {
 	struct transfer *transfer = container_of(exchange, struct transfer, exchange);
@@ -252,8 +269,15 @@ static void *transfer_buffer(struct exchange *exchange, size_t *len)
 	if (place)
 		return place;
 	/* What can't be placed is received all the same: transfer_receive_kept() fails it. */
-	*len = (size_t)STAGING_BYTES - transfer->tail_len;
-	return core->staging + transfer->tail_len;
+	transfer->base = core->staging;
+	if (transfer->object->keep == OBJECT_PASSES)
+		place = transfer_want_place(transfer, len);
+	if (place)
+		transfer->base = place;
+	if (!place || *len > STAGING_BYTES)
+		*len = (size_t)STAGING_BYTES;
+	*len -= transfer->tail_len;
+	return transfer->base + transfer->tail_len;
 }
 
 /* Publishes from `at` on, `len` bytes. The wants may end the transfer; false if one did. */
@@ -282,15 +306,14 @@ static uint64_t whole_pages(const struct transfer *transfer, uint64_t end)
 
 static void transfer_receive_passing(struct transfer *transfer, const uint8_t *data, size_t len)
 {
-	struct core *core = transfer->object->core;
 	const uint8_t *bytes = data;
 	uint64_t have = transfer->tail_len + len;
 	uint64_t whole = whole_pages(transfer, transfer->at + have);
 
 	if (transfer->tail_len > 0) {
-		assert(data == core->staging + transfer->tail_len);
-		memcpy(core->staging, transfer->tail, transfer->tail_len);
-		bytes = core->staging;
+		assert(data == transfer->base + transfer->tail_len);
+		memcpy(transfer->base, transfer->tail, transfer->tail_len);
+		bytes = transfer->base;
 	}
 	transfer->tail_len = (size_t)(have - whole);
 	memcpy(transfer->tail, bytes + whole, transfer->tail_len);
@@ -359,7 +382,12 @@ static void transfer_received(struct exchange *exchange, const void *data, size_
 static void transfer_done(struct exchange *exchange, int err)
 {
 	struct transfer *transfer = container_of(exchange, struct transfer, exchange);
-	struct failure failure = {.err = err, .status = exchange->status, .error = exchange->error};
+	struct failure failure = {
+		.err = err,
+		.status = exchange->status,
+		.passes = exchange->again,
+		.error = exchange->error,
+	};
 
 	transfer->under_way = false;
 	if (exchange->status == 206)

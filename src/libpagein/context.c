@@ -18,12 +18,16 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "address.h"
 #include "cleanup.h"
 #include "clock.h"
 #include "fork.h"
+#include "limit.h"
 #include "list.h"
+#include "map_touch.h"
 #include "s3_choice.h"
 #include "scheme.h"
+#include "uffd.h"
 
 #define CACHE_MIN_BYTES (UINT64_C(1) << 20)
 
@@ -38,7 +42,10 @@ struct context {
 	struct loop *loop;
 	struct core *core;
 	struct context_roll roll;
+	struct asks asks;
 	atomic_bool served;
+	int probe_fd;        /* -1: not opened yet */
+	struct limit *limit; /* NULL: none */
 	struct pagein_stats map_stats;
 	uint8_t scratch[4096];
 };
@@ -69,10 +76,12 @@ static void before_fork(void)
 		loop_hold(context->loop);
 		fork_prepare(context);
 	}
+	address_hold();
 }
 
 static void after_fork_in_parent(void)
 {
+	address_release();
 	list_for_each (node, &contexts) {
 		struct context *context = list_entry(node, struct context, node);
 
@@ -87,12 +96,16 @@ static void after_fork_in_child(void)
 {
 	pthread_mutex_init(&contexts_lock, NULL);
 	generation++;
+	address_release();
+	asks_forget();
 	list_for_each_safe (node, &contexts) {
 		struct context *context = list_entry(node, struct context, node);
 
 		loop_abandon(context->loop);
-		if (!fork_arm(context))
-			list_remove(&context->node);
+		if (fork_arm(context))
+			continue;
+		asks_close(&context->asks);
+		list_remove(&context->node);
 	}
 	pthread_sigmask(SIG_SETMASK, &signals_before, NULL);
 }
@@ -106,7 +119,10 @@ static void context_free(struct context *context)
 {
 	if (!context)
 		return;
+	close_fd(&context->probe_fd);
 	core_destroy(context->core);
+	limit_destroy(context->limit);
+	asks_close(&context->asks);
 	loop_destroy(context->loop);
 	s3_choice_finish(&context->s3);
 	free((char *)context->options.netrc_file);
@@ -162,6 +178,9 @@ static int context_fill(struct context *context, char *error)
 	if (err < 0)
 		return err;
 	loop_set_spin(context->loop, options->spin_us * NS_PER_US);
+	err = asks_open(&context->asks, context->loop, map_asked);
+	if (err < 0)
+		return err;
 	return core_create(context->loop, &core_options, &context->core);
 }
 
@@ -173,6 +192,8 @@ static int context_create(
 
 	if (!context)
 		return -ENOMEM;
+	context->probe_fd = -1;
+	context->asks.bell.fd = -1;
 	context->generation = generation;
 	context->scheme = scheme_find(url);
 	list_init(&context->roll.objects);
@@ -181,6 +202,8 @@ static int context_create(
 	err = copy_options(context, options);
 	if (err == 0)
 		err = context_fill(context, error);
+	if (err == 0 && options->memory > 0)
+		err = limit_create(options->memory, &context->map_stats, &context->limit);
 	if (err == 0)
 		err = loop_start(context->loop, "pagein");
 	if (err < 0)
@@ -192,9 +215,12 @@ static int context_create(
 
 int context_renew(struct context *context)
 {
+	close_fd(&context->probe_fd);
+	context->probe_fd = -1;
 	/* What the old ones have is lost: it can't be ended without their descriptors. */
 	context->loop = NULL;
 	context->core = NULL;
+	asks_close(&context->asks);
 	return context_fill(context, NULL);
 }
 
@@ -206,9 +232,21 @@ bool context_restart(struct context *context)
 	return true;
 }
 
+int context_probe_fd(struct context *context)
+{
+	if (context->probe_fd < 0)
+		context->probe_fd = uffd_open_probe();
+	return context->probe_fd;
+}
+
 unsigned context_fork_policy(const struct context *context)
 {
 	return context->options.fork;
+}
+
+struct asks *context_asks(struct context *context)
+{
+	return &context->asks;
 }
 
 bool context_is_served(const struct context *context)
@@ -237,7 +275,7 @@ static bool same_options(const struct pagein_options *a, const struct pagein_opt
 	       same_string(a->token_file, b->token_file) && a->timeout_ms == b->timeout_ms &&
 	       a->attempts == b->attempts && a->connections == b->connections &&
 	       a->loops == b->loops && a->spin_us == b->spin_us &&
-	       a->cache_bytes == b->cache_bytes && a->fork == b->fork;
+	       a->cache_bytes == b->cache_bytes && a->fork == b->fork && a->memory == b->memory;
 }
 
 /* Started loops keep their connections, which are worth a round trip or two: idle ones first. */
@@ -247,10 +285,10 @@ static bool is_better(const struct context *one, const struct context *other)
 	       (one->maps == other->maps && one->uses < other->uses);
 }
 
-/* Objects that share a cache share the loop that owns it. */
+/* Objects that share a cache or a limit share the loop that owns it. */
 static unsigned loops_max(const struct pagein_options *options)
 {
-	if (options->cache_bytes > 0)
+	if (options->cache_bytes > 0 || options->memory > 0)
 		return 1;
 	return options->loops ? options->loops : loops_default();
 }
@@ -287,12 +325,11 @@ static int context_find(
 int context_get(
 	const char *url, const struct pagein_options *options, struct context **ret, char *error)
 {
-	static const struct pagein_options defaults = PAGEIN_OPTIONS_INIT;
 	int err;
 
 	pthread_once(&contexts_once, contexts_init);
 	pthread_mutex_lock(&contexts_lock);
-	err = context_find(url, options ? options : &defaults, ret, error);
+	err = context_find(url, options, ret, error);
 	if (err == 0)
 		(*ret)->uses++;
 	pthread_mutex_unlock(&contexts_lock);
@@ -322,6 +359,11 @@ struct core *context_core(const struct context *context)
 uint64_t context_cache_bytes(const struct context *context)
 {
 	return cache_bytes(&context->options);
+}
+
+struct limit *context_limit(const struct context *context)
+{
+	return context->limit;
 }
 
 struct pagein_stats *context_map_stats(struct context *context)
@@ -354,6 +396,12 @@ static void context_add_stats(void *argument)
 	sum->fills += maps->fills;
 	sum->bytes_filled += maps->bytes_filled;
 	sum->poisoned += maps->poisoned;
+	sum->evicted += maps->evicted;
+	sum->refilled += maps->refilled;
+	sum->pinned_bytes += maps->pinned_bytes;
+	sum->zero_pages += maps->zero_pages;
+	sum->huge_fills += maps->huge_fills;
+	sum->fallbacks += maps->fallbacks;
 	sum->maps += maps->maps;
 	sum->resident_bytes += maps->resident_bytes;
 	sum->requests += source.requests;
@@ -364,6 +412,8 @@ static void context_add_stats(void *argument)
 	sum->objects += core->objects;
 	sum->transfers += core->transfers;
 	sum->cached_bytes += core->buffer_bytes;
+	if (call->context->limit)
+		sum->cached_bytes += limit_second_bytes(call->context->limit);
 }
 
 /* Its counters outlive it; its gauges are zero by now, but for idle connections. */
@@ -374,7 +424,7 @@ static void context_retire(struct context *context)
 	pthread_mutex_lock(&contexts_lock);
 	context_add_stats(&call);
 	retired.objects = retired.maps = retired.resident_bytes = 0;
-	retired.transfers = retired.connections = retired.cached_bytes = 0;
+	retired.transfers = retired.connections = retired.cached_bytes = retired.pinned_bytes = 0;
 	pthread_mutex_unlock(&contexts_lock);
 }
 

@@ -12,7 +12,9 @@
 #include "loop.h"
 #include "pagein.h"
 
+struct asks;
 struct context;
+struct limit;
 
 /* What the loop serves; both lists are the loop's. */
 struct context_roll {
@@ -23,8 +25,9 @@ struct context_roll {
 };
 
 /*
- * One that serves URLs like this one. Any thread. -ENOMEM, -EMFILE, -EAGAIN (no thread to be had);
- * -EINVAL: options that the URL's source refuses, with words in error (SOURCE_ERROR_MAX bytes).
+ * One that serves URLs like this one; options->memory is a number of bytes, or 0. Any thread.
+ * -ENOMEM, -EMFILE, -EAGAIN (no thread to be had); -EINVAL: options that the URL's source refuses,
+ * with words in error (SOURCE_ERROR_MAX bytes).
  */
 int context_get(
 	const char *url, const struct pagein_options *options, struct context **ret, char *error);
@@ -42,10 +45,14 @@ void context_count_map(struct context *context, int change);
 
 struct context_roll *context_roll(struct context *context);
 
+/* What signal handlers ask the loop. */
+struct asks *context_asks(struct context *context);
 struct loop *context_loop(const struct context *context);
 struct core *context_core(const struct context *context);
 /* The limit of what is kept of fetched pages; 0: nothing is. */
 uint64_t context_cache_bytes(const struct context *context);
+/* The memory limit of its maps; NULL: none. */
+struct limit *context_limit(const struct context *context);
 /* Adds what all contexts have counted. */
 void context_stats(struct pagein_stats *ret);
 /* The counters of all maps, the living and the gone; on the loop. */
@@ -59,6 +66,8 @@ void *context_scratch(struct context *context);
 int context_renew(struct context *context);
 /* Starts the loop; false: as above. */
 bool context_restart(struct context *context);
+/* For uffd_owns(); on the loop, or while it stands still. Negative: none to be had. */
+int context_probe_fd(struct context *context);
 unsigned context_fork_policy(const struct context *context);
 /* Does the parent serve this child's maps? Any thread. */
 bool context_is_served(const struct context *context);

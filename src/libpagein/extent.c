@@ -171,11 +171,23 @@ static void extents_replace(struct extents *extents, uintptr_t start, uintptr_t 
 static void extents_empty_hole(struct extents *extents, uintptr_t address)
 {
 	size_t above = extents_above(extents, address);
-	struct extent *hole = extents->list + above - 1;
+	struct extent *hole = above > 0 ? &extents->list[above - 1] : NULL;
 
-	if (above > 0 && hole->hole && extent_end(hole) > address)
+	if (hole && hole->hole && extent_end(hole) > address)
 		*hole = (struct extent){
 			extent_end(hole), 0, extent_offset(hole, extent_end(hole)), true};
+}
+
+/* There is no memory at `address`: what a hole that ends there said of it is over. */
+static void extents_drop_hole(struct extents *extents, uintptr_t address)
+{
+	size_t above = extents_above(extents, address);
+	struct extent *hole = extents->list + above - 1;
+
+	if (above == 0 || !hole->hole || extent_end(hole) != address)
+		return;
+	extents->count--;
+	memmove(hole, hole + 1, (extents->count - (above - 1)) * sizeof *hole);
 }
 
 int extents_cut(struct extents *extents, uintptr_t start, uintptr_t end, bool more)
@@ -192,6 +204,8 @@ int extents_cut(struct extents *extents, uintptr_t start, uintptr_t end, bool mo
 	if (more) {
 		extents_empty_hole(extents, end);
 		extents_insert(extents, hole);
+	} else {
+		extents_drop_hole(extents, start);
 	}
 	extents_join(extents);
 	return 0;
@@ -246,9 +260,9 @@ int extents_grow(struct extents *extents, uintptr_t address, size_t page_bytes)
 bool extents_find(const struct extents *extents, uintptr_t address, uint64_t *ret_offset)
 {
 	size_t above = extents_above(extents, address);
-	const struct extent *extent = extents->list + above - 1;
+	const struct extent *extent = above > 0 ? &extents->list[above - 1] : NULL;
 
-	if (above == 0 || extent->hole || address - extent->address >= extent->length)
+	if (!extent || extent->hole || address - extent->address >= extent->length)
 		return false;
 	*ret_offset = extent_offset(extent, address);
 	return true;

@@ -31,7 +31,7 @@ void extents_finish(struct extents *extents);
 int extents_add(struct extents *extents, struct extent extent);
 
 /*
- * Takes the addresses [start, end) away; more: there is memory at `end`, whose ever. -ENOMEM:
+ * Takes the addresses [start, end) away; more: there is memory of the map at `end`. -ENOMEM:
  * nothing changed.
  */
 int extents_cut(struct extents *extents, uintptr_t start, uintptr_t end, bool more);

@@ -29,6 +29,8 @@
 #include <errno.h>
 #include <sys/mman.h>
 
+#include "address.h"
+#include "face.h"
 #include "map_private.h"
 #include "serve.h"
 
@@ -69,7 +71,10 @@ void fork_prepare(struct context *context)
 	list_for_each (node, &roll->maps) {
 		struct pagein_map *map = list_entry(node, struct pagein_map, node);
 
+		if (!map->memory->inherited)
+			continue;
 		map_find_growth(map);
+		overlay_fork(map);
 		map_advise_fork(map, MADV_DOFORK);
 	}
 }
@@ -96,6 +101,8 @@ static int object_rearm(struct pagein_object *object)
 	struct remote *pinned;
 	int err = source->ops->pin(source, remote->url, &remote->version, &pinned);
 
+	/* Its group was met by the parent: see memory_shared.c. */
+	object->shared = NULL;
 	if (err < 0)
 		return err;
 	return object_create(core, pinned,
@@ -111,12 +118,20 @@ static void map_forget_waiters(struct pagein_map *map)
 	list_init(&map->pulls);
 	map->park_timer.slot = 0;
 	map->pull_timer.slot = 0;
+	map->wait.timer.slot = 0;
+	list_init(&map->asks);
 	map_unpark(map);
 	for (uint64_t i = 0; (block = radix_next(&map->blocks, &i, UINT64_MAX)); i++) {
 		block->held &= ~block->asked;
 		block->asked = 0;
 		block->waiting = 0;
+		block->writing = 0;
+		block->staged = 0;
+		block->foreign = 0;
+		block->stranded = 0;
 	}
+	threads_finish(&map->threads);
+	threads_init(&map->threads);
 }
 
 /* Addresses that can't be served are no memory. */
@@ -126,15 +141,33 @@ static void map_close_addresses(struct pagein_map *map)
 		const struct extent *extent = &map->extents.list[i];
 
 		if (!extent->hole)
-			mmap((void *)extent->address, extent->length, PROT_NONE,
+			(void)mmap((void *)extent->address, extent->length, PROT_NONE,
 				MAP_FIXED | MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	}
 }
 
+/* Memory that can't be inherited: to be unmapped, and nothing else. */
+static void map_disown(struct pagein_map *map)
+{
+	map_forget_waiters(map);
+	uffd_close(&map->uffd);
+	map_close_addresses(map);
+	list_init(&map->want.node);
+	list_remove(&map->node);
+	map->closing = true;
+}
+
 static void map_renew(struct pagein_map *map)
 {
+	if (!map->memory->inherited) {
+		map_disown(map);
+		return;
+	}
 	map_advise_fork(map, MADV_DONTFORK);
 	map_forget_waiters(map);
+	/* Its staging was not inherited: pages come by copies. */
+	map->units = NULL;
+	map->want.place = NULL;
 	uffd_close(&map->uffd);
 	list_init(&map->want.node);
 	object_add_want(map->object->object, &map->want);
@@ -142,18 +175,21 @@ static void map_renew(struct pagein_map *map)
 
 static int map_rearm(struct pagein_map *map)
 {
-	unsigned flags = context_fork_policy(map->object->context) == PAGEIN_FORK_SERVE
-				 ? UFFD_FOLLOW_FORK
-				 : 0;
-	int err = uffd_open(&map->uffd, flags);
+	struct map_face *face = map->face;
+	int err = map_open_uffd(map);
 
 	for (size_t i = 0; i < map->extents.count && err == 0; i++)
 		if (!map->extents.list[i].hole)
 			err = uffd_register(&map->uffd, (void *)map->extents.list[i].address,
-				map->extents.list[i].length);
+				map->extents.list[i].length, map->memory->modes);
+	if (err == 0)
+		err = overlay_rearm(map);
 	if (err < 0)
 		return err;
 	map->fd.fd = map->uffd.fd;
+	face->uffd = map->uffd;
+	face->cache = face->fills ? object_borrow(map->object->object) : NULL;
+	face_open_gate(face);
 	return loop_add_prompt(context_loop(map->object->context), &map->fd, EPOLLIN);
 }
 
@@ -166,7 +202,7 @@ static int fork_arm_all(struct context *context)
 	list_for_each (node, &roll->objects)
 		if (err == 0)
 			err = object_rearm(list_entry(node, struct pagein_object, node));
-	list_for_each (node, &roll->maps)
+	list_for_each_safe (node, &roll->maps)
 		if (err == 0)
 			map_renew(list_entry(node, struct pagein_map, node));
 	if (err == 0 && roll->serving)
@@ -185,10 +221,20 @@ static int fork_arm_all(struct context *context)
 
 bool fork_arm(struct context *context)
 {
-	bool inherited = is_inherited(context), armed = inherited && fork_arm_all(context) == 0;
+	bool inherited = is_inherited(context), armed;
 
-	if (inherited && !armed)
-		list_for_each (node, &context_roll(context)->maps)
-			map_close_addresses(list_entry(node, struct pagein_map, node));
-	return armed;
+	/* Handlers of the parent's other threads. */
+	list_for_each (node, &context_roll(context)->maps)
+		list_entry(node, struct pagein_map, node)->face->users = 0;
+	armed = inherited && fork_arm_all(context) == 0;
+	if (armed)
+		return true;
+	list_for_each (node, &context_roll(context)->maps) {
+		struct pagein_map *map = list_entry(node, struct pagein_map, node);
+
+		address_hide(map->face);
+		if (inherited)
+			map_close_addresses(map);
+	}
+	return false;
 }

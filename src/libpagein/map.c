@@ -17,8 +17,11 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "address.h"
 #include "cleanup.h"
-#include "map_private.h"
+#include "face.h"
+#include "guard.h"
+#include "map_limit.h"
 #include "serve.h"
 
 /* ---- mapping ------------------------------------------------------------------------------ */
@@ -34,28 +37,79 @@ static void map_attach(void *argument)
 	struct pagein_map *map = call->map;
 
 	call->err = loop_add_prompt(context_loop(map->object->context), &map->fd, EPOLLIN);
+	if (call->err == 0 && map->limit) {
+		call->err = limit_add_map(map->limit, map);
+		if (call->err < 0)
+			loop_remove(context_loop(map->object->context), &map->fd);
+	}
 	if (call->err < 0)
 		return;
+	if (map->face->fills)
+		map->face->cache = object_borrow(map->object->object);
 	object_add_want(map->object->object, &map->want);
 	list_append(&context_roll(map->object->context)->maps, &map->node);
 	context_map_stats(map->object->context)->maps++;
+	/* What its memory could not be. */
+	context_map_stats(map->object->context)->fallbacks += map->stats.fallbacks;
 }
 
 /* Nobody reads the descriptor: while it is open, munmap(2) would wait for that for ever. */
 static void map_give_up(struct pagein_map *map)
 {
+	address_hide(map->face);
 	uffd_close(&map->uffd);
 	if (map->address != MAP_FAILED)
 		munmap(map->address, map->mapped);
 }
 
+int map_open_uffd(struct pagein_map *map)
+{
+	uint64_t wanted = map->memory->features ? map->memory->features(map) : 0;
+	unsigned flags = 0;
+
+	/* What a child writes is its own, and so is who knows of it; and its signal handlers would
+	 * have to ask the parent: it fetches for itself. */
+	if (context_fork_policy(map->object->context) == PAGEIN_FORK_SERVE &&
+		map->memory->inherited && !(map->flags & (PAGEIN_PRIVATE | PAGEIN_INLINE)))
+		flags |= UFFD_FOLLOW_FORK;
+	if (map->flags & PAGEIN_INLINE)
+		flags |= UFFD_RAISE;
+	/* Why stands in map_evict.c. */
+	if (map->limit)
+		flags |= UFFD_NO_REMOVE;
+	return uffd_open(&map->uffd, wanted, flags);
+}
+
+void map_show(struct pagein_map *map)
+{
+	/* Out of memory: signal handlers take what is not shown for somebody else's. A child's
+	 * addresses are not ours. */
+	if (map->moved && !map->origin)
+		(void)address_show(map->face, &map->extents);
+	map->moved = false;
+}
+
+/* Signal handlers know of it from now on, but nobody knows the address yet. */
+static int map_face(struct pagein_map *map)
+{
+	uint64_t first = map->offset / BLOCK_BYTES;
+	struct map_face *face = map->face;
+	int err = 0;
+
+	face->map = map;
+	face->asks = context_asks(map->object->context);
+	face->uffd = map->uffd;
+	if (map->flags & PAGEIN_INLINE)
+		err = face_allow_fills(face, first, map->want.range.end / BLOCK_BYTES + 1 - first);
+	if (err == 0)
+		err = address_show(face, &map->extents);
+	return err < 0 ? context_fail(err, "map: out of memory") : 0;
+}
+
 /* Memory that faults into the descriptor. */
 static int map_memory(struct pagein_map *map)
 {
-	unsigned follow = context_fork_policy(map->object->context) == PAGEIN_FORK_SERVE
-				  ? UFFD_FOLLOW_FORK
-				  : 0;
-	int err = uffd_open(&map->uffd, follow);
+	int err = map_open_uffd(map);
 
 	if (err < 0)
 		return context_fail(
@@ -65,6 +119,8 @@ static int map_memory(struct pagein_map *map)
 	if (err == 0 && extents_add(&map->extents, (struct extent){(uintptr_t)map->address,
 							   map->mapped, map->offset, false}) < 0)
 		err = context_fail(-ENOMEM, "map: out of memory");
+	if (err == 0)
+		err = map_face(map);
 	if (err < 0)
 		map_give_up(map);
 	return err;
@@ -73,12 +129,17 @@ static int map_memory(struct pagein_map *map)
 static void map_free_parts(struct pagein_map *map)
 {
 	map_free_blocks(map);
+	threads_finish(&map->threads);
+	pthread_mutex_destroy(&map->overlay.dropping);
+	face_give_back(map->face);
+	units_destroy(map);
+	close_fd(&map->pagemap_fd);
 	extents_finish(&map->extents);
 	uffd_close(&map->uffd);
 	free(map);
 }
 
-static void map_free(struct pagein_map *map)
+void map_free(struct pagein_map *map)
 {
 	struct pagein_object *object = map->object;
 
@@ -87,48 +148,84 @@ static void map_free(struct pagein_map *map)
 	pagein_object_put(object);
 }
 
+/* What it waits for is others' to fetch. */
+static void map_release_asked(struct pagein_map *map)
+{
+	struct map_block *block;
+
+	for (uint64_t i = 0;
+		map->memory->release && (block = radix_next(&map->blocks, &i, UINT64_MAX)); i++)
+		if (block->asked)
+			map->memory->release(map, block, i, block->asked);
+}
+
 /* Nothing is fetched for it, and nothing is filled into it, any more. */
 static void map_end_service(struct pagein_map *map)
 {
 	map->closing = true;
+	(void)face_close_gate(map->face);
+	map_release_asked(map);
 	list_remove(&map->node);
+	list_remove(&map->foreign_node);
 	object_remove_want(map->object->object, &map->want);
 	pull_cancel_all(map);
 	map_unpark(map);
+	overlay_stop(map);
+	map_wait_stop(map);
 	map_drop_held(map, map->want.range);
+	units_destroy(map);
+	if (map->limit)
+		limit_remove_map(map->limit, map);
+}
+
+static void map_choose_place(void *argument)
+{
+	struct pagein_map *map = argument;
+
+	map->place = limit_place(map->limit, map->mapped);
 }
 
 static int map_start(struct pagein_map *map)
 {
 	struct map_call call = {map, 0};
-	int err = map_memory(map);
+	int err = map->flags & PAGEIN_INLINE ? guard_install() : 0;
 
+	if (err < 0)
+		return err;
+	if (map->limit)
+		loop_call(context_loop(map->object->context), map_choose_place, map);
+	err = map_memory(map);
 	if (err < 0)
 		return err;
 	map->fd.fd = map->uffd.fd;
 	loop_call(context_loop(map->object->context), map_attach, &call);
 	if (call.err < 0) {
 		map_give_up(map);
-		return context_fail(call.err, "map: epoll: %s", strerrordesc_np(-call.err));
+		return context_fail(call.err, "map: the loop: %s", strerrordesc_np(-call.err));
 	}
 	return 0;
 }
 
-static struct pagein_map *map_allocate(
-	struct pagein_object *object, uint64_t offset, size_t length, unsigned flags)
+static struct pagein_map *map_allocate(struct pagein_object *object, uint64_t offset, size_t length,
+	unsigned flags, const struct memory *memory)
 {
 	struct pagein_map *map = calloc(1, sizeof *map);
 
-	if (!map)
+	if (map)
+		map->face = face_take();
+	if (!map || !map->face) {
+		free(map);
 		return NULL;
+	}
 	map->object = object;
 	map->flags = flags;
-	map->memory = &memory_anonymous;
-	map->uffd.fd = -1;
+	map->memory = memory;
+	map->limit = memory->drop ? context_limit(object->context) : NULL;
+	map->uffd.fd = map->pagemap_fd = -1;
 	map->fd = (struct loop_fd){.fd = -1, .ready = map_ready};
 	map->offset = offset;
 	map->length = length;
-	map->mapped = (size_t)align_up(length, PAGE_BYTES);
+	map->mapped = (size_t)align_up(length, memory->page_bytes);
 	map->want.range = (struct range){offset, offset + map->mapped};
 	map->want.wants = map_wants;
 	map->want.arrived = map_arrived;
@@ -138,14 +235,18 @@ static struct pagein_map *map_allocate(
 	list_init(&map->pulls);
 	list_init(&map->parked);
 	list_init(&map->held);
+	threads_init(&map->threads);
+	pthread_mutex_init(&map->overlay.dropping, NULL);
+	list_init(&map->asks);
+	list_init(&map->foreign_node);
 	radix_init(&map->blocks, object->size / BLOCK_BYTES + 1);
 	return map;
 }
 
 static int map_create(struct pagein_object *object, uint64_t offset, size_t length, unsigned flags,
-	struct pagein_map **ret)
+	const struct memory *memory, struct pagein_map **ret)
 {
-	struct pagein_map *map = map_allocate(object, offset, length, flags);
+	struct pagein_map *map = map_allocate(object, offset, length, flags, memory);
 	int err = 0;
 
 	if (!map)
@@ -164,16 +265,16 @@ static int map_create(struct pagein_object *object, uint64_t offset, size_t leng
 struct pagein_map *map_create_shadow(struct pagein_map *origin)
 {
 	struct pagein_map *map = map_allocate(
-		origin->object, origin->offset, origin->length, origin->flags);
+		origin->object, origin->offset, origin->length, origin->flags, origin->memory);
 	int err = 0;
 
 	if (!map)
 		return NULL;
 	map->origin = origin;
-	map->memory = origin->memory;
 	map->address = origin->address;
 	map->want.range = origin->want.range;
 	map->readahead.advice = origin->readahead.advice;
+	map->limit = NULL; /* its pages are another process's */
 	for (size_t i = 0; i < origin->extents.count && err == 0; i++)
 		err = extents_add(&map->extents, origin->extents.list[i]);
 	if (err == 0)
@@ -214,16 +315,21 @@ void map_destroy_shadow(struct pagein_map *map)
 int pagein_map(struct pagein_object *object, uint64_t offset, size_t length, unsigned flags,
 	struct pagein_map **ret)
 {
+	const struct memory *memory;
+
 	if (sysconf(_SC_PAGESIZE) != (long)PAGE_BYTES)
 		return context_fail(-ENOTSUP, "map: pages of %ld bytes; only 4096 are supported",
 			sysconf(_SC_PAGESIZE));
 	if (pagein_object_check(object) < 0)
 		return -ECHILD;
-	if (flags != 0)
-		return context_fail(-EINVAL, "map: unknown flags 0x%x", flags);
-	if (offset % PAGE_BYTES != 0)
-		return context_fail(-EINVAL, "map: offset %llu is not a multiple of 4096",
-			(unsigned long long)offset);
+	if (memory_choose(flags, &memory) < 0)
+		return -EINVAL;
+	/* A page that a signal handler fills is not counted. */
+	if (flags & PAGEIN_INLINE && context_limit(object->context))
+		return context_fail(-EINVAL, "map: PAGEIN_INLINE has no memory limit");
+	if (offset % memory->page_bytes != 0)
+		return context_fail(-EINVAL, "map: offset %llu is not a multiple of %zu",
+			(unsigned long long)offset, memory->page_bytes);
 	if (offset > object->size)
 		return context_fail(-EINVAL, "map: offset %llu is past the object's end (%llu)",
 			(unsigned long long)offset, (unsigned long long)object->size);
@@ -233,7 +339,7 @@ int pagein_map(struct pagein_object *object, uint64_t offset, size_t length, uns
 		length = (size_t)(object->size - offset);
 	if (length > SIZE_MAX / 2)
 		return context_fail(-EINVAL, "map: length %zu is too large", length);
-	return map_create(object, offset, length, flags, ret);
+	return map_create(object, offset, length, flags, memory, ret);
 }
 
 void *pagein_address(const struct pagein_map *map)
@@ -249,13 +355,12 @@ size_t pagein_length(const struct pagein_map *map)
 /* ---- unmapping ----------------------------------------------------------------------------- */
 
 /* How many pages from `start` on, below `end`, are the map's memory: searched by doubling. */
-static size_t map_count_owned(const struct pagein_map *map, uintptr_t start, uintptr_t end)
+static size_t map_count_owned(struct pagein_map *map, uintptr_t start, uintptr_t end)
 {
 	size_t owned = 0, step = 1, max = (end - start) / PAGE_BYTES;
 
 	while (step > 0)
-		if (step <= max - owned &&
-			uffd_owns(&map->uffd, (void *)(start + (owned + step - 1) * PAGE_BYTES))) {
+		if (step <= max - owned && map_owns(map, start + (owned + step - 1) * PAGE_BYTES)) {
 			owned += step;
 			step *= 2;
 		} else {
@@ -280,7 +385,7 @@ void map_find_growth(struct pagein_map *map)
 }
 
 /* First step. */
-static void map_quiesce(void *argument)
+void map_quiesce(void *argument)
 {
 	struct pagein_map *map = argument;
 
@@ -290,12 +395,16 @@ static void map_quiesce(void *argument)
 }
 
 /* Third step: the waiters find PROT_NONE. */
-static void map_detach(void *argument)
+void map_end(void *argument)
 {
 	struct pagein_map *map = argument;
 	struct pagein_stats *all = context_map_stats(map->object->context);
 
 	map_wake_all(map);
+	/* No handler can ask any more; those that have are told. */
+	asks_drain(map->face->asks);
+	map_answer(map, (struct range){0, UINT64_MAX});
+	map_fold(map);
 	loop_remove(context_loop(map->object->context), &map->fd);
 	uffd_close(&map->uffd);
 	all->resident_bytes -= map->stats.resident_bytes;
@@ -330,7 +439,8 @@ int pagein_unmap(struct pagein_map *map)
 	/* The extents stand still: a closing map takes no event to heart. */
 	for (size_t i = 0; i < map->extents.count; i++)
 		extent_close(&map->extents.list[i]);
-	loop_call(loop, map_detach, map);
+	address_hide(map->face);
+	loop_call(loop, map_end, map);
 	for (size_t i = 0; i < map->extents.count; i++)
 		if (!map->extents.list[i].hole)
 			munmap((void *)map->extents.list[i].address, map->extents.list[i].length);

@@ -9,7 +9,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#include "map_private.h"
+#include "map_limit.h"
 
 void map_set_trace(struct pagein_map *map, map_trace_fn *fn, void *context)
 {
@@ -63,8 +63,6 @@ int pagein_error(struct pagein_map *map, const void *address, struct pagein_erro
 struct range_call {
 	struct pagein_map *map;
 	struct range range; /* of the object, whole pages */
-	struct range part;
-	uintptr_t cursor, address;
 	int advice;
 	int err;
 };
@@ -82,78 +80,113 @@ int map_range(const struct pagein_map *map, size_t offset, size_t length, struct
 	return 0;
 }
 
-/* The first run of failed pages in the call's range; it is empty when there are none. */
-static void map_find_failed(void *argument)
+struct run_call {
+	struct pagein_map *map;
+	struct range range;
+	uint64_t (*pages)(const struct map_block *block);
+	struct range run;
+};
+
+static void map_find_run(void *argument)
 {
-	struct range_call *call = argument;
-	struct range range = range_intersect(call->range, map_pages(call->map));
-	uint64_t end = (range.end + BLOCK_BYTES - 1) / BLOCK_BYTES;
-	struct map_block *block;
+	struct run_call *call = argument;
 
-	call->range.end = call->range.start;
-	for (uint64_t i = range.start / BLOCK_BYTES;
-		(block = radix_next(&call->map->blocks, &i, end)); i++) {
-		uint64_t failed = block->failed & block_range_mask(i, range);
-		unsigned count, first;
-
-		if (!failed)
-			continue;
-		first = mask_take_run(&failed, &count);
-		call->range.start = i * BLOCK_BYTES + first * PAGE_BYTES;
-		call->range.end = call->range.start + count * PAGE_BYTES;
-		return;
-	}
+	call->run = map_next_run(call->map, call->range, call->pages);
 }
 
-/* Where the next part of the call's range lies, from the cursor on; length 0: nowhere. */
-static void map_find_place(void *argument)
+struct range map_call_run(struct pagein_map *map, struct range range,
+	uint64_t (*pages)(const struct map_block *block))
 {
-	struct range_call *call = argument;
+	struct run_call call = {.map = map, .range = range, .pages = pages};
 
-	call->part = (struct range){0, 0};
-	extents_next(&call->map->extents, call->range, &call->cursor, &call->part, &call->address);
+	loop_call(context_loop(map->object->context), map_find_run, &call);
+	return call.run;
+}
+
+struct next_call {
+	struct pagein_map *map;
+	struct range range;
+	uintptr_t *cursor;
+	struct range *part;
+	uintptr_t *address;
+	bool found;
+};
+
+static void map_find_next(void *argument)
+{
+	struct next_call *call = argument;
+
+	call->found = extents_next(
+		&call->map->extents, call->range, call->cursor, call->part, call->address);
+}
+
+bool map_call_next(struct pagein_map *map, struct range range, uintptr_t *cursor,
+	struct range *ret_part, uintptr_t *ret_address)
+{
+	struct next_call call = {map, range, cursor, ret_part, ret_address, false};
+
+	loop_call(context_loop(map->object->context), map_find_next, &call);
+	return call.found;
 }
 
 /*
  * The kernel tells the loop through REMOVE, and madvise(2) waits until it has. What the application
  * has unmapped may be somebody else's memory by now: only what is still the map's is dropped.
  */
-static int map_dont_need(struct pagein_map *map, struct range range)
+int map_dont_need(struct pagein_map *map, struct range range)
 {
-	struct range_call call = {.map = map, .range = range};
+	uintptr_t cursor = 0, address;
+	struct range part;
 
-	for (;;) {
-		size_t length;
+	range.start = align_down(range.start, map->memory->page_bytes);
+	range.end = align_up(range.end, map->memory->page_bytes);
+	while (map_call_next(map, range, &cursor, &part, &address)) {
+		size_t length = (size_t)range_length(part);
 
-		loop_call(context_loop(map->object->context), map_find_place, &call);
-		length = (size_t)range_length(call.part);
-		if (length == 0)
-			return 0;
-		/* Without UFFDIO_POISON a failed page is PROT_NONE. */
-		if (!(map->uffd.features & UFFD_FEATURE_POISON))
-			mprotect((void *)call.address, length, PROT_READ);
-		if (madvise((void *)call.address, length, MADV_DONTNEED) < 0)
+		if (map->limit) {
+			int err = map_dont_need_limited(map, part);
+
+			if (err < 0)
+				return err;
+			continue;
+		}
+		if (madvise((void *)address, length, MADV_DONTNEED) < 0)
 			return context_fail(-errno, "madvise: %s", strerrordesc_np(errno));
 	}
+	return 0;
+}
+
+static uint64_t block_failed(const struct map_block *block)
+{
+	return block->failed;
+}
+
+static int map_drop_failed(struct pagein_map *map, struct range range)
+{
+	int err = 0;
+
+	while (err == 0 && !range_empty(range)) {
+		struct range run = map_call_run(map, range, block_failed);
+
+		if (range_empty(run))
+			break;
+		err = map_dont_need(map, run);
+		range.start = run.end;
+	}
+	return err;
 }
 
 int pagein_retry(struct pagein_map *map, size_t offset, size_t length)
 {
-	struct range_call call = {.map = map};
 	struct range range;
 	int err = map_range(map, offset, length, &range);
 
 	if (err == 0)
 		err = pagein_object_check(map->object);
-	while (err == 0 && map->length > 0 && !range_empty(range)) {
-		call.range = range;
-		loop_call(context_loop(map->object->context), map_find_failed, &call);
-		if (range_empty(call.range))
-			break;
-		err = map_dont_need(map, call.range);
-		range.start = call.range.end;
-	}
-	return err;
+	if (err < 0 || map->length == 0)
+		return err;
+	return map->flags & PAGEIN_PRIVATE ? overlay_drop(map, range, map_drop_failed)
+					   : map_drop_failed(map, range);
 }
 
 static void will_need_done(struct pull *pull)
@@ -201,9 +234,35 @@ int pagein_advise(struct pagein_map *map, size_t offset, size_t length, int advi
 	if (err < 0 || map->length == 0)
 		return err;
 	if (advice == PAGEIN_DONTNEED)
-		return map_dont_need(map, call.range);
+		return map->flags & PAGEIN_PRIVATE
+			       ? overlay_drop(map, call.range, overlay_drop_clean)
+			       : map_dont_need(map, call.range);
 	loop_call(context_loop(map->object->context), map_advise, &call);
 	return call.err < 0 ? context_fail(call.err, "advise: %s", strerrordesc_np(-call.err)) : 0;
+}
+
+struct threads_call {
+	struct pagein_map *map;
+	struct pagein_thread_stats *ret;
+	size_t max;
+	unsigned count;
+};
+
+static void map_list_threads(void *argument)
+{
+	struct threads_call *call = argument;
+
+	call->count = threads_list(&call->map->threads, call->ret, call->max);
+}
+
+int pagein_thread_stats(struct pagein_map *map, struct pagein_thread_stats *ret, size_t max)
+{
+	struct threads_call call = {map, ret, max, 0};
+
+	if (pagein_object_check(map->object) < 0)
+		return -ECHILD;
+	loop_call(context_loop(map->object->context), map_list_threads, &call);
+	return (int)call.count;
 }
 
 struct stats_call {
@@ -215,6 +274,8 @@ static void map_tell_stats(void *argument)
 {
 	struct stats_call *call = argument;
 
+	if (call->map->length > 0)
+		map_fold(call->map);
 	*call->ret = call->map->stats;
 }
 

@@ -12,54 +12,68 @@
  * Cost: one read(2) for up to MESSAGES_MAX messages; a short read says that there are no more.
  */
 #include <errno.h>
+#include <sched.h>
 #include <stdlib.h>
-#include <sys/mman.h>
 
+#include "address.h"
 #include "clock.h"
-#include "map_private.h"
+#include "face.h"
+#include "map_limit.h"
 
 #define MESSAGES_MAX 64
 #define CACHED_AHEAD_BYTES (UINT64_C(256) << 10) /* some 50 us of copying */
 
-/* What lay at [start, end) is absent now. The range of the object that holds all of it. */
-static struct range map_forget_at(struct pagein_map *map, uintptr_t start, uintptr_t end)
+/* The part of an extent's range of the object that lies at [start, end). */
+static struct range extent_range(const struct extent *extent, uintptr_t start, uintptr_t end)
+{
+	struct range whole = {extent->address, extent->address + extent->length};
+	struct range part = range_intersect(whole, (struct range){start, end});
+
+	if (extent->hole || range_empty(part))
+		return (struct range){0, 0};
+	return (struct range){extent->offset + (part.start - extent->address),
+		extent->offset + (part.end - extent->address)};
+}
+
+/* What lies at [start, end) is absent now. */
+static void map_forget_at(struct pagein_map *map, uintptr_t start, uintptr_t end)
+{
+	for (size_t i = 0; i < map->extents.count; i++) {
+		struct range range = extent_range(&map->extents.list[i], start, end);
+
+		if (!range_empty(range))
+			map_forget(map, range);
+	}
+}
+
+/* The range of the object that holds all of what lies at [start, end); empty: nothing does. */
+static struct range map_range_at(const struct pagein_map *map, uintptr_t start, uintptr_t end)
 {
 	struct range hull = {UINT64_MAX, 0};
 
 	for (size_t i = 0; i < map->extents.count; i++) {
-		const struct extent *extent = &map->extents.list[i];
-		uintptr_t from = start > extent->address ? start : extent->address;
-		uintptr_t extent_end = extent->address + extent->length;
-		uintptr_t to = end < extent_end ? end : extent_end;
-		struct range range = {.start = extent->offset + (from - extent->address)};
+		struct range range = extent_range(&map->extents.list[i], start, end);
 
-		if (from >= to || extent->hole)
+		if (range_empty(range))
 			continue;
-		range.end = range.start + (to - from);
-		map_forget(map, range);
 		hull.start = range.start < hull.start ? range.start : hull.start;
 		hull.end = range.end > hull.end ? range.end : hull.end;
 	}
 	return hull;
 }
 
-/* Is there memory at this address, whose ever? A child's can't be asked. */
-static bool is_mapped(const struct pagein_map *map, uintptr_t address)
-{
-	unsigned char resident;
-
-	return map->origin || mincore((void *)address, PAGE_BYTES, &resident) == 0 ||
-	       errno != ENOMEM;
-}
-
 static void map_event_unmap(struct pagein_map *map, uintptr_t start, uintptr_t end)
 {
-	struct range gone = map_forget_at(map, start, end);
+	struct range gone = map_range_at(map, start, end);
 
 	/* Out of memory: a fill there gets ENOENT, and its fault goes unserved. */
-	(void)extents_cut(&map->extents, start, end, is_mapped(map, end));
+	(void)extents_cut(&map->extents, start, end, map_owns(map, end));
+	map->moved = true;
 	/* The kernel lets them wait on, though no fill will ever go there. */
 	uffd_wake(&map->uffd, (void *)start, end - start);
+	map_answer(map, (struct range){0, UINT64_MAX});
+	if (map->units && !range_empty(gone))
+		units_break(map, gone);
 	if (!range_empty(gone))
 		map_abandon(map, gone);
 }
@@ -72,6 +86,8 @@ static void map_event_unmap(struct pagein_map *map, uintptr_t start, uintptr_t e
 static void map_event_remap(struct pagein_map *map, uintptr_t from, uintptr_t to, uintptr_t length)
 {
 	(void)extents_copy(&map->extents, from, to, length);
+	map->moved = true;
+	map_answer(map, (struct range){0, UINT64_MAX});
 	uffd_wake(&map->uffd, (void *)from, length);
 	uffd_wake(&map->uffd, (void *)to, length);
 }
@@ -96,6 +112,8 @@ void map_event(struct pagein_map *map, const struct uffd_msg *message)
 			(uintptr_t)message->arg.remap.to, (uintptr_t)message->arg.remap.len);
 		break;
 	}
+	/* Whom it was about goes on since it was read. */
+	map_show(map);
 }
 
 void map_wake_all(struct pagein_map *map)
@@ -170,8 +188,13 @@ static void map_fetch(struct pagein_map *map, struct range pages)
 	struct map_block *marked;
 
 	conditions.object_size = map_pages(map).end;
+	if (map->limit)
+		conditions.memory_bytes = limit_ahead_bytes(map->limit, map);
+	conditions.unit_bytes = map->units ? UNIT_BYTES : 0;
 	plan = readahead_plan(&map->readahead, pages, &conditions);
 	map_amend_plan(map, pages, &plan);
+	if (map->limit)
+		map_note_lone(map, pages, &plan);
 	if (map_ask(map, plan.first, range_length(pages), plan.chunk_bytes) < 0)
 		return;
 	if (map_fetch_ahead(map, &plan) < 0)
@@ -179,35 +202,58 @@ static void map_fetch(struct pagein_map *map, struct range pages)
 	marked = plan.mark == UINT64_MAX ? NULL : map_find_block(map, plan.mark / BLOCK_BYTES);
 	/* What is here already can't be held back. */
 	if (marked)
-		marked->held |= marked->asked & UINT64_C(1)
-							<< (plan.mark % BLOCK_BYTES / PAGE_BYTES);
+		marked->held |= (marked->asked | marked->staged) &
+				UINT64_C(1) << (plan.mark % BLOCK_BYTES / PAGE_BYTES);
+}
+
+/* Somebody waits for the page, which may be as large as its memory makes it. */
+static void map_mark_waiting(struct pagein_map *map, struct range page)
+{
+	for (uint64_t at = page.start; at < page.end; at = (at / BLOCK_BYTES + 1) * BLOCK_BYTES) {
+		struct map_block *block = map_block(map, at / BLOCK_BYTES);
+		uint64_t mask = block_range_mask(at / BLOCK_BYTES, page);
+
+		if (!block)
+			continue; /* map_ask() will say so */
+		block->failed &= ~mask;
+		block->waiting |= mask;
+	}
 }
 
 /* true: the page must be fetched. */
-static bool map_fault_page(struct pagein_map *map, struct map_block *block, struct range page)
+static bool map_fault_page(
+	struct pagein_map *map, struct map_block *block, struct range page, bool writes)
 {
 	uint64_t bit = block_range_mask(page.start / BLOCK_BYTES, page);
 
 	if (block->resident & bit) {
-		/* Queued before it was filled, or gone without a word: M3. */
-		map_count_resident(map, block->resident, block->resident & ~bit);
-		block->resident &= ~bit;
+		/* Queued before it was filled, or gone without a word: M3. A limit must not lose
+		 * sight of what is there. */
+		if (map->limit && map_is_present(map, page)) {
+			map_wake(map, page);
+			return false;
+		}
+		map_forget(map, page);
 		map_wake(map, page);
+		map_end_waits(map, page);
 		return false;
 	}
-	block->failed &= ~bit;
-	block->waiting |= bit;
+	map_mark_waiting(map, page);
+	block->writing |= writes ? bit : 0;
+	if (map->limit)
+		map_refill(map, page);
 	/* Before all that is planned from here. */
 	map_fill_cached(map, block, page);
 	return true;
 }
 
 /* true: *ret must be fetched. */
-static bool map_fault(struct pagein_map *map, uintptr_t address, struct range *ret)
+static bool map_fault(struct pagein_map *map, const struct uffd_msg *message, struct range *ret)
 {
+	uintptr_t address = (uintptr_t)align_down(message->arg.pagefault.address, PAGE_BYTES);
+	uint64_t flags = message->arg.pagefault.flags;
 	struct map_block *block;
 
-	address = (uintptr_t)align_down(address, PAGE_BYTES);
 	map->stats.faults++;
 	context_map_stats(map->object->context)->faults++;
 	/* It waits until the addresses are PROT_NONE: pagein_unmap(). */
@@ -216,16 +262,30 @@ static bool map_fault(struct pagein_map *map, uintptr_t address, struct range *r
 	if (!extents_find(&map->extents, address, &ret->start) &&
 		!map_fault_unknown(map, address, &ret->start))
 		return false;
-	ret->end = ret->start + PAGE_BYTES;
+	ret->start = align_down(ret->start, map->memory->page_bytes);
+	ret->end = ret->start + map->memory->page_bytes;
+	if (message->arg.pagefault.feat.ptid != 0)
+		threads_begin(&map->threads, (int32_t)message->arg.pagefault.feat.ptid, ret->start,
+			map->event_ns);
+	if (flags & UFFD_PAGEFAULT_FLAG_WP) {
+		overlay_write(map, address, *ret);
+		return false;
+	}
 	/* A page that has no byte of the object: SIGBUS. pagein_error() knows why by its place. */
 	if (ret->start >= map_pages(map).end) {
 		map_poison(map, *ret);
 		return false;
 	}
+	*ret = range_intersect(*ret, map_pages(map));
 	block = map_block(map, ret->start / BLOCK_BYTES);
 	if (!block)
 		map_poison(map, *ret);
-	return block && map_fault_page(map, block, *ret);
+	if (block && map->units &&
+		block->staged & block_range_mask(ret->start / BLOCK_BYTES, *ret)) {
+		*ret = units_fault(map, block, *ret);
+		return true;
+	}
+	return block && map_fault_page(map, block, *ret, flags & UFFD_PAGEFAULT_FLAG_WRITE);
 }
 
 static int by_start(const void *left, const void *right)
@@ -249,24 +309,51 @@ static void map_fetch_all(struct pagein_map *map, struct range *pages, size_t co
 	}
 }
 
-void map_ready(struct loop_fd *fd, uint32_t events)
+void map_fault_at(struct pagein_map *map, uintptr_t address)
 {
-	struct pagein_map *map = container_of(fd, struct pagein_map, fd);
+	/* Whose it is, the handler does not say. */
+	const struct uffd_msg message = {
+		.event = UFFD_EVENT_PAGEFAULT, .arg.pagefault.address = address};
+	struct range page;
+
+	if (map_fault(map, &message, &page))
+		map_fetch_all(map, &page, 1);
+	map_reserve(map);
+}
+
+static void map_read(struct pagein_map *map)
+{
 	struct uffd_msg messages[MESSAGES_MAX];
 	struct range pages[MESSAGES_MAX];
 	size_t count = uffd_read(&map->uffd, messages, MESSAGES_MAX), wanted = 0;
 
-	(void)events;
-	if (map->trace)
-		map->event_ns = clock_now_ns();
+	map->event_ns = clock_now_ns();
 	for (size_t i = 0; i < count; i++)
 		if (messages[i].event != UFFD_EVENT_PAGEFAULT)
 			map_event(map, &messages[i]);
 	for (size_t i = 0; i < count; i++)
 		if (messages[i].event == UFFD_EVENT_PAGEFAULT)
-			wanted += map_fault(
-				map, (uintptr_t)messages[i].arg.pagefault.address, &pages[wanted]);
+			wanted += map_fault(map, &messages[i], &pages[wanted]);
+	map_show(map);
 	map_fetch_all(map, pages, wanted);
 	/* The requests are under way: this time costs nobody anything. */
 	map_reserve(map);
+	threads_reserve(&map->threads);
+}
+
+void map_ready(struct loop_fd *fd, uint32_t events)
+{
+	struct pagein_map *map = container_of(fd, struct pagein_map, fd);
+
+	(void)events;
+	/* epoll says so again, and the handler that has no CPU gets this one. */
+	if (!face_close_gate(map->face)) {
+		sched_yield();
+		return;
+	}
+	address_change_begin();
+	map_read(map);
+	address_change_end();
+	if (!map->closing)
+		face_open_gate(map->face);
 }

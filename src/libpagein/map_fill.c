@@ -24,10 +24,10 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 
 #include "clock.h"
-#include "map_private.h"
+#include "face.h"
+#include "map_limit.h"
 
 #define PARK_NS (50 * NS_PER_US)
 #define PARK_NS_MAX (10 * NS_PER_MS)
@@ -45,33 +45,53 @@ static void map_park(struct pagein_map *map, struct range range, const uint8_t *
 /* ---- pages settled -------------------------------------------------------------------------- */
 
 /* One block's pages have come in. */
-static void block_settle(struct pagein_map *map, struct map_block *block, uint64_t mask)
+static void block_settle(
+	struct pagein_map *map, uint64_t index, struct map_block *block, uint64_t mask)
 {
 	uint64_t before = block->resident;
 
 	block->asked &= ~mask;
 	block->waiting &= ~mask;
+	block->writing &= ~mask;
 	block->failed &= ~mask;
+	block->poisoned &= ~mask;
 	block->held &= ~mask;
+	block->stranded &= ~mask;
+	block->staged &= ~mask;
+	block->foreign &= ~mask;
 	block->resident |= mask;
+	if (block->barred & mask)
+		map_unbar(map, index, block, mask);
 	map_count_resident(map, before, block->resident);
+}
+
+void map_end_waits(struct pagein_map *map, struct range pages)
+{
+	if (!list_empty(&map->threads.waiting))
+		threads_end(&map->threads, pages, clock_now_ns());
 }
 
 void map_settle(struct pagein_map *map, struct range range)
 {
+	/* A hugetlb page goes on behind the object's end. */
+	range = range_intersect(range, map_pages(map));
 	for (uint64_t at = range.start; at < range.end; at = (at / BLOCK_BYTES + 1) * BLOCK_BYTES) {
 		struct map_block *block = map_find_block(map, at / BLOCK_BYTES);
 
 		if (block)
-			block_settle(map, block,
+			block_settle(map, at / BLOCK_BYTES, block,
 				block_range_mask(at / BLOCK_BYTES, (struct range){at, range.end}));
 	}
+	map_end_waits(map, range);
+	map_answer(map, range);
+	if (map->limit)
+		map_note_filled(map, range);
 	pull_progress(map, range, 0);
 }
 
 /* ---- filling ------------------------------------------------------------------------------ */
 
-static void count_fill(struct pagein_map *map, size_t copied)
+void map_count_fill(struct pagein_map *map, size_t copied)
 {
 	struct pagein_stats *all = context_map_stats(map->object->context);
 
@@ -85,25 +105,26 @@ static void count_fill(struct pagein_map *map, size_t copied)
  * Copies whole pages to where they lie. How many bytes were settled: filled, there already, or
  * gone; fewer than length: the rest must be parked.
  */
-static size_t map_copy(struct pagein_map *map, uintptr_t to, const uint8_t *from, size_t length)
+static size_t map_copy(
+	struct pagein_map *map, uintptr_t to, uint64_t offset, const uint8_t *from, size_t length)
 {
-	size_t settled = 0, step = length;
+	size_t settled = 0, step = length, page_bytes = map->memory->page_bytes;
 
 	while (settled < length) {
 		size_t left = length - settled, copied;
-		int err = map->memory->fill(map, (void *)(to + settled), from + settled,
-			left < step ? left : step, &copied);
+		int err = map->memory->fill(map, (void *)(to + settled), offset + settled,
+			from + settled, left < step ? left : step, &copied);
 
 		if (copied > 0)
-			count_fill(map, copied);
+			map_count_fill(map, copied);
 		settled += copied;
 		if (err == 0 || copied > 0)
 			continue;
-		if (err == -ENOENT && step > PAGE_BYTES) {
-			step = PAGE_BYTES;
+		if (err == -ENOENT && step > page_bytes) {
+			step = page_bytes;
 		} else if (err == -EEXIST || err == -ENOENT || err == -ESRCH) {
-			uffd_wake(&map->uffd, (void *)(to + settled), PAGE_BYTES);
-			settled += PAGE_BYTES;
+			uffd_wake(&map->uffd, (void *)(to + settled), page_bytes);
+			settled += page_bytes;
 		} else {
 			break;
 		}
@@ -117,9 +138,12 @@ void map_fill(struct pagein_map *map, struct range range, const uint8_t *bytes)
 	uint64_t placed = 0;
 	uintptr_t cursor = 0, address;
 
+	if (map->limit)
+		limit_make_room(map->limit, range_length(range));
 	while (extents_next(&map->extents, range, &cursor, &part, &address)) {
 		size_t length = (size_t)range_length(part);
-		size_t settled = map_copy(map, address, bytes + (part.start - range.start), length);
+		size_t settled = map_copy(
+			map, address, part.start, bytes + (part.start - range.start), length);
 
 		placed += length;
 		if (settled > 0)
@@ -223,12 +247,17 @@ struct range map_run(struct pagein_map *map, struct range range,
 
 	for (uint64_t at = range.start; at < range.end; at = (at / BLOCK_BYTES + 1) * BLOCK_BYTES) {
 		uint64_t index = at / BLOCK_BYTES;
-		struct map_block *block = map_find_block(map, index);
-		uint64_t bits = block ? pages(block) : 0;
 		bool open = !range_empty(run);
+		struct map_block *block = open ? map_find_block(map, index)
+					       : radix_next(&map->blocks, &index,
+							 (range.end - 1) / BLOCK_BYTES + 1);
+		uint64_t bits = block ? pages(block) : 0;
 		unsigned first, count;
 		uint64_t start;
 
+		if (!block)
+			break;
+		at = at > index * BLOCK_BYTES ? at : index * BLOCK_BYTES;
 		bits &= block_range_mask(index, (struct range){at, range.end});
 		if (!bits && open)
 			break;
@@ -289,10 +318,12 @@ static void map_hold_marked(struct pagein_map *map, struct range whole, const ui
 }
 
 /* Holds back or fills what is asked for among these whole pages. */
-static void map_take(struct pagein_map *map, struct range pages, const uint8_t *bytes)
+static void map_take_pages(struct pagein_map *map, struct range pages, const uint8_t *bytes)
 {
 	uint64_t start = pages.start;
 
+	if (map->memory->arrived)
+		map->memory->arrived(map, pages, bytes);
 	map_hold_marked(map, pages, bytes);
 	while (!range_empty(pages)) {
 		struct range run = map_run(map, pages, block_fillable);
@@ -301,6 +332,22 @@ static void map_take(struct pagein_map *map, struct range pages, const uint8_t *
 			map_fill(map, run, bytes + (run.start - start));
 		pages.start = run.end;
 	}
+}
+
+/* The same, in units where the map has them. */
+static void map_take(struct pagein_map *map, struct range pages, const uint8_t *bytes)
+{
+	while (map->units && !range_empty(pages)) {
+		uint64_t end = align_down(pages.start, UNIT_BYTES) + UNIT_BYTES;
+		struct range part = {pages.start, end < pages.end ? end : pages.end};
+
+		if (!units_take(map, part, bytes))
+			map_take_pages(map, part, bytes);
+		bytes += range_length(part);
+		pages.start = part.end;
+	}
+	if (!range_empty(pages))
+		map_take_pages(map, pages, bytes);
 }
 
 /* The object's last page, if it is short: a whole page with zeros behind the bytes. */
@@ -321,6 +368,7 @@ void map_arrived(struct want *want, const struct arrival *arrival)
 	const uint8_t *bytes = arrival->bytes + (range.start - arrival->range.start);
 	struct range whole = {range.start, align_down(range.end, PAGE_BYTES)};
 
+	map->wait.rounds = 0;
 	if (!range_empty(whole))
 		map_take(map, whole, bytes);
 	if (whole.end < range.end)
@@ -337,7 +385,8 @@ void map_fill_cached(struct pagein_map *map, struct map_block *block, struct ran
 	const uint8_t *bytes = NULL;
 
 	/* A held page is filled by map_ask(), and the object's short last one needs zeros. */
-	if (page.end <= map->object->size && !(block->held & bit))
+	if (page.end <= map->object->size && range_length(page) == PAGE_BYTES &&
+		!map->memory->arrived && !(block->held & bit))
 		bytes = object_touch(map->object->object, page.start);
 	if (!bytes)
 		return;
@@ -361,27 +410,43 @@ void map_wake(struct pagein_map *map, struct range pages)
 
 	while (extents_next(&map->extents, pages, &cursor, &part, &address))
 		uffd_wake(&map->uffd, (void *)address, (size_t)range_length(part));
+	map_answer(map, pages);
 }
 
-/* Kernels before 6.6: a touch finds PROT_NONE, SIGSEGV instead of SIGBUS. */
-static void map_poison_page(struct pagein_map *map, void *page)
+static void map_poison_page(struct pagein_map *map, void *address, struct range page)
 {
-	if (uffd_poison(&map->uffd, page, PAGE_BYTES) == -ENOTSUP)
-		mprotect(page, PAGE_BYTES, PROT_NONE);
+	struct map_block *block = map_find_block(map, page.start / BLOCK_BYTES);
+
+	if (uffd_poison(&map->uffd, address, (size_t)range_length(page)) < 0 || !block)
+		return;
+	block->poisoned |= block_range_mask(page.start / BLOCK_BYTES, page);
+	overlay_clean(map, page);
 }
 
-void map_poison(struct pagein_map *map, struct range pages)
+static void map_poison_pages(struct pagein_map *map, struct range pages)
 {
 	struct range part;
 	uintptr_t cursor = 0, address;
 
+	while (extents_next(&map->extents, pages, &cursor, &part, &address))
+		for (uint64_t page = part.start; page < part.end; page += map->memory->page_bytes)
+			map_poison_page(map, (void *)(address + (page - part.start)),
+				(struct range){page, page + map->memory->page_bytes});
+}
+
+void map_poison(struct pagein_map *map, struct range pages)
+{
+	pages.start = align_down(pages.start, map->memory->page_bytes);
+	pages.end = align_up(pages.end, map->memory->page_bytes);
 	map->stats.poisoned += range_length(pages) / PAGE_BYTES;
 	context_map_stats(map->object->context)->poisoned += range_length(pages) / PAGE_BYTES;
-	while (extents_next(&map->extents, pages, &cursor, &part, &address)) {
-		for (uintptr_t page = address; page < cursor; page += PAGE_BYTES)
-			map_poison_page(map, (void *)page);
-		uffd_wake(&map->uffd, (void *)address, (size_t)range_length(part));
-	}
+	/* Whose touches are asked about needs nothing that raises a signal: they all do. */
+	if (!map->face->fills && map->uffd.features & UFFD_FEATURE_POISON)
+		map_poison_pages(map, pages);
+	else if (!map->face->fills)
+		map_bar(map, pages);
+	map_wake(map, pages);
+	map_end_waits(map, pages);
 }
 
 /* Keeps the reason; the words are the newest failure's. */
@@ -393,21 +458,31 @@ static void block_fail(struct map_block *block, uint64_t mask, const struct fail
 	block->status = failure->status;
 	block->failed |= mask;
 	block->waiting &= ~mask;
+	block->writing &= ~mask;
+	block->stranded &= ~mask;
 }
 
 void map_failed(struct want *want, struct range range, const struct failure *failure)
 {
 	struct pagein_map *map = container_of(want, struct pagein_map, want);
+	bool waits = map->flags & PAGEIN_WAIT && failure->passes;
 
 	range.end = align_up(range.end, PAGE_BYTES);
+	if (map->units)
+		range = units_fail(map, range);
 	for (uint64_t at = range.start; at < range.end; at = (at / BLOCK_BYTES + 1) * BLOCK_BYTES) {
 		uint64_t index = at / BLOCK_BYTES;
 		struct map_block *block = map_find_block(map, index);
 		uint64_t mask = block_range_mask(index, (struct range){at, range.end});
-		uint64_t waiting = block ? block->waiting & mask : 0;
+		uint64_t waiting;
 
 		if (!block)
 			continue;
+		if (waits)
+			mask &= ~map_strand(map, index, mask);
+		waiting = block->waiting & mask;
+		if (map->memory->release)
+			map->memory->release(map, block, index, block->asked & mask);
 		/* Those whose bytes are here stay held. */
 		block->held &= ~(block->asked & mask);
 		block->asked &= ~mask;
@@ -420,5 +495,5 @@ void map_failed(struct want *want, struct range range, const struct failure *fai
 			map_poison(map, (struct range){start, start + count * PAGE_BYTES});
 		}
 	}
-	pull_progress(map, range, failure->err);
+	pull_progress(map, range, waits ? 0 : failure->err);
 }

@@ -16,9 +16,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "face.h"
 #include "map_private.h"
 
 #define HELD_MAX (READAHEAD_STREAMS + READAHEAD_STRIDES + 1)
+static_assert(HELD_MAX == FACE_HELD_MAX, "a signal handler asks about each of them");
 
 struct held {
 	struct list node;
@@ -26,18 +28,23 @@ struct held {
 	uint8_t bytes[PAGE_BYTES];
 };
 
-static void held_free(struct pagein_map *map, struct held *held)
+static void held_remove(struct pagein_map *map, struct held *held)
 {
 	list_remove(&held->node);
 	map->held_count--;
+	face_release(map->face, held->offset);
+}
+
+static void held_free(struct pagein_map *map, struct held *held)
+{
+	held_remove(map, held);
 	free(held);
 }
 
 /* Off the list first: a fill lets pulls go on, which release others, and this one again. */
 static void held_fill(struct pagein_map *map, struct held *held)
 {
-	list_remove(&held->node);
-	map->held_count--;
+	held_remove(map, held);
 	map_fill(map, (struct range){held->offset, held->offset + PAGE_BYTES}, held->bytes);
 	free(held);
 }
@@ -57,6 +64,7 @@ void map_hold(struct pagein_map *map, uint64_t offset, const uint8_t *bytes)
 	memcpy(held->bytes, bytes, PAGE_BYTES);
 	list_append(&map->held, &held->node);
 	map->held_count++;
+	face_hold(map->face, offset);
 }
 
 static bool is_held_in(const struct held *held, struct range range)

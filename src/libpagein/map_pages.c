@@ -9,7 +9,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "map_private.h"
+#include "map_limit.h"
 
 struct range map_pages(const struct pagein_map *map)
 {
@@ -18,11 +18,21 @@ struct range map_pages(const struct pagein_map *map)
 	return range_intersect(map->want.range, object);
 }
 
+bool map_owns(struct pagein_map *map, uintptr_t address)
+{
+	size_t length = map->memory->page_bytes;
+
+	/* A child's memory can't be asked for here. */
+	return !map->origin && uffd_owns(&map->uffd, context_probe_fd(map->object->context),
+				       (void *)address, length);
+}
+
 int map_grow(struct pagein_map *map, uintptr_t address)
 {
 	uint64_t object_end = align_up(map->object->size, PAGE_BYTES), offset, end;
 	int err = extents_grow(&map->extents, address, PAGE_BYTES);
 
+	map->moved = true;
 	if (err < 0 || !extents_find(&map->extents, address, &offset))
 		return err;
 	end = offset + PAGE_BYTES < object_end ? offset + PAGE_BYTES : object_end;
@@ -60,6 +70,8 @@ void map_reserve(struct pagein_map *map)
 	radix_reserve(&map->blocks);
 	if (!map->spare)
 		map->spare = calloc(1, sizeof *map->spare);
+	if (map->limit)
+		run_queue_reserve(&map->limit->runs);
 }
 
 void map_free_blocks(struct pagein_map *map)
@@ -95,7 +107,7 @@ static int map_mark_part(struct pagein_map *map, struct range range)
 		if (!block)
 			return -ENOMEM;
 		block->asked |= block_range_mask(index, (struct range){at, range.end}) &
-				~(block->resident | block->failed);
+				~(block->resident | block->failed | block->staged);
 	}
 	return 0;
 }
@@ -112,9 +124,14 @@ static int map_mark_asked(struct pagein_map *map, struct range range)
 	return err;
 }
 
-static uint64_t block_asked(const struct map_block *block)
+uint64_t block_asked(const struct map_block *block)
 {
 	return block->asked;
+}
+
+static uint64_t block_to_fetch(const struct map_block *block)
+{
+	return block->asked & ~block->foreign;
 }
 
 /* Not for what is resident: the object does not know that it is, and would bring it again. */
@@ -125,7 +142,7 @@ static int map_fetch_asked(
 	int err = 0;
 
 	while (err == 0 && !range_empty(range)) {
-		struct range run = map_run(map, range, block_asked);
+		struct range run = map_run(map, range, block_to_fetch);
 
 		if (range_empty(run))
 			break;
@@ -140,11 +157,21 @@ int map_ask(struct pagein_map *map, struct range range, uint64_t urgent, uint64_
 {
 	struct failure failure = {.error = "map: out of memory"};
 
-	range.end = align_up(range.end, PAGE_BYTES);
+	urgent += range.start % map->memory->page_bytes;
+	range.start = align_down(range.start, map->memory->page_bytes);
+	range.end = align_up(range.end, map->memory->page_bytes);
 	range = range_intersect(range, map_pages(map));
+	if (range_empty(range))
+		return 0;
 	if (map->held_count > 0)
 		map_release(map, range);
+	if (map->limit)
+		map_refill(map, range);
+	if (map->units)
+		units_release(map, range);
 	failure.err = map_mark_asked(map, range);
+	if (failure.err == 0 && map->memory->claim)
+		map->memory->claim(map, range);
 	if (failure.err == 0)
 		failure.err = map_fetch_asked(map, range, urgent, chunk_bytes);
 	if (failure.err == -ESTALE)
@@ -155,21 +182,54 @@ int map_ask(struct pagein_map *map, struct range range, uint64_t urgent, uint64_
 	return failure.err;
 }
 
+struct range map_next_run(struct pagein_map *map, struct range range,
+	uint64_t (*pages)(const struct map_block *block))
+{
+	struct range part = range_intersect(range, map_pages(map));
+	uint64_t end = (part.end + BLOCK_BYTES - 1) / BLOCK_BYTES;
+	struct map_block *block;
+
+	for (uint64_t i = part.start / BLOCK_BYTES;
+		!range_empty(part) && (block = radix_next(&map->blocks, &i, end)); i++) {
+		if (!(pages(block) & block_range_mask(i, part)))
+			continue;
+		if (part.start < i * BLOCK_BYTES)
+			part.start = i * BLOCK_BYTES;
+		return map_run(map, part, pages);
+	}
+	return (struct range){range.end, range.end};
+}
+
 void map_forget(struct pagein_map *map, struct range range)
 {
 	uint64_t end = (range.end + BLOCK_BYTES - 1) / BLOCK_BYTES;
 	struct map_block *block;
 
+	map_fold(map);
 	for (uint64_t i = range.start / BLOCK_BYTES; (block = radix_next(&map->blocks, &i, end));
 		i++) {
 		uint64_t mask = block_range_mask(i, range);
 
+		if (block->barred & mask)
+			map_unbar(map, i, block, mask);
 		map_count_resident(map, block->resident, block->resident & ~mask);
 		block->resident &= ~mask;
 		block->failed &= ~mask;
+		block->poisoned &= ~mask;
+		block->lone &= ~mask;
 	}
 	if (map->held_count > 0)
 		map_drop_held(map, range);
+	if (map->limit)
+		map_drop_kept(map, range);
+	if (map->units)
+		units_drop_complete(map, range);
+}
+
+void map_count_fallback(struct pagein_map *map)
+{
+	map->stats.fallbacks++;
+	context_map_stats(map->object->context)->fallbacks++;
 }
 
 bool map_lies_anywhere(const struct pagein_map *map, uint64_t offset)
@@ -180,6 +240,18 @@ bool map_lies_anywhere(const struct pagein_map *map, uint64_t offset)
 	return extents_next(&map->extents, page, &cursor, &part, &address);
 }
 
+/* Which of the block's pages lie anywhere in memory? */
+static uint64_t map_lying(const struct pagein_map *map, uint64_t index)
+{
+	struct range range = {index * BLOCK_BYTES, (index + 1) * BLOCK_BYTES}, part;
+	uintptr_t cursor = 0, address;
+	uint64_t lying = 0;
+
+	while (extents_next(&map->extents, range, &cursor, &part, &address))
+		lying |= block_range_mask(index, part);
+	return lying;
+}
+
 void map_abandon(struct pagein_map *map, struct range range)
 {
 	uint64_t end = (range.end + BLOCK_BYTES - 1) / BLOCK_BYTES;
@@ -187,21 +259,29 @@ void map_abandon(struct pagein_map *map, struct range range)
 
 	for (uint64_t i = range.start / BLOCK_BYTES; (block = radix_next(&map->blocks, &i, end));
 		i++) {
-		uint64_t asked = block->asked & block_range_mask(i, range), left = asked;
+		uint64_t gone = block_range_mask(i, range) & ~map_lying(map, i);
 
-		while (left) {
-			uint64_t bit = left & -left;
-			uint64_t page = i * BLOCK_PAGES + (uint64_t)__builtin_ctzll(left);
+		if (map->memory->release && gone & block->asked)
+			map->memory->release(map, block, i, gone & block->asked);
+		block->held &= ~(gone & block->asked);
+		block->asked &= ~gone;
+		block->waiting &= ~gone;
+		block->writing &= ~gone;
+		block->stranded &= ~gone;
+		while (gone) {
+			unsigned count, first = mask_take_run(&gone, &count);
+			uint64_t start = i * BLOCK_BYTES + first * PAGE_BYTES;
 
-			left &= ~bit;
-			if (map_lies_anywhere(map, page * PAGE_BYTES))
-				asked &= ~bit;
+			struct range run = {start, start + count * PAGE_BYTES};
+
+			map_forget(map, run);
+			if (map->limit)
+				map_unprotect(map, run);
 		}
-		block->asked &= ~asked;
-		block->waiting &= ~asked;
-		block->held &= ~asked;
 	}
+	map_answer(map, range);
 	object_cancel_unwanted(map->object->object);
+	map_end_waits(map, range);
 	pull_progress(map, range, 0);
 }
 

@@ -8,30 +8,49 @@
 
 #include "map_private.h"
 
-static int anonymous_create(struct pagein_map *map)
+int memory_create_private(struct pagein_map *map, int protection)
 {
 	int err = 0;
 
-	map->address = mmap(
-		NULL, map->mapped, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	map->address = mmap(map->place, map->mapped, protection,
+		MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	if (map->address == MAP_FAILED)
 		return context_fail(-errno, "map: %zu bytes of addresses: %s", map->mapped,
 			strerrordesc_np(errno));
 	if (madvise(map->address, map->mapped, MADV_DONTFORK) < 0)
 		err = -errno;
+	/* Part of a huge page that is dropped takes memory until the whole of it is. */
+	if (map->limit)
+		madvise(map->address, map->mapped, MADV_NOHUGEPAGE);
 	if (err == 0)
-		err = uffd_register(&map->uffd, map->address, map->mapped);
+		err = uffd_register(&map->uffd, map->address, map->mapped, map->memory->modes);
 	return err < 0 ? context_fail(err, "map: register: %s", strerrordesc_np(-err)) : 0;
 }
 
-static int anonymous_fill(
-	struct pagein_map *map, void *to, const void *from, size_t length, size_t *ret_filled)
+static int anonymous_create(struct pagein_map *map)
 {
-	return uffd_copy(&map->uffd, to, from, length, ret_filled);
+	return memory_create_private(map, PROT_READ);
+}
+
+static int anonymous_fill(struct pagein_map *map, void *to, uint64_t offset, const void *from,
+	size_t length, size_t *ret_filled)
+{
+	(void)offset;
+	return memory_fill(map, to, from, length, ret_filled);
+}
+
+int memory_drop_private(struct pagein_map *map, void *from, size_t length)
+{
+	(void)map;
+	return madvise(from, length, MADV_DONTNEED) < 0 ? -errno : 0;
 }
 
 const struct memory memory_anonymous = {
 	.name = "anonymous",
+	.page_bytes = PAGE_BYTES,
 	.create = anonymous_create,
 	.fill = anonymous_fill,
+	.plain = true,
+	.inherited = true,
+	.drop = memory_drop_private,
 };

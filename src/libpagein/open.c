@@ -148,6 +148,7 @@ static int check_options(const struct pagein_options *options)
 
 int pagein_open(const char *url, const struct pagein_options *options, struct pagein_object **ret)
 {
+	struct pagein_options use = PAGEIN_OPTIONS_INIT;
 	cleanup_free char *inner = NULL;
 	char words[SOURCE_ERROR_MAX] = "";
 	struct pagein_object *object;
@@ -155,6 +156,10 @@ int pagein_open(const char *url, const struct pagein_options *options, struct pa
 
 	if (err < 0)
 		return err;
+	if (options)
+		use = *options;
+	if (limit_parse(options, &use.memory) < 0)
+		return -EINVAL;
 	err = scheme_url(url, &inner);
 	if (err == -EINVAL)
 		return context_fail(err, "open: %.200s: %s", url, scheme_refusal(url, words));
@@ -163,7 +168,7 @@ int pagein_open(const char *url, const struct pagein_options *options, struct pa
 		return context_fail(-ENOMEM, "open: out of memory");
 	object->url = steal_pointer(&inner);
 	object->uses = 1;
-	err = context_get(object->url, options, &object->context, words);
+	err = context_get(object->url, &use, &object->context, words);
 	if (err < 0)
 		context_fail(err, "open: no loop: %s", words[0] ? words : strerrordesc_np(-err));
 	else
@@ -191,6 +196,7 @@ static void destroy_object(void *argument)
 	if (!object->object)
 		return; /* it was never opened */
 	list_remove(&object->node);
+	shared_destroy(object->shared);
 	object_destroy(object->object);
 }
 
@@ -255,7 +261,11 @@ static void populate_stop(void *argument)
 
 int pagein_populate(struct pagein_map *map, size_t offset, size_t length, int timeout_ms)
 {
-	struct populate_call call = {.map = map, .pull.done = populate_done};
+	struct populate_call call = {
+		.map = map,
+		.pull.done = populate_done,
+		.pull.protects = true,
+	};
 	struct loop *loop = context_loop(map->object->context);
 	int err = map_range(map, offset, length, &call.pull.range);
 
@@ -273,5 +283,10 @@ int pagein_populate(struct pagein_map *map, size_t offset, size_t length, int ti
 		err = call.waiter.ended ? call.pull.err : -ETIMEDOUT;
 	}
 	waiter_finish(&call.waiter);
+	if (call.pull.too_long)
+		return context_fail(err,
+			"populate: %llu bytes and what is pinned exceed the memory limit, %llu",
+			(unsigned long long)range_length(call.pull.range),
+			(unsigned long long)map->limit->max_bytes);
 	return err < 0 ? context_fail(err, "populate: %s", strerrordesc_np(-err)) : 0;
 }

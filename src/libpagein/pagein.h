@@ -25,7 +25,10 @@
  *
  * Errors. A page that can't be fetched is poisoned after bounded retries: the touching thread gets
  * SIGBUS at that address (SIGSEGV on kernels before 6.6), a system call that is given the address
- * EFAULT. pagein_error() tells why. pagein_populate() brings pages in without any signal.
+ * EFAULT. pagein_error() tells why. pagein_populate() brings pages in without any signal,
+ * pagein_guard() makes an errno of it, and PAGEIN_WAIT waits until the network is back. Where it is
+ * SIGSEGV, the page is PROT_NONE: pagein_retry() and pagein_populate() make it readable again, and
+ * mremap(2) can't move it.
  *
  * fork(2). A child has its parent's objects and maps, with what was resident, and a thread and
  * connections of its own for what was not (pagein_options.fork has other policies). Where it can't
@@ -36,8 +39,8 @@
  *
  * Threads. While an object or a map exists the library has a thread, and more as more maps are made
  * (pagein_options.loops), with all signals blocked. An object is served by one of them, and so are
- * all of its maps. The library installs no signal handler and leaves locale, stdio and SIGPIPE
- * alone.
+ * all of its maps. The library installs no signal handler unless asked (pagein_guard(),
+ * PAGEIN_INLINE) and leaves locale, stdio and SIGPIPE alone.
  *
  * Limits. Pages of 4096 bytes (-ENOTSUP elsewhere); Linux 5.11 and later, and the right to use
  * userfaultfd(2): run `pagein doctor` to see.
@@ -92,7 +95,7 @@ struct pagein_options {
 	unsigned connections; /* most connections of a loop to one server; default 96 */
 	unsigned loops;       /* most threads that serve maps; default: one less than the
 				 CPUs, at least 1 and at most 4; with
-				 cache_bytes always 1 */
+				 cache_bytes or memory always 1 */
 	unsigned fork;        /* enum pagein_fork: what a child of fork(2) has of the maps */
 	unsigned spin_us;     /* how long such a thread looks for events before it sleeps, as long
 				 as that pays: costs power; default: not at all */
@@ -121,7 +124,15 @@ struct pagein_options {
 	 */
 	const char *netrc_file;
 	const char *token_file;
+	/*
+	 * Memory that all maps of objects opened with equal options may take together, in bytes;
+	 * default: what the environment variable PAGEIN_MEMORY says (67108864, 64M, 1G), else no
+	 * limit; PAGEIN_NO_LIMIT: none, whatever that says. Less than 1 MiB counts as 1 MiB. See
+	 * "Memory" below.
+	 */
+	uint64_t memory;
 };
+#define PAGEIN_NO_LIMIT UINT64_MAX
 #define PAGEIN_OPTIONS_INIT                           \
 	{                                             \
 		.size = sizeof(struct pagein_options) \
@@ -134,7 +145,8 @@ struct pagein_options {
  * Asks the server for the object, pins its version, and waits for that: one round trip, or a few
  * where the server redirects. options may be NULL. The caller owns *ret and closes it.
  *
- * -EINVAL: no such URL, or options of an unknown size or value; -ENOENT: 404, 410;
+ * -EINVAL: no such URL, options of an unknown size or value, or a malformed PAGEIN_MEMORY; -ENOENT:
+ * 404, 410;
  * -EACCES: 401, 403; -ENOTSUP: the server does not serve ranges; -EKEYREJECTED: TLS; -EHOSTUNREACH:
  * the name does not resolve; -ECONNREFUSED, -ETIMEDOUT, -EIO: as they say; -EPROTO: an answer that
  * HTTP does not allow. pagein_last_error() has it in words.
@@ -151,22 +163,92 @@ uint64_t pagein_size(const struct pagein_object *object);
  * long as the object. */
 const char *pagein_version(const struct pagein_object *object);
 
+/* pagein_map()'s flags: what a map's pages are made of. They exclude each other. */
+enum pagein_flag {
+	/*
+	 * Huge pages of 2 MiB wherever so much is fetched ahead of its readers or populated, for
+	 * fewer faults and TLB misses. Lone touches still fetch 4 KiB at once. A thread that has
+	 * come to the front of what is arriving waits up to 4 ms for the rest of its 2 MiB, as long
+	 * as that lasts no longer in practice. Works without transparent huge pages or before Linux
+	 * 6.8, too: as if the flag were not given (pagein_stats.fallbacks).
+	 *
+	 * Such a map is writable, because the kernel moves huge pages between writable memory only.
+	 * What is written is this process's own, and is gone when the page is: after
+	 * PAGEIN_DONTNEED its bytes are the object's again.
+	 */
+	PAGEIN_HUGE = 0x2,
+	/*
+	 * Pages in memory that all processes of this user share who map the same version of the
+	 * same URL with this flag: each page is fetched by one of them, once. Any of them may die
+	 * at any time. Pages that have come stay until all who have the object open have closed it;
+	 * PAGEIN_DONTNEED takes them from this map only. Objects without a validator are shared by
+	 * the maps of one pagein_open() only, and so are all where no other process answers within
+	 * a second.
+	 */
+	PAGEIN_SHARED = 0x4,
+	/*
+	 * Pages of 2 MiB of the pool that vm.nr_hugepages reserves, each of which is fetched as a
+	 * whole when it is touched, and fails as a whole. offset must be a multiple of 2 MiB; what
+	 * is said of pages above and below is of these, and madvise(2) and munmap(2) want whole
+	 * ones. The pool must have room for all of the map. mremap(2) loses room of the pool for
+	 * good, by a fault of the kernel.
+	 */
+	PAGEIN_HUGETLB = 0x8,
+};
+
+/*
+ * Flags of pagein_map().
+ *
+ * PAGEIN_INLINE: a page that options.cache_bytes has kept is filled by the thread that touches it,
+ * without a switch to another: 5 us instead of 9 where both share a CPU, and no waking of another
+ * CPU, which may be 40 us, where they don't. What is not cached comes as ever. The flag is the
+ * consent to a handler for SIGBUS, as pagein_guard() installs it: such a map raises one for each
+ * touch of an absent page, so it is also what debuggers and crash reporters see. System calls and
+ * other processes get EFAULT from absent pages: pagein_populate() them first. A failed page is
+ * SIGBUS on all kernels, and reaches the application. While a thread waits for a page, its signals
+ * are delivered up to 20 ms late. A child of fork(2) fetches for itself, also with
+ * PAGEIN_FORK_SERVE.
+ *
+ * PAGEIN_WAIT: when fetching has failed in a way that may pass (no network, no server, 5xx,
+ * timeouts: after pagein_options.attempts and timeout_ms), threads that wait for a page wait on,
+ * and so does pagein_populate() within its own timeout. They go on some seconds after the network
+ * is back. Other errors (ESTALE, ENOENT, EACCES and so on) fail as ever; pagein_unmap() ends the
+ * wait with SIGSEGV.
+ */
+#define PAGEIN_INLINE 0x10U
+#define PAGEIN_WAIT 0x20U
+
 /*
  * Maps length bytes of the object from offset on, read-only; length 0 means to the end. Nothing is
  * fetched yet. offset must be a multiple of the page size. Bytes past the object's end in its last
  * page are zero; whole pages past it raise SIGBUS when touched, as with a file. An empty map has
- * the length 0 and no address. flags must be 0 in this version.
+ * the length 0 and no address. flags are of those above; with PAGEIN_HUGE it can be written, too.
  *
- * The range may be given to write(2) and other system calls, and to read(2) where mprotect(2) has
- * made it a writable private copy, if the caller may have the kernel's faults handled (see pagein
- * doctor); else those calls fail with EFAULT on pages that are not resident: pagein_populate() them
- * first.
+ * The range may be given to write(2) and other system calls, and to read(2) where it is writable
+ * (PAGEIN_PRIVATE, or mprotect(2), which makes a private copy, too), if the caller may have the
+ * kernel's faults handled (see pagein doctor); else those calls fail with EFAULT on pages that are
+ * not resident: pagein_populate() them first.
  *
- * -EINVAL: offset not aligned or past the end, unknown flags; -ENOMEM, -EMFILE; -EPERM, -EACCES,
- * -ENOSYS: userfaultfd(2) is not allowed here.
+ * -EINVAL: offset not aligned or past the end, unknown flags or such that exclude each other;
+ * -ENOMEM (also: the pool of PAGEIN_HUGETLB is too small), -EMFILE; -EPERM, -EACCES, -ENOSYS:
+ * userfaultfd(2) is not allowed here; -ENOTSUP: the kernel is too old for this flag.
  */
 int pagein_map(struct pagein_object *object, uint64_t offset, size_t length, unsigned flags,
 	struct pagein_map **ret);
+
+/*
+ * pagein_map(): the map is an overlay. It may be written, and shows the object's bytes until it is;
+ * what is written stays in it, a page at a time, and never goes back to the object. A page that was
+ * written is dirty: it is not fetched again and not dropped to save memory, until pagein_discard()
+ * or the caller's own MADV_DONTNEED or munmap(2) drop it. PAGEIN_DONTNEED leaves dirty pages. It
+ * drops clean ones where the library sees a write before it happens, which is so on kernels
+ * without UFFD_FEATURE_WP_ASYNC (before 6.7); elsewhere it leaves all: drop them by
+ * pagein_discard(). Bytes past the object's end in its last page may be written, too. A write to a
+ * poisoned page raises the same signal as a read. A child of fork(2) has an overlay of its own,
+ * with the same dirty pages. mlock(2) and MADV_POPULATE_WRITE touch pages as writers do: they make
+ * them dirty. -ENOTSUP: this kernel can't write-protect memory.
+ */
+#define PAGEIN_PRIVATE 0x1
 
 /* Where the map begins; NULL for an empty one. */
 void *pagein_address(const struct pagein_map *map);
@@ -180,13 +262,30 @@ size_t pagein_length(const struct pagein_map *map);
  */
 int pagein_unmap(struct pagein_map *map);
 
+/*
+ * Removes the map and leaves its memory to the caller, who has it with munmap(2) when it is no
+ * longer needed: plain private memory, writable if it was, that the library has no part in. Where
+ * it begins is *ret_address: where the map's lowest page lies now, which differs from
+ * pagein_address() if it was moved; NULL of an empty map.
+ *
+ * All of it must be resident: pagein_populate() it first. No other thread may drop pages of it
+ * (MADV_DONTNEED and the like) or move or unmap any while this call lasts: they would read zeros
+ * later on.
+ *
+ * On an error the map is as it was. -EBUSY: a page is missing, or has failed; -EINVAL: the map has
+ * whole pages past the object's end, which no memory can be; -ENOTSUP: it is made of other memory;
+ * -EACCES, -ENOENT: /proc/self/pagemap can't be read.
+ */
+int pagein_detach(struct pagein_map *map, void **ret_address);
+
 enum pagein_advice {
 	PAGEIN_NORMAL,     /* find sequential streams and read ahead of them */
 	PAGEIN_SEQUENTIAL, /* read ahead at once, and far */
 	PAGEIN_RANDOM,     /* fetch what is touched and nothing else */
-	PAGEIN_WILLNEED,   /* start fetching this range; returns at once */
+	PAGEIN_WILLNEED,   /* start fetching this range (the first third of the memory limit of
+			      it, if there is one); returns at once */
 	PAGEIN_DONTNEED,   /* drop this range's pages; the next touch fetches them again, unless
-			      options.cache_bytes has kept them */
+			      options.cache_bytes has kept them; see PAGEIN_PRIVATE */
 };
 
 /*
@@ -201,8 +300,48 @@ int pagein_advise(struct pagein_map *map, size_t offset, size_t length, int advi
  * timeout_ms milliseconds (negative: as long as the fetching may take). 0: all are resident;
  * touching them does not fault. Else the first failure's errno, or -ETIMEDOUT; what has arrived
  * stays, and what is under way goes on. Never a signal. A page that had failed is tried again.
+ *
+ * Under a memory limit the pages stay at least until it returns. -ENOMEM: they are more than the
+ * limit leaves beside what is pinned; if only other populates are in the way, it waits for them.
  */
 int pagein_populate(struct pagein_map *map, size_t offset, size_t length, int timeout_ms);
+
+/*
+ * Memory. Under a limit (pagein_options.memory) pages leave memory by themselves as others come in,
+ * and a touch fetches them again. A page that was fetched by a lone touch keeps its bytes for a
+ * while, in at most a third of the limit, and comes back without a request. The limit holds at any
+ * time, within 1 MiB; mlock(2)ed pages are never evicted, and exceed it if there are more of them.
+ * What is on its way to a map takes a MiB or so beside it.
+ *
+ * madvise(2) with MADV_DONTNEED is not noticed at once: such pages count as resident until they are
+ * touched or evicted. PAGEIN_DONTNEED is. What mprotect(2) has made writable may be dropped with
+ * what was written. Other memory must not be moved over a part of such a map by mremap(2) with
+ * MREMAP_FIXED: munmap(2) that part first. (mmap(2) with MAP_FIXED is fine.)
+ *
+ * pagein_pin(): pages that [offset, offset + length) overlaps (length 0: to the end) are not
+ * evicted; they are fetched as usual, by touch or populate. Pins do not nest: as with munlock(2),
+ * one pagein_unpin() ends any number of them. They count against the limit from now on, resident or
+ * not, and end with the map, or the part of it that is unmapped. Without a limit nothing is
+ * evicted, and both do nothing.
+ *
+ * -EINVAL: a range outside the map; -ENOMEM: pinned pages and populates under way would exceed the
+ * limit; nothing has changed then.
+ */
+int pagein_pin(struct pagein_map *map, size_t offset, size_t length);
+int pagein_unpin(struct pagein_map *map, size_t offset, size_t length);
+
+enum pagein_state {
+	PAGEIN_ABSENT,   /* a touch fetches it */
+	PAGEIN_COMING,   /* it has been asked for, or has arrived and is held back for readahead */
+	PAGEIN_RESIDENT, /* filled, and not dropped since, as far as the library has been told */
+	PAGEIN_FAILED,   /* a touch raises SIGBUS, or tries anew: see pagein_error() */
+};
+
+/*
+ * What the pages that [offset, offset + length) overlaps are now, as mincore(2): one byte for each,
+ * of enum pagein_state; length 0: to the end. -EINVAL: a range outside the map.
+ */
+int pagein_residency(struct pagein_map *map, size_t offset, size_t length, unsigned char *states);
 
 struct pagein_error {
 	int error;         /* a positive errno value; 0: the page has not failed */
@@ -218,6 +357,50 @@ int pagein_error(struct pagein_map *map, const void *address, struct pagein_erro
  */
 int pagein_retry(struct pagein_map *map, size_t offset, size_t length);
 
+/* Whole pages of a map, in bytes from its beginning; the last may reach past pagein_length(). */
+struct pagein_range {
+	size_t offset;
+	size_t length;
+};
+
+/*
+ * Which pages of [offset, offset + length) of an overlay (PAGEIN_PRIVATE) are dirty, length 0
+ * meaning to the end: how many ranges these are, and the first max of them in ranges (may be NULL
+ * if max is 0), ascending, with at least a clean page between any two. A page is told where it lies
+ * now, if it was moved by mremap(2), and by its place in the object: what lies at several addresses
+ * is dirty if it is at one. Writes that go on meanwhile may be told or not.
+ *
+ * -EINVAL: not an overlay, or a range outside of the map; -ENOMEM; -EACCES, -ENOENT:
+ * /proc/self/pagemap can't be read.
+ */
+int pagein_dirty(struct pagein_map *map, size_t offset, size_t length, struct pagein_range *ranges,
+	size_t max);
+
+/*
+ * Drops all pages of [offset, offset + length) of an overlay, dirty ones, too: they show the
+ * object's bytes again. What is written to them meanwhile may be dropped or not. -EINVAL: not an
+ * overlay, or a range outside of the map, or a page of it is locked (mlock(2)).
+ */
+int pagein_discard(struct pagein_map *map, size_t offset, size_t length);
+
+/*
+ * Runs function(argument), and gives what it gives; but if it touches a page of a map that can't be
+ * had, -errno, that of pagein_error(), instead of a signal. Guards nest, each thread has its own,
+ * and a system call that is given such a page gets EFAULT as ever.
+ *
+ * Nothing behind the touch is run: it is a siglongjmp(3) out of the function. So inside, and in
+ * what it calls, hold no lock, own no memory, and have no stdio call, C++ destructor or cleanup
+ * handler pending whose end somebody relies on. To copy from the map into memory of one's own is a
+ * good use. The function must return or be jumped out of by the guard only: an exception that
+ * leaves it, or a jump of the application's own over it, leaves a guard behind that is none.
+ *
+ * The first guard, as the first map with PAGEIN_INLINE, installs a handler for SIGBUS (where failed
+ * pages raise SIGSEGV, for that too), which stays. Signals that are not about a failed page, and
+ * those outside of guards, go to the handler that was there before, as the kernel would have called
+ * it. A handler that is installed later must pass on what is not its own in the same way, or there
+ * are no guards any more; and a thread that blocks SIGBUS is killed by it.
+ */
+int pagein_guard(int (*function)(void *argument), void *argument);
 /* What this kernel and this process's rights allow. */
 enum pagein_cap {
 	PAGEIN_CAP_MAP = 0x1,      /* maps at all */
@@ -238,26 +421,61 @@ struct pagein_caps {
 /* 0, or the error as a negative value: no map can be made; *ret is right all the same. */
 int pagein_caps(struct pagein_caps *ret);
 
-/* Counters go up only; gauges are what is now. */
+/*
+ * Counters go up only; gauges are what is now. What threads fill themselves (PAGEIN_INLINE) is in
+ * the process's numbers 4 MiB later at the most.
+ */
 struct pagein_stats {
-	uint64_t faults; /* page faults read from the kernel */
-	uint64_t fills;  /* UFFDIO_COPY calls that filled something */
+	uint64_t faults; /* page faults that were served */
+	uint64_t fills;  /* calls of the kernel that filled something */
 	uint64_t bytes_filled;
 	uint64_t poisoned;      /* pages */
+	uint64_t evicted;       /* pages that left memory for others, under a limit */
+	uint64_t refilled;      /* of these: came back without a request */
 	uint64_t requests;      /* ranged requests sent, retries included */
 	uint64_t bytes_fetched; /* body bytes received */
 	uint64_t retries;
 	uint64_t connections_opened;
+	uint64_t zero_pages;     /* filled pages in which all is zero, and which take no memory */
+	uint64_t huge_fills;     /* of 2 MiB that became one page */
+	uint64_t fallbacks;      /* 2 MiB of a PAGEIN_HUGE map that did not; a map that can't: 1 */
 	uint64_t objects;        /* gauge: open objects */
 	uint64_t maps;           /* gauge */
 	uint64_t resident_bytes; /* gauge: filled and not dropped since */
 	uint64_t transfers;      /* gauge: ranged requests under way or waiting for a connection */
 	uint64_t connections;    /* gauge */
-	uint64_t cached_bytes;   /* gauge: of the blocks in which fetched pages are kept */
+	uint64_t cached_bytes;   /* gauge: in which fetched pages are kept beside the maps:
+				    blocks of cache_bytes, and pages that wait for a second
+				    chance under a memory limit */
+	uint64_t pinned_bytes;   /* gauge: of pinned pages, resident or not */
 };
 
-/* Of one map (faults to poisoned, and resident_bytes), or of the process when map is NULL. */
+/* Of one map (faults to refilled, zero_pages to fallbacks, resident_bytes and pinned_bytes), or of
+ * the process when map is NULL. */
 int pagein_stats(struct pagein_map *map, struct pagein_stats *ret);
+
+/*
+ * What a thread of this process has waited for a map: from the fault being read to its page being
+ * filled, or its failure. What the kernel takes besides, before and after, is not in it.
+ */
+#define PAGEIN_STALL_BUCKETS 32
+#define PAGEIN_THREADS_MAX 256 /* known of a map: those that have faulted last */
+struct pagein_thread_stats {
+	int32_t tid; /* as gettid(2) gives it */
+	uint64_t faults;
+	uint64_t stalled_ns;     /* all together */
+	uint64_t stalled_max_ns; /* the longest */
+	/* How many stalls were shorter than 1 us ([0]), than 2, 4, 8 and so on; the last counts all
+	 * that were longer than the one before. */
+	uint64_t stalls[PAGEIN_STALL_BUCKETS];
+};
+
+/*
+ * The threads that have faulted on the map, who has done so last first: how many are known, and the
+ * first max of them in ret (may be NULL if max is 0). A thread that has ended stays known until
+ * others take its place; one that is given the same tid goes on with its figures.
+ */
+int pagein_thread_stats(struct pagein_map *map, struct pagein_thread_stats *ret, size_t max);
 
 /* What went wrong in this thread's last pagein call that failed; "" if none has. Never NULL. */
 const char *pagein_last_error(void);

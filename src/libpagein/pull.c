@@ -14,7 +14,7 @@
 #include <errno.h>
 
 #include "clock.h"
-#include "map_private.h"
+#include "map_limit.h"
 
 #define PULL_BYTES (UINT64_C(32) << 20)
 #define PULL_CHUNK_BYTES (UINT64_C(2) << 20) /* of one request; several are under way at once */
@@ -25,6 +25,8 @@ static void pull_end(struct pull *pull, int err)
 {
 	list_remove(&pull->node);
 	pull->err = err;
+	if (pull->map->limit)
+		limit_end_pull(pull->map->limit, pull->map, pull);
 	pull->done(pull);
 }
 
@@ -69,7 +71,7 @@ static void pull_clear_failed(struct pagein_map *map, struct range range)
 static bool pull_ask(struct pagein_map *map, struct pull *pull)
 {
 	struct map_block *block = map_find_block(map, pull->at / BLOCK_BYTES);
-	bool waits = block && (block->asked & pull_bit(pull));
+	bool waits = block && ((block->asked | block->staged) & pull_bit(pull));
 	struct range part = {pull->at, pull->next};
 
 	if (pull->next < pull->at)
@@ -79,6 +81,8 @@ static bool pull_ask(struct pagein_map *map, struct pull *pull)
 			return false;
 		part.start = pull->next;
 		part.end = pull->next + PULL_BYTES / 2;
+		if (map->units)
+			part.end = align_up(part.end, UNIT_BYTES);
 		if (part.end > pull->range.end)
 			part.end = pull->range.end;
 	}
@@ -98,8 +102,11 @@ static void pull_timer_expired(struct loop_timer *timer)
 	list_for_each (node, &map->pulls) {
 		struct pull *pull = list_entry(node, struct pull, node);
 
-		pull->dirty |= pull->paused;
-		pull->paused = false;
+		/* Who waits for room is not paused by the clock. */
+		if (list_empty(&pull->waiting)) {
+			pull->dirty |= pull->paused;
+			pull->paused = false;
+		}
 	}
 	pull_run_dirty(map);
 }
@@ -129,19 +136,57 @@ static void pull_run(struct pagein_map *map, struct pull *pull)
 		pull_end(pull, pull->err);
 }
 
+/* What protects nothing asks for no more than stays until it is read. */
+static void pull_shorten(struct pagein_map *map, struct pull *pull)
+{
+	uint64_t most = align_up(limit_ahead_bytes(map->limit, map), PAGE_BYTES);
+
+	if (range_length(pull->range) > most)
+		pull->range.end = pull->range.start + most;
+}
+
+/* false: it has ended, or waits for others. */
+static bool pull_enter_limit(struct pagein_map *map, struct pull *pull)
+{
+	int err;
+
+	if (!pull->protects) {
+		pull_shorten(map, pull);
+		return true;
+	}
+	err = limit_admit_pull(map->limit, map, pull);
+	pull->paused = err > 0;
+	if (err < 0)
+		pull_end(pull, err);
+	return err == 0;
+}
+
 void pull_start(struct pagein_map *map, struct pull *pull)
 {
 	pull->range = range_intersect(pull->range, map_pages(map));
 	pull->at = pull->next = pull->range.start;
 	pull->err = 0;
-	pull->entered = pull->dirty = pull->paused = false;
+	pull->entered = pull->dirty = pull->paused = pull->admitted = pull->too_long = false;
+	pull->map = map;
 	list_init(&pull->node);
+	list_init(&pull->waiting);
 	if (range_empty(pull->range) || map->closing) {
 		pull_end(pull, map->closing ? -ECANCELED : 0);
 		return;
 	}
+	map_fold(map);
 	list_append(&map->pulls, &pull->node);
+	if (map->limit && !pull_enter_limit(map, pull))
+		return;
 	pull_run(map, pull);
+}
+
+void pull_resume(struct pull *pull)
+{
+	if (pull_pause(pull->map, pull))
+		return;
+	pull->paused = false;
+	pull_run(pull->map, pull);
 }
 
 static struct pull *pull_next_dirty(struct pagein_map *map)
@@ -190,9 +235,22 @@ bool pull_waits_for(const struct pagein_map *map, uint64_t offset)
 	return false;
 }
 
+bool pull_waits_in(const struct pagein_map *map, struct range range)
+{
+	list_for_each (node, &map->pulls) {
+		const struct pull *pull = list_entry(node, struct pull, node);
+
+		if (range_overlaps(range, (struct range){pull->at, pull->next}))
+			return true;
+	}
+	return false;
+}
+
 void pull_cancel(struct pull *pull)
 {
 	list_remove(&pull->node);
+	if (pull->map->limit)
+		limit_end_pull(pull->map->limit, pull->map, pull);
 }
 
 void pull_cancel_all(struct pagein_map *map)

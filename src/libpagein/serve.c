@@ -342,6 +342,7 @@ void serving_end(struct serving *serving)
 	if (!serving)
 		return;
 	close_fd(&serving->link[1]);
+	serving->link[1] = -1;
 	if (write(serving->end_fd, &one, sizeof one) == sizeof one)
 		while (sem_wait(&serving->ended) < 0)
 			;

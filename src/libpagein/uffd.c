@@ -10,16 +10,17 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include "cleanup.h"
 
-#define PAGE_LENGTH 4096
-
 #define FEATURES_NEEDED \
 	(UFFD_FEATURE_EVENT_REMAP | UFFD_FEATURE_EVENT_REMOVE | UFFD_FEATURE_EVENT_UNMAP)
-#define FEATURES_WANTED UFFD_FEATURE_POISON
+#define FEATURES_WANTED (UFFD_FEATURE_POISON | UFFD_FEATURE_THREAD_ID | UFFD_FEATURE_MOVE)
+
+_Atomic uint64_t uffd_features_off;
 
 static int open_device(void)
 {
@@ -58,7 +59,7 @@ static int ask_api(int fd, uint64_t features, uint64_t *ret_features)
 
 	if (ioctl(fd, UFFDIO_API, &api) < 0)
 		return -errno;
-	*ret_features = api.features;
+	*ret_features = api.features & ~uffd_features_off;
 	return 0;
 }
 
@@ -84,12 +85,12 @@ void uffd_probe(struct uffd_access *ret)
 	}
 }
 
-int uffd_open(struct uffd *ret, unsigned flags)
+int uffd_open(struct uffd *ret, uint64_t wanted, unsigned flags)
 {
 	bool user_mode_only;
 	cleanup_fd int first = open_any(&user_mode_only);
 	cleanup_fd int fd = -1;
-	uint64_t features = 0, wanted;
+	uint64_t needed = FEATURES_NEEDED, features = 0, enabled;
 	bool follow;
 	int err;
 
@@ -98,27 +99,41 @@ int uffd_open(struct uffd *ret, unsigned flags)
 	err = ask_api(first, 0, &features);
 	if (err < 0)
 		return err;
-	if ((features & FEATURES_NEEDED) != FEATURES_NEEDED)
+	if (flags & UFFD_RAISE)
+		needed |= UFFD_FEATURE_SIGBUS;
+	features &= ~uffd_features_off;
+	if ((features & needed) != needed)
 		return -ENOTSUP;
 	fd = open_any(&user_mode_only);
 	if (fd < 0)
 		return fd;
-	wanted = FEATURES_NEEDED | (features & FEATURES_WANTED);
+	enabled = features & (needed | FEATURES_WANTED | wanted);
+	if (flags & UFFD_NO_REMOVE)
+		enabled &= ~(uint64_t)UFFD_FEATURE_EVENT_REMOVE;
 	follow = flags & UFFD_FOLLOW_FORK && features & UFFD_FEATURE_POISON;
-	err = ask_api(fd, wanted | (follow ? UFFD_FEATURE_EVENT_FORK : 0), &features);
+	err = ask_api(fd, enabled | (follow ? UFFD_FEATURE_EVENT_FORK : 0), &features);
 	if (err == -EPERM && follow) {
 		follow = false;
-		err = ask_api(fd, wanted, &features);
+		err = ask_api(fd, enabled, &features);
 	}
 	if (err < 0)
 		return err;
 	*ret = (struct uffd){
 		.fd = steal_fd(&fd),
-		.features = features,
+		.features = features & ~uffd_features_off,
+		.enabled = enabled,
 		.follows_fork = follow,
 		.user_mode_only = user_mode_only,
 	};
 	return 0;
+}
+
+bool uffd_has_poison(void)
+{
+	struct uffd_access access;
+
+	uffd_probe(&access);
+	return access.features & ~uffd_features_off & UFFD_FEATURE_POISON;
 }
 
 void uffd_close(struct uffd *uffd)
@@ -127,14 +142,21 @@ void uffd_close(struct uffd *uffd)
 	uffd->fd = -1;
 }
 
-int uffd_register(const struct uffd *uffd, void *address, size_t length)
+int uffd_register(const struct uffd *uffd, void *address, size_t length, uint64_t modes)
 {
 	struct uffdio_register argument = {
 		.range = {.start = (uintptr_t)address, .len = length},
-		.mode = UFFDIO_REGISTER_MODE_MISSING,
+		.mode = UFFDIO_REGISTER_MODE_MISSING | modes,
 	};
 
 	return ioctl(uffd->fd, UFFDIO_REGISTER, &argument) < 0 ? -errno : 0;
+}
+
+int uffd_unregister(const struct uffd *uffd, void *address, size_t length)
+{
+	struct uffdio_range range = {.start = (uintptr_t)address, .len = length};
+
+	return ioctl(uffd->fd, UFFDIO_UNREGISTER, &range) < 0 ? -errno : 0;
 }
 
 int uffd_wake(const struct uffd *uffd, void *address, size_t length)
@@ -144,18 +166,60 @@ int uffd_wake(const struct uffd *uffd, void *address, size_t length)
 	return ioctl(uffd->fd, UFFDIO_WAKE, &range) < 0 ? -errno : 0;
 }
 
-int uffd_copy(
-	const struct uffd *uffd, void *to, const void *from, size_t length, size_t *ret_copied)
+int uffd_copy(const struct uffd *uffd, void *to, const void *from, size_t length, uint64_t mode,
+	size_t *ret_copied)
 {
 	/* .copy is zeroed: before 6.15 EAGAIN may leave it as it was. */
 	struct uffdio_copy copy = {
 		.dst = (uintptr_t)to,
 		.src = (uintptr_t)from,
 		.len = length,
+		.mode = mode,
 	};
 	int err = ioctl(uffd->fd, UFFDIO_COPY, &copy) < 0 ? -errno : 0;
 
 	*ret_copied = copy.copy > 0 ? (size_t)copy.copy : 0;
+	return err;
+}
+
+int uffd_write_protect(const struct uffd *uffd, void *address, size_t length, uint64_t mode)
+{
+	struct uffdio_writeprotect argument = {
+		.range = {.start = (uintptr_t)address, .len = length},
+		.mode = mode,
+	};
+
+	return ioctl(uffd->fd, UFFDIO_WRITEPROTECT, &argument) < 0 ? -errno : 0;
+}
+
+int uffd_zeropage(const struct uffd *uffd, void *to, size_t length, size_t *ret_zeroed)
+{
+	struct uffdio_zeropage argument = {.range = {.start = (uintptr_t)to, .len = length}};
+	int err = ioctl(uffd->fd, UFFDIO_ZEROPAGE, &argument) < 0 ? -errno : 0;
+
+	*ret_zeroed = argument.zeropage > 0 ? (size_t)argument.zeropage : 0;
+	return err;
+}
+
+int uffd_move(const struct uffd *uffd, void *to, void *from, size_t length, size_t *ret_moved)
+{
+	struct uffdio_move argument = {
+		.dst = (uintptr_t)to,
+		.src = (uintptr_t)from,
+		.len = length,
+	};
+	int err = ioctl(uffd->fd, UFFDIO_MOVE, &argument) < 0 ? -errno : 0;
+
+	*ret_moved = argument.move > 0 ? (size_t)argument.move : 0;
+	return err;
+}
+
+int uffd_continue(const struct uffd *uffd, void *to, size_t length, size_t *ret_shown)
+{
+	struct uffdio_continue argument = {.range = {.start = (uintptr_t)to, .len = length}};
+	int err = ioctl(uffd->fd, UFFDIO_CONTINUE, &argument) < 0 ? -errno : 0;
+
+	*ret_shown = argument.mapped > 0 ? (size_t)argument.mapped : 0;
 	return err;
 }
 
@@ -168,21 +232,43 @@ int uffd_poison(const struct uffd *uffd, void *address, size_t length)
 	return ioctl(uffd->fd, UFFDIO_POISON, &argument) < 0 ? -errno : 0;
 }
 
-/*
- * Two questions, because the first does not tell whose descriptor it is, and the second would
- * register what is none's. UFFDIO_CONTINUE can't be done to anonymous memory: EINVAL, but ENOENT
- * where nothing is registered. Registering again what is registered changes nothing; what another
- * descriptor has is EBUSY. While the address space changes there is no answer.
- */
-bool uffd_owns(const struct uffd *uffd, void *page)
+/* What is asked for is nonsense, but whether there is a change is looked at first. */
+bool uffd_is_changing(const struct uffd *uffd)
 {
-	struct uffdio_continue argument = {.range = {.start = (uintptr_t)page, .len = PAGE_LENGTH}};
+	struct uffdio_copy nothing = {0};
 
-	if (!(uffd->features & UFFD_FEATURE_MINOR_SHMEM))
-		return false;
-	if (ioctl(uffd->fd, UFFDIO_CONTINUE, &argument) == 0 || errno != EINVAL)
-		return false;
-	return uffd_register(uffd, page, PAGE_LENGTH) == 0;
+	return ioctl(uffd->fd, UFFDIO_COPY, &nothing) < 0 && errno == EAGAIN;
+}
+
+int uffd_open_probe(void)
+{
+	bool user_mode_only;
+	int fd = open_any(&user_mode_only), err;
+	uint64_t features;
+
+	if (fd < 0)
+		return fd;
+	err = ask_api(fd, 0, &features);
+	if (err < 0)
+		close_fd(&fd);
+	return err < 0 ? err : fd;
+}
+
+/*
+ * Two questions: is it anybody's (then another descriptor can't register it: EBUSY), and is it this
+ * one's (then registering it again changes nothing)? Asked the other way round, the first question
+ * would take what is nobody's. Neither waits for events, and both are right while one is pending.
+ */
+bool uffd_owns(const struct uffd *uffd, int probe_fd, void *page, size_t length)
+{
+	const struct uffd probe = {.fd = probe_fd};
+	struct uffdio_range range = {.start = (uintptr_t)page, .len = length};
+	int err = probe_fd < 0 ? -EBADF : uffd_register(&probe, page, length, 0);
+
+	/* Somebody's ordinary memory, for the length of these two calls. */
+	if (err == 0)
+		ioctl(probe_fd, UFFDIO_UNREGISTER, &range);
+	return err == -EBUSY && uffd_register(uffd, page, length, 0) == 0;
 }
 
 size_t uffd_read(const struct uffd *uffd, struct uffd_msg *messages, size_t max)

@@ -4,6 +4,7 @@
  *	first-touch URL...		open, map and touch; the first URL warms the connection
  *	scan-beside URL URL ROUNDS	touches of the first at random, beside scans of the second
  *	terabyte URL TOUCHES		memory of a map, before and after so many random touches
+ *	limited-scan URL MEMORY		a scan without a limit, and under PAGEIN_MEMORY=MEMORY
  *	streams URL THREADS STEP	each thread touches every STEP bytes of its own part of a
  *map readers FILE PROCESSES		each process reads its own part of a file, which is cold
  *	tls-connections URL COUNT	processor time of opening, and of so many connections more
@@ -363,6 +364,56 @@ static void terabyte(const char *url, size_t touches)
 	pagein_close(object);
 }
 
+/* ---- limited-scan --------------------------------------------------------------------------- */
+
+#define SAMPLE_BYTES ((size_t)1 << 24)
+
+/* All at once, if half a MiB behind: page by page would count those that come and go meanwhile. */
+static double rss_now_mib(void)
+{
+	return memory_mib("/proc/self/status", "VmRSS:");
+}
+
+/* most_mib: how much memory it took at most; NULL: not sampled, for that takes time. */
+static double scan_s(const char *url, double *most_mib)
+{
+	struct pagein_object *object = open_object(url);
+	struct pagein_map *map = map_object(object);
+	const uint8_t *bytes = pagein_address(map);
+	double before = rss_now_mib(), start_s = now_s(), seconds;
+
+	for (size_t at = 0; at < pagein_length(map); at += PAGE) {
+		double now;
+
+		touch(bytes + at);
+		if (!most_mib || at % SAMPLE_BYTES != 0)
+			continue;
+		now = rss_now_mib() - before;
+		*most_mib = now > *most_mib ? now : *most_mib;
+	}
+	seconds = now_s() - start_s;
+	pagein_unmap(map);
+	pagein_close(object);
+	return seconds;
+}
+
+/* By the environment: older libraries know no option for it. */
+static void limited_scan(const char *url, const char *memory)
+{
+	double unlimited_s, limited_s, most_mib = 0;
+	struct pagein_object *object = open_object(url);
+
+	warm_memory(pagein_size(object));
+	pagein_close(object);
+	unlimited_s = scan_s(url, NULL);
+	setenv("PAGEIN_MEMORY", memory, 1);
+	limited_s = scan_s(url, NULL);
+	scan_s(url, &most_mib);
+	printf("unlimited_s %.6f\n", unlimited_s);
+	printf("limited_s %.6f\n", limited_s);
+	printf("limited_mib %.6f\n", most_mib);
+}
+
 /* ---- streams ------------------------------------------------------------------------------- */
 
 struct stream {
@@ -558,6 +609,8 @@ static int run_case(int count, char **arguments)
 		scan_beside(arguments[1], arguments[2], parse_count(arguments[3]));
 	else if (strcmp(name, "terabyte") == 0 && count == 3)
 		terabyte(arguments[1], parse_count(arguments[2]));
+	else if (strcmp(name, "limited-scan") == 0 && count == 3)
+		limited_scan(arguments[1], arguments[2]);
 	else if (strcmp(name, "streams") == 0 && count == 4)
 		streams(arguments[1], parse_count(arguments[2]), parse_count(arguments[3]));
 	else if (strcmp(name, "readers") == 0 && count == 3)
@@ -573,7 +626,7 @@ int main(int argc, char **argv)
 {
 	if (run_case(argc - 1, argv + 1) == 0)
 		return EXIT_SUCCESS;
-	fprintf(stderr, "usage: cases first-touch|scan-beside|terabyte|streams|readers|"
-			"tls-connections ARGUMENT...\n");
+	fprintf(stderr, "usage: cases first-touch|scan-beside|terabyte|"
+			"limited-scan|streams|readers|tls-connections ARGUMENT...\n");
 	return EXIT_FAILURE;
 }

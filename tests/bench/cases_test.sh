@@ -58,6 +58,7 @@ head -c 3000001 /dev/urandom >"$base/file"
 expect 'p50_ms max_ms' first-touch "$url"/1M-{1..4}
 expect 'touches p50_ms p99_ms scan_gb_per_s' scan-beside "$url/2M-1" "$url/3000001-2" 2
 expect 'open_mib map_mib touched_mib page_tables_mib' terabyte "$url/1T" 20
+expect 'unlimited_s limited_s limited_mib' limited-scan "$url/3M" 1M
 expect 'seconds touches' streams "$url/3000001" 8 4096
 expect 'seconds touches' streams "$url/3000001" 1 65536
 expect 'seconds' readers "$base/file" 8

@@ -34,21 +34,26 @@ def near_random(build, server, _):
 def near_cached(build, *_):
     """Bytes that are here already; the floor reads and copies them, and does nothing else. They are
     fetched before each run, by the bench from its own server: so fewer."""
-    us = pinned(build, "floor-cached,uffd-cached", "--size", "256M")
+    us = pinned(build, "floor-cached,uffd-cached,floor-inline,uffd-inline", "--size", "256M")
     p50, cached_p50 = us["floor-cached"]["p50"], us["uffd-cached"]["p50"]
+    handler_p50, inline_p50 = us["floor-inline"]["p50"], us["uffd-inline"]["p50"]
     return [
         Figure("10", "cached random, pinned: read + UFFDIO_COPY p50, us", p50),
         Figure("10", "cached random, pinned: uffd-cached p50 / that", cached_p50 / p50, at_most=1.3),
+        Figure("10", "cached random, pinned: UFFDIO_COPY in a SIGBUS handler p50, us", handler_p50),
+        Figure("10", "cached random, pinned: uffd-inline p50 / that", inline_p50 / handler_p50, at_most=1.3),
     ]
 
 
 def near_sequential(build, server, _):
-    runs = build.bench(server.url, "--engine", "uffd", "--pattern", "sequential", "--runs", 3)
+    runs = build.bench(server.url, "--engine", "uffd,uffd-huge,uffd-shared", "--pattern", "sequential", "--runs", 3)
     seconds = median_of(3, lambda: curl_seconds(server.url))
-    ratio = seconds / runs["uffd", "sequential"]["seconds"]
+    ratios = {engine: seconds / run["seconds"] for (engine, _), run in runs.items()}
     return [
         Figure("2", "near sequential: curl, GB/s", server.size / seconds / 1e9),
-        Figure("2", "near sequential: uffd / curl", ratio, at_least=0.85),
+        Figure("2", "near sequential: uffd / curl", ratios["uffd"], at_least=0.85),
+        Figure("2", "near sequential: uffd-huge / curl", ratios["uffd-huge"], at_least=0.85),
+        Figure("2", "near sequential: uffd-shared / curl", ratios["uffd-shared"]),
     ]
 
 
@@ -163,5 +168,15 @@ def terabyte(build, _, folder):
     ]
 
 
+def limited_scan(build, _, folder):
+    with Origin(build, folder) as origin:
+        found = build.cases("limited-scan", origin.url("8G"), "64M")
+    ratio = found["unlimited_s"] / found["limited_s"]
+    return [
+        Figure("4.2", "near, 8 GiB under 64 MiB: memory of the map, MiB", found["limited_mib"], at_most=64 + 16),
+        Figure("4.2", "near, 8 GiB under 64 MiB: unlimited seconds / limited", ratio, at_least=0.8),
+    ]
+
+
 MEASURES = [near_random, near_sequential, near_dd, near_peers, near_amplification, near_cached, near_beside,
-            near_tls, terabyte]
+            near_tls, terabyte, limited_scan]

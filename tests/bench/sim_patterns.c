@@ -50,6 +50,22 @@ static void sequential_8(struct sim_trace *trace, size_t accesses)
 		add_page(trace, i % 8 * (PAGES / 8) + i / 8, 0);
 }
 
+/* Eight threads that share one scan, a page each in turn. */
+static void turns_8(struct sim_trace *trace, size_t accesses)
+{
+	for (size_t i = 0; i < accesses; i++)
+		add_page(trace, i, i % 8);
+}
+
+/* Two threads' scans of the same, one 128 KiB behind the other. */
+static void near_2(struct sim_trace *trace, size_t accesses)
+{
+	for (size_t i = 0; i < accesses / 2; i++) {
+		add_page(trace, i, 0);
+		add_page(trace, i + 128 * KIB / PAGE_BYTES, 1);
+	}
+}
+
 /* As the kernel's readahead sends them: neighbours may change places. */
 static void read_in_order(
 	struct sim_trace *trace, uint64_t start, size_t reads, unsigned reader, uint64_t *seed)
@@ -232,6 +248,8 @@ const struct sim_pattern sim_patterns[] = {
 	{"sequential", SIM_MAP, sequential, 110, 512},
 	{"backwards", SIM_MAP, backwards, 105, 96},
 	{"sequential-8", SIM_MAP, sequential_8, 160, 512},
+	{"turns-8", SIM_MAP, turns_8, 110, 256},
+	{"near-2", SIM_MAP, near_2, 120, 256},
 	{"reads", SIM_FILE, reads, 110, 512},
 	{"reads-8", SIM_FILE, reads_8, 110, 192},
 	{"random", SIM_MAP, random_pages, 105, 4},

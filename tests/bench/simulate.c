@@ -36,6 +36,7 @@ static const struct {
 	const char *many, *one;
 } fair[] = {
 	{"sequential-8", "sequential"},
+	{"turns-8", "sequential"},
 	{"reads-8", "reads"},
 	{"strides-8", "stride-64k"},
 };

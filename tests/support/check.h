@@ -49,3 +49,15 @@ static inline uint64_t random_next(uint64_t *state)
 #ifndef WITH_TSAN
 #define WITH_TSAN 0
 #endif
+
+/* Any: frames are larger then. */
+#if WITH_TSAN || defined(__SANITIZE_ADDRESS__)
+#define WITH_SANITIZER 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define WITH_SANITIZER 1
+#endif
+#endif
+#ifndef WITH_SANITIZER
+#define WITH_SANITIZER 0
+#endif

@@ -63,6 +63,20 @@ int touch_compare(const void *address, const void *wanted, size_t length)
 	return result;
 }
 
+int touch_write(void *address, const void *bytes, size_t length)
+{
+	int number;
+
+	catch_signals();
+	number = sigsetjmp(back, 1);
+	if (number == 0) {
+		expected = true;
+		memcpy(address, bytes, length);
+	}
+	expected = false;
+	return number;
+}
+
 static void *touch_in_thread(void *context)
 {
 	struct toucher *self = context;

@@ -1,6 +1,6 @@
 /*
- * touch.h - reads of memory that may raise a signal, survived. Any thread; the handlers for SIGBUS
- * and SIGSEGV stay until somebody sets others, as cmocka does after each test.
+ * touch.h - reads and writes of memory that may raise a signal, survived. Any thread; the handlers
+ * for SIGBUS and SIGSEGV stay until somebody sets others, as cmocka does after each test.
  */
 #pragma once
 
@@ -17,6 +17,9 @@ int touch(const void *address, uint8_t *ret);
  * the signal.
  */
 int touch_compare(const void *address, const void *expected, size_t length);
+
+/* Writes the bytes there: 0, or the signal; some may have been written then. */
+int touch_write(void *address, const void *bytes, size_t length);
 
 /* A thread that reads one byte. */
 struct toucher {

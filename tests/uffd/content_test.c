@@ -374,8 +374,9 @@ static void map_refuses_what_it_can_not_do(void **state)
 		uint64_t offset;
 		size_t length;
 		unsigned flags;
-	} cases[] = {{1, 0, 0}, {4095, 1, 0}, {12288, 0, 0}, {0, 0, 1}, {0, SIZE_MAX, 0},
-		{0, SIZE_MAX / 2 + 1, 0}, {UINT64_MAX - 4095, 1, 0}};
+	} cases[] = {{1, 0, 0}, {4095, 1, 0}, {12288, 0, 0}, {0, 0, 1U << 30},
+		{0, 0, PAGEIN_HUGE | PAGEIN_SHARED}, {0, SIZE_MAX, 0}, {0, SIZE_MAX / 2 + 1, 0},
+		{UINT64_MAX - 4095, 1, 0}};
 	struct pagein_map *map;
 	struct session session;
 

@@ -43,7 +43,12 @@ void session_open_object(struct session *session, const struct pagein_options *o
 
 void session_map(struct session *session)
 {
-	int err = pagein_map(session->object, 0, 0, 0, &session->map);
+	session_map_as(session, 0);
+}
+
+void session_map_as(struct session *session, unsigned flags)
+{
+	int err = pagein_map(session->object, 0, 0, flags, &session->map);
 
 	if (err < 0)
 		fail_msg("%s", pagein_last_error());
@@ -72,6 +77,7 @@ void session_close(struct session *session)
 	assert_true(stats.transfers == session->before.transfers);
 	assert_true(stats.connections == session->before.connections);
 	assert_true(stats.cached_bytes == session->before.cached_bytes);
+	assert_true(stats.pinned_bytes == session->before.pinned_bytes);
 	local_finish(&session->local);
 	server_stop(&session->server);
 	assert_int_equal(count_fds(), session->fds);

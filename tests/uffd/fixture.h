@@ -36,6 +36,8 @@ extern const struct pagein_options quick_options;
 void session_start_server(struct session *session, size_t size);
 void session_open_object(struct session *session, const struct pagein_options *options);
 void session_map(struct session *session);
+/* The same with pagein_map()'s flags. */
+void session_map_as(struct session *session, unsigned flags);
 
 /*
  * Unmaps, closes, and checks that nothing waits, that all gauges are zero, and that no descriptor

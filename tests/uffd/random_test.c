@@ -3,9 +3,11 @@
  * local file's, and nothing is left behind.
  *
  * PAGEIN_TEST_SEED repeats a run as far as threads can be repeated, PAGEIN_TEST_SECONDS makes it
- * longer than five seconds. Each thread owns one map at a time, which it drops pages of, moves and
- * replaces as it likes; all of them read one common map besides, which only loses pages. An access
- * either gives the right bytes or, where the server was too bad for too long, SIGBUS and a reason.
+ * longer than five seconds. Each thread owns one map at a time, which it drops pages of, protects,
+ * locks, moves, grows, cuts, writes to and replaces as it likes; all of them read one common map
+ * besides, which only loses pages. A thousand signals a second interrupt them, and from time to
+ * time one forks. An access either gives the right bytes or, where the server was too bad for too
+ * long, SIGBUS and a reason.
  */
 #include "fixture.h"
 
@@ -13,11 +15,13 @@
 #include <pthread.h>
 #include <signal.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
+#include <sys/time.h>
 #include <unistd.h>
 
 #include "clock.h"
 
-#define THREADS 6
+#define THREADS 8
 #define SIZE (6 * 1024 * 1024 + 4321)
 #define PAGES (SIZE / PAGE + 1)
 
@@ -40,6 +44,7 @@ static struct run {
 	struct session session; /* with the common map */
 	char url[64];           /* the object's */
 	uint64_t end_ns;
+	int pattern_fd; /* page i is all bytes i */
 	uint64_t operations[THREADS], failures[THREADS];
 	char problem[200]; /* the first; under lock */
 	pthread_mutex_t lock;
@@ -53,7 +58,13 @@ struct worker {
 	struct pagein_object *object; /* its own */
 	struct pagein_map *map;
 	uint8_t *bytes;
-	size_t first, count; /* pages of the object that its map shows */
+	size_t first, count;    /* pages of the object that its map shows */
+	unsigned kind;          /* its flags */
+	bool writes;            /* an overlay: */
+	uint8_t written[PAGES]; /* ... of these: what the page was filled with; 0: nothing */
+	bool gone[PAGES];       /* of these: unmapped, and somebody else's memory now */
+	bool stop;              /* the thread that reads while it is unmapped */
+	bool splits;            /* into several areas, or moves: mremap(2) moves one area */
 };
 
 static void problem(const struct worker *worker, const char *what, size_t page, int result)
@@ -100,12 +111,41 @@ static void compare(struct worker *worker, struct pagein_map *map, const uint8_t
 		problem(worker, "wrong bytes or signal", page, result);
 }
 
+/* What was mapped where a part of the map was must stay what it is. */
+static void check_gone(struct worker *worker, size_t at)
+{
+	const uint8_t *bytes = worker->bytes + at * PAGE;
+
+	if (bytes[0] != 0x5a || bytes[PAGE - 1] != 0x5a)
+		problem(worker, "memory that is not the map's", at, bytes[0]);
+}
+
+/* A page that was written to can't be had again: it must be there, and is never failed. */
+static void check_written(struct worker *worker, size_t at)
+{
+	uint8_t expected[PAGE];
+	int result;
+
+	memset(expected, worker->written[at], sizeof expected);
+	result = touch_compare(worker->bytes + at * PAGE, expected, PAGE);
+	if (result != 0)
+		problem(worker, "what was written", worker->first + at, result);
+}
+
 static void read_own(struct worker *worker)
 {
-	size_t at = pick(worker, worker->count);
-	size_t count = 1 + pick(worker, worker->count - at < 40 ? worker->count - at : 40);
+	size_t at = pick(worker, worker->count), end = at;
+	size_t max = at + 1 + pick(worker, worker->count - at < 40 ? worker->count - at : 40);
 
-	compare(worker, worker->map, worker->bytes + at * PAGE, worker->first + at, count);
+	while (end < max && !worker->gone[end] && !worker->written[end])
+		end++;
+	if (end == at && worker->gone[at])
+		check_gone(worker, at);
+	else if (end == at)
+		check_written(worker, at);
+	else
+		compare(worker, worker->map, worker->bytes + at * PAGE, worker->first + at,
+			end - at);
 }
 
 static void read_common(struct worker *worker)
@@ -130,8 +170,20 @@ static void populate_own(struct worker *worker)
 	size_t length = 1 + pick(worker, pagein_length(worker->map) - offset);
 	int err = pagein_populate(worker->map, offset, length, (int)pick(worker, 200));
 
-	if (err < 0 && err != -ETIMEDOUT && err != -EIO && err != -EPROTO)
+	/* -ENOMEM: of more than a memory limit. */
+	if (err < 0 && err != -ETIMEDOUT && err != -EIO && err != -EPROTO && err != -ENOMEM)
 		problem(worker, "populate", offset, err);
+}
+
+static void pin_own(struct worker *worker)
+{
+	size_t offset = pick(worker, pagein_length(worker->map));
+	size_t length = 1 + pick(worker, pagein_length(worker->map) - offset);
+	int err = pick(worker, 2) ? pagein_pin(worker->map, offset, length)
+				  : pagein_unpin(worker->map, offset, length);
+
+	if (err < 0 && err != -ENOMEM)
+		problem(worker, "pin", offset, err);
 }
 
 static void advise_own(struct worker *worker)
@@ -142,11 +194,93 @@ static void advise_own(struct worker *worker)
 
 static void drop_own(struct worker *worker)
 {
-	size_t at = pick(worker, worker->count);
+	size_t at = pick(worker, worker->count), count;
 
-	if (madvise(worker->bytes + at * PAGE, (1 + pick(worker, worker->count - at)) * PAGE,
-		    MADV_DONTNEED) != 0)
+	/* Others' memory would be zeros. */
+	if (worker->splits)
+		return;
+	count = 1 + pick(worker, worker->count - at);
+	if (madvise(worker->bytes + at * PAGE, count * PAGE, MADV_DONTNEED) != 0)
 		problem(worker, "madvise", at, errno);
+	memset(worker->written + at, 0, count);
+}
+
+/* By a system call: what can't be fetched is an error of it. */
+static void overwrite_own(struct worker *worker)
+{
+	size_t at = pick(worker, worker->count);
+	uint8_t value = (uint8_t)(1 + pick(worker, 255));
+
+	if (!worker->writes || worker->gone[at])
+		return;
+	if (pread(run.pattern_fd, worker->bytes + at * PAGE, PAGE, (off_t)value * PAGE) == PAGE)
+		worker->written[at] = value;
+	else if (errno != EFAULT)
+		problem(worker, "read", at, errno);
+}
+
+/* Exactly what was written is dirty. Where memory is locked and protected it may be more. */
+static void ask_dirty(struct worker *worker)
+{
+	static _Thread_local struct pagein_range ranges[PAGES];
+	bool dirty[PAGES] = {false};
+	int count;
+
+	if (!worker->writes || worker->splits || worker->count * PAGE != pagein_length(worker->map))
+		return;
+	count = pagein_dirty(worker->map, 0, 0, ranges, PAGES);
+	for (int i = 0; i < count; i++)
+		memset(dirty + ranges[i].offset / PAGE, true, ranges[i].length / PAGE);
+	for (size_t i = 0; i < worker->count; i++)
+		if (dirty[i] != (worker->written[i] != 0))
+			problem(worker, dirty[i] ? "dirty" : "not dirty", i, count);
+}
+
+static void discard_own(struct worker *worker)
+{
+	size_t offset, length;
+
+	if (!worker->writes || worker->splits || worker->count * PAGE != pagein_length(worker->map))
+		return;
+	offset = pick(worker, worker->count);
+	length = 1 + pick(worker, worker->count - offset);
+	if (pagein_discard(worker->map, offset * PAGE, length * PAGE) != 0)
+		problem(worker, "discard", offset, 0);
+	memset(worker->written + offset, 0, length);
+}
+
+static bool gone_in(const struct worker *worker, size_t at, size_t count)
+{
+	return memchr(worker->gone + at, true, count);
+}
+
+/* Writable and read-only again: the kernel sees three areas, and may join them. */
+static void protect_own(struct worker *worker)
+{
+	size_t at = pick(worker, worker->count), count = 1 + pick(worker, worker->count - at);
+
+	if (!worker->splits || gone_in(worker, at, count))
+		return;
+	if (mprotect(worker->bytes + at * PAGE, count * PAGE, PROT_READ | PROT_WRITE) != 0)
+		problem(worker, "mprotect", at, errno);
+	read_own(worker);
+	if (!worker->writes && mprotect(worker->bytes + at * PAGE, count * PAGE, PROT_READ) != 0)
+		problem(worker, "mprotect", at, errno);
+}
+
+static void lock_own(struct worker *worker)
+{
+	size_t at = pick(worker, worker->count), count = 1 + pick(worker, 8);
+
+	if (count > worker->count - at)
+		count = worker->count - at;
+	if (!worker->splits || gone_in(worker, at, count))
+		return;
+	/* By the system call: sanitizers make the function do nothing. What a page that failed
+	 * gives depends on the kernel. */
+	if (syscall(SYS_mlock, worker->bytes + at * PAGE, count * PAGE) == 0)
+		read_own(worker);
+	syscall(SYS_munlock, worker->bytes + at * PAGE, count * PAGE);
 }
 
 static void write_own(struct worker *worker)
@@ -160,16 +294,60 @@ static void write_own(struct worker *worker)
 		problem(worker, "write", at, errno);
 }
 
+/* Several areas would be moved in part (Linux 6.17), or not at all; hence worker->splits. */
 static void move_own(struct worker *worker)
 {
 	size_t length = worker->count * PAGE;
-	void *place = mmap(NULL, length, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	void *moved = mremap(worker->bytes, length, length, MREMAP_MAYMOVE | MREMAP_FIXED, place);
+	void *place, *moved;
 
+	if (worker->splits)
+		return;
+	place = mmap(NULL, length, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	moved = mremap(worker->bytes, length, length, MREMAP_MAYMOVE | MREMAP_FIXED, place);
 	if (moved == MAP_FAILED)
 		problem(worker, "mremap", 0, errno);
 	else
 		worker->bytes = moved;
+}
+
+/* More of the object, at a new place. */
+static void grow_own(struct worker *worker)
+{
+	size_t more = PAGES - worker->first - worker->count;
+	void *moved;
+
+	if (worker->splits || more == 0)
+		return;
+	more = 1 + pick(worker, more);
+	moved = mremap(
+		worker->bytes, worker->count * PAGE, (worker->count + more) * PAGE, MREMAP_MAYMOVE);
+	if (moved == MAP_FAILED) {
+		problem(worker, "mremap, growing", more, errno);
+		return;
+	}
+	worker->bytes = moved;
+	worker->count += more;
+}
+
+/* A part of the map is unmapped, and its addresses are used for something else. */
+static void reuse_own(struct worker *worker)
+{
+	size_t at = pick(worker, worker->count), count = 1 + pick(worker, 8);
+	uint8_t *memory;
+
+	if (!worker->splits)
+		return;
+	if (count > worker->count - at)
+		count = worker->count - at;
+	memory = mmap(worker->bytes + at * PAGE, count * PAGE, PROT_READ | PROT_WRITE,
+		MAP_FIXED | MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (memory == MAP_FAILED) {
+		problem(worker, "mmap", at, errno);
+		return;
+	}
+	memset(memory, 0x5a, count * PAGE);
+	memset(worker->written + at, 0, count);
+	memset(worker->gone + at, true, count);
 }
 
 /* The end of the map, for good. */
@@ -180,12 +358,64 @@ static void shorten_own(struct worker *worker)
 	if (gone == 0)
 		return;
 	worker->count -= gone;
+	memset(worker->written + worker->count, 0, gone);
 	munmap(worker->bytes + worker->count * PAGE, gone * PAGE);
+}
+
+static int compare_in_child(void *context)
+{
+	struct worker *worker = context;
+
+	/* Children have no shared maps. */
+	for (int i = 0; i < 20 && run.problem[0] == '\0'; i++)
+		(i % 2 && worker->kind != PAGEIN_SHARED ? read_own : read_common)(worker);
+	return run.problem[0] != '\0';
+}
+
+static void fork_own(struct worker *worker)
+{
+	int result;
+
+	if (pick(worker, 20) != 0)
+		return;
+	result = run_in_child(compare_in_child, worker);
+	if (result != 0)
+		problem(worker, "fork", 0, result);
+}
+
+/* Reads until it is told to stop, or there is no map any more. */
+static void *read_until_the_end(void *context)
+{
+	struct worker *worker = context;
+	const uint8_t *bytes = worker->bytes;
+
+	for (size_t i = 0; !__atomic_load_n(&worker->stop, __ATOMIC_ACQUIRE); i++)
+		if (touch(bytes + i % worker->count * PAGE, NULL) == SIGSEGV)
+			break;
+	return NULL;
 }
 
 static void unmap_own(struct worker *worker)
 {
+	bool under_reader = pick(worker, 2) == 0;
+	pthread_t reader;
+
+	worker->stop = false;
+	if (under_reader)
+		pthread_create(&reader, NULL, read_until_the_end, worker);
+	if (under_reader)
+		usleep((useconds_t)pick(worker, 2000));
 	pagein_unmap(worker->map);
+	__atomic_store_n(&worker->stop, true, __ATOMIC_RELEASE);
+	if (under_reader)
+		pthread_join(reader, NULL);
+	for (size_t i = 0; i < worker->count; i++)
+		if (worker->gone[i]) {
+			check_gone(worker, i);
+			munmap(worker->bytes + i * PAGE, PAGE);
+		}
+	memset(worker->gone, false, sizeof worker->gone);
+	memset(worker->written, 0, sizeof worker->written);
 	pagein_close(worker->object);
 	worker->map = NULL;
 	worker->object = NULL;
@@ -193,23 +423,29 @@ static void unmap_own(struct worker *worker)
 
 static bool map_own(struct worker *worker)
 {
+	static const unsigned kinds[] = {
+		0, PAGEIN_PRIVATE, PAGEIN_PRIVATE, PAGEIN_HUGE, PAGEIN_SHARED};
 	const struct pagein_options options = {.size = sizeof options,
 		.timeout_ms = 1000,
 		.connections = (unsigned)pick(worker, 3) * 5,
 		.loops = (unsigned)pick(worker, 4),
-		.cache_bytes = pick(worker, 2) * 2 * 1024 * 1024};
+		.cache_bytes = pick(worker, 2) * 2 * 1024 * 1024,
+		.memory = pick(worker, 2) * (1 + pick(worker, 4)) * 1024 * 1024};
 
 	/* A probe is not repeated; the weather will change. */
 	if (pagein_open(run.url, &options, &worker->object) < 0)
 		return false;
+	worker->kind = kinds[pick(worker, array_len(kinds))];
+	worker->writes = worker->kind == PAGEIN_PRIVATE;
 	worker->first = pick(worker, PAGES);
 	worker->count = 1 + pick(worker, PAGES - worker->first);
-	if (pagein_map(worker->object, worker->first * PAGE, worker->count * PAGE, 0,
+	if (pagein_map(worker->object, worker->first * PAGE, worker->count * PAGE, worker->kind,
 		    &worker->map) < 0) {
 		problem(worker, "map", worker->first, 0);
 		return false;
 	}
 	worker->bytes = pagein_address(worker->map);
+	worker->splits = pick(worker, 2);
 	return true;
 }
 
@@ -225,11 +461,21 @@ static void operate(struct worker *worker)
 		read_common,
 		drop_common,
 		populate_own,
+		pin_own,
 		advise_own,
 		drop_own,
 		write_own,
+		protect_own,
+		lock_own,
 		move_own,
+		grow_own,
 		shorten_own,
+		reuse_own,
+		overwrite_own,
+		overwrite_own,
+		ask_dirty,
+		discard_own,
+		fork_own,
 	};
 
 	if (!worker->map && !map_own(worker)) {
@@ -255,11 +501,37 @@ static void *work(void *context)
 	return NULL;
 }
 
+static void on_alarm(int number)
+{
+	(void)number;
+}
+
+/* A thousand signals a second, to whichever thread the kernel likes. */
+static void set_alarm(long interval_us)
+{
+	const struct itimerval interval = {{0, interval_us}, {0, interval_us}};
+	struct sigaction action = {.sa_handler = on_alarm, .sa_flags = SA_RESTART};
+
+	sigaction(SIGALRM, &action, NULL);
+	setitimer(ITIMER_REAL, &interval, NULL);
+}
+
 static uint64_t from_environment(const char *name, uint64_t otherwise)
 {
 	const char *text = getenv(name);
 
 	return text && *text ? strtoull(text, NULL, 10) : otherwise;
+}
+
+static void make_patterns(void)
+{
+	uint8_t page[PAGE];
+
+	run.pattern_fd = memfd_create("patterns", MFD_CLOEXEC);
+	for (int i = 0; i < 256; i++) {
+		memset(page, i, sizeof page);
+		assert_int_equal(pwrite(run.pattern_fd, page, PAGE, (off_t)i * PAGE), PAGE);
+	}
 }
 
 static void every_byte_that_is_seen_is_right(void **state)
@@ -268,8 +540,9 @@ static void every_byte_that_is_seen_is_right(void **state)
 	uint64_t seconds = from_environment("PAGEIN_TEST_SECONDS", 5);
 	const struct pagein_options options = {.size = sizeof options,
 		.timeout_ms = 3000,
-		.cache_bytes = seed % 2 * 3 * 1024 * 1024};
-	struct worker workers[THREADS];
+		.cache_bytes = seed % 2 * 3 * 1024 * 1024,
+		.memory = seed / 2 % 2 * 2 * 1024 * 1024};
+	static struct worker workers[THREADS];
 	uint64_t operations = 0, failures = 0;
 
 	(void)state;
@@ -277,6 +550,7 @@ static void every_byte_that_is_seen_is_right(void **state)
 		(unsigned long long)seconds);
 	fflush(stdout);
 	session_open(&run.session, SIZE, &options);
+	make_patterns();
 	snprintf(run.url, sizeof run.url, "%s", server_url(&run.session.server, "data"));
 	run.end_ns = clock_now_ns() + seconds * NS_PER_S;
 	for (size_t i = 0; i < THREADS; i++) {
@@ -285,11 +559,13 @@ static void every_byte_that_is_seen_is_right(void **state)
 			.null_fd = memfd_create("sink", MFD_CLOEXEC)};
 		pthread_create(&workers[i].thread, NULL, work, &workers[i]);
 	}
+	set_alarm(1000); /* us */
 	while (clock_now_ns() < run.end_ns) {
 		server_script(
 			&run.session.server, weathers[random_next(&seed) % array_len(weathers)]);
 		usleep(300000);
 	}
+	set_alarm(0);
 	server_script(&run.session.server, "");
 	for (size_t i = 0; i < THREADS; i++) {
 		pthread_join(workers[i].thread, NULL);
@@ -299,11 +575,13 @@ static void every_byte_that_is_seen_is_right(void **state)
 	}
 	printf("%llu operations, %llu of them met a failed page\n", (unsigned long long)operations,
 		(unsigned long long)failures);
+	close(run.pattern_fd);
 	if (run.problem[0])
 		fail_msg("%s", run.problem);
 	/* In fair weather again, all is well. */
 	pagein_retry(run.session.map, 0, 0);
-	assert_int_equal(pagein_populate(run.session.map, 0, 0, 60000), 0);
+	assert_int_equal(
+		pagein_populate(run.session.map, 0, 0, 60000), options.memory > 0 ? -ENOMEM : 0);
 	assert_int_equal(session_compare(&run.session, 0, PAGES), 0);
 	session_close(&run.session);
 }

@@ -277,6 +277,25 @@ static void pages_that_mremap_adds_raise_sigbus(void **state)
 	session_close(&session);
 }
 
+/* A part of the object grows beyond its end, and is touched there first. */
+static void pages_that_mremap_adds_before_the_end_are_the_objects(void **state)
+{
+	const size_t pages = (SIZE + PAGE - 1) / PAGE;
+	struct pagein_map *map;
+	struct session session;
+	uint8_t *grown;
+
+	(void)state;
+	session_open(&session, SIZE, NULL);
+	assert_int_equal(pagein_map(session.object, 0, PAGE, 0, &map), 0);
+	grown = mremap(pagein_address(map), PAGE, (pages + 2) * PAGE, MREMAP_MAYMOVE);
+	assert_ptr_not_equal(grown, MAP_FAILED);
+	assert_int_equal(touch(grown + (pages + 1) * PAGE, NULL), SIGBUS);
+	assert_int_equal(touch_compare(grown, session.local.bytes, SIZE), 0);
+	pagein_unmap(map);
+	session_close(&session);
+}
+
 static void mprotect_of_a_part_changes_no_byte(void **state)
 {
 	struct session session;
@@ -333,6 +352,7 @@ int main(void)
 		cmocka_unit_test(a_moved_map_goes_on_at_its_new_place),
 		cmocka_unit_test(mremap_ends_threads_that_wait_at_the_old_place),
 		cmocka_unit_test(pages_that_mremap_adds_raise_sigbus),
+		cmocka_unit_test(pages_that_mremap_adds_before_the_end_are_the_objects),
 		cmocka_unit_test(mprotect_of_a_part_changes_no_byte),
 		cmocka_unit_test(a_signal_does_not_disturb_a_waiting_thread),
 	};

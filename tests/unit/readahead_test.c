@@ -786,9 +786,49 @@ static void a_stride_that_was_cut_asks_for_the_rest_later(void **state)
 	}
 }
 
+/*
+ * A door that publishes 2 MiB at once is told to ask for such, once the stream is worth as much,
+ * and sees its reader at the first page of each: the mark is one, and ahead of who reads.
+ */
+static void windows_of_units_end_with_units(void **state)
+{
+	static const struct readahead_conditions *const distances[] = {&near_by, &far_away};
+	const uint64_t unit = UINT64_C(2) << 20;
+
+	(void)state;
+	for (size_t i = 0; i < array_len(distances); i++) {
+		struct readahead_conditions conditions = *distances[i];
+		struct readahead readahead = {0};
+		uint64_t asked_to = 0, mark = UINT64_MAX, whole = 0;
+
+		conditions.unit_bytes = unit;
+		for (uint64_t at = 0; at < 400 * unit; at += PAGE_BYTES) {
+			struct readahead_plan plan;
+
+			if (at < asked_to && at != mark)
+				continue;
+			plan = plan_page(&readahead, at / PAGE_BYTES, &conditions);
+			if (plan.first.end > asked_to)
+				asked_to = plan.first.end;
+			if (!range_empty(plan.ahead))
+				asked_to = plan.ahead.end;
+			if (plan.mark == UINT64_MAX)
+				continue;
+			mark = plan.mark;
+			if (asked_to - at <= unit)
+				continue;
+			whole++;
+			assert_true(asked_to % unit == 0);
+			assert_true(mark % unit == 0 && mark > at && mark < asked_to);
+		}
+		assert_true(whole >= 10);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(windows_of_units_end_with_units),
 		cmocka_unit_test(a_stride_that_was_cut_asks_for_the_rest_later),
 		cmocka_unit_test(random_access_asks_for_what_is_wanted_only),
 		cmocka_unit_test(a_sequential_reader_is_seldom_waited_for),
