@@ -11,9 +11,11 @@
 #include "s3_page.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "cleanup.h"
 #include "s3_sign.h"
 #include "s3_url.h"
 #include "s3_xml.h"
@@ -213,39 +215,89 @@ static int page_text(struct s3_xml *xml, const char *path, const char *text, siz
 }
 
 /*
- * The prefix that was asked for comes back in front of the entries, and radosgw does not encode it:
- * where it has a control character, that is no XML. It is no news, either.
+ * radosgw encodes keys, but neither the prefix that it gives back nor its tokens, which are keys,
+ * too: a control character stands there as "&#x01;", which is no XML. On the way through expat it
+ * is a character that nobody uses, U+10FF00 and so on: this, and a last byte with its value.
  */
-static void skip_echo(struct s3_xml *xml, const char *bytes, size_t len)
-{
-	static const char open[] = "<Prefix>", group[] = "<CommonPrefixes";
-	const char *from = memmem(bytes, len, open, strlen(open)), *to;
+static const char stand_in[] = "\xf4\x8f\xbc";
 
-	if (!from || memmem(bytes, (size_t)(from - bytes), group, strlen(group)))
-		return;
-	from += strlen(open);
-	to = memchr(from, '<', len - (size_t)(from - bytes));
-	if (!to)
-		return;
-	xml->skip_from = (size_t)(from - bytes);
-	xml->skip_to = (size_t)(to - bytes);
+/* The control character that "&#x01;" stands for; 0: it is something else. */
+static char control_reference(const char *at, const char *end, size_t *ret_len)
+{
+	unsigned byte = 0;
+	int len = 0;
+	char text[8] = "";
+
+	memcpy(text, at, (size_t)(end - at) < 7 ? (size_t)(end - at) : 7);
+	if (sscanf(text, "&#x%2x;%n", &byte, &len) != 1 || len == 0 || byte >= ' ' ||
+		byte == '\t' || byte == '\n' || byte == '\r')
+		return 0;
+	*ret_len = (size_t)len;
+	return (char)byte;
+}
+
+/* NULL: it is fine as it is, or can't be helped. */
+static char *stand_in_for_controls(const char *bytes, size_t *len)
+{
+	const char *at = memmem(bytes, *len, "&#x", 3), *end = bytes + *len;
+	char *copy, *to;
+
+	if (!at || memmem(bytes, *len, stand_in, strlen(stand_in)) || !(copy = malloc(*len + 1)))
+		return NULL;
+	to = mempcpy(copy, bytes, (size_t)(at - bytes));
+	while (at < end) {
+		size_t used = 0;
+		char control = *at == '&' ? control_reference(at, end, &used) : 0;
+
+		if (control) {
+			to = stpcpy(to, stand_in);
+			*to++ = (char)(0x80 | control);
+			at += used;
+		} else {
+			*to++ = *at++;
+		}
+	}
+	*len = (size_t)(to - copy);
+	return copy;
+}
+
+static void controls_back(char *text)
+{
+	char *to = text;
+
+	while (*text) {
+		bool is_one = strncmp(text, stand_in, strlen(stand_in)) == 0;
+
+		text += is_one ? strlen(stand_in) : 0;
+		*to++ = is_one ? (char)(*text & 0x7f) : *text;
+		text++;
+	}
+	*to = '\0';
 }
 
 int s3_page_read(const char *bytes, size_t len, struct s3_page *ret, const char **ret_reason)
 {
 	struct reader reader = {.page = ret, .item.mtime = INDEX_MTIME_UNKNOWN};
 	struct s3_xml xml = {.text = page_text, .context = &reader};
+	cleanup_free char *copy = NULL;
 	size_t none;
 	int err;
 
 	*ret = (struct s3_page){0};
 	/* Offset 0 is "". */
 	err = keep_text(ret, "", 0, &none);
-	skip_echo(&xml, bytes, len);
+	copy = stand_in_for_controls(bytes, &len);
 	if (err == 0)
-		err = s3_xml_read(&xml, bytes, len, ret_reason);
+		err = s3_xml_read(&xml, copy ? copy : bytes, len, ret_reason);
 	if (err == 0 && !reader.is_listing && !ret->is_error) {
 		*ret_reason = "not a ListBucketResult";
+		err = -EPROTO;
+	}
+	if (copy && ret->token)
+		controls_back(ret->token);
+	if (err == 0 && copy && !ret->is_encoded &&
+		memmem(ret->text, ret->text_len, stand_in, strlen(stand_in))) {
+		*ret_reason = "a key that is no XML";
 		err = -EPROTO;
 	}
 	if (err == 0 && ret->is_truncated && !ret->token) {

@@ -112,9 +112,7 @@ int s3_xml_read(struct s3_xml *xml, const char *bytes, size_t len, const char **
 	XML_SetElementHandler(walker->parser, on_start, on_end);
 	XML_SetCharacterDataHandler(walker->parser, on_text);
 	XML_SetStartDoctypeDeclHandler(walker->parser, on_doctype);
-	if ((XML_Parse(walker->parser, bytes, (int)xml->skip_from, 0) == XML_STATUS_ERROR ||
-		    XML_Parse(walker->parser, bytes + xml->skip_to, (int)(len - xml->skip_to), 1) ==
-			    XML_STATUS_ERROR) &&
+	if (XML_Parse(walker->parser, bytes, (int)len, 1) == XML_STATUS_ERROR &&
 		walker->result == 0) {
 		enum XML_Error error = XML_GetErrorCode(walker->parser);
 

@@ -19,8 +19,6 @@ struct s3_xml {
 	 */
 	int (*text)(struct s3_xml *self, const char *path, const char *text, size_t len);
 	void *context;
-	/* Bytes that are passed over as if they were not there: text that need not be XML. */
-	size_t skip_from, skip_to;
 };
 
 /* -EPROTO with a reason: not such a document, or cut short; -ENOMEM; or what text() said. */

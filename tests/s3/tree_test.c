@@ -254,6 +254,17 @@ static void a_directory_takes_as_many_requests_as_pages(void **state)
 	door_unmount(&door);
 }
 
+static void a_page_may_end_at_any_key(void **state)
+{
+	(void)state;
+	gateway_put(&gateway, "/ends", NULL, 0);
+	gateway_fill(&gateway, "/ends/dir/%01%20%2B%25%26", PAGE + 500);
+	door_mount(&door, BELIEVE, "s3://ends");
+	assert_int_equal(count_names("dir"), PAGE + 500);
+	assert_int_equal(access(door_path(&door, "dir/%{01} +%&001499"), F_OK), 0);
+	door_unmount(&door);
+}
+
 /* T4: the listing's ETag says which version the GET must bring. */
 static void a_listed_file_costs_only_its_get(void **state)
 {
@@ -387,6 +398,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(random_keys_have_one_each),
 		cmocka_unit_test(a_url_that_is_told_can_be_given),
 		cmocka_unit_test(a_directory_takes_as_many_requests_as_pages),
+		cmocka_unit_test(a_page_may_end_at_any_key),
 		cmocka_unit_test(a_listed_file_costs_only_its_get),
 		cmocka_unit_test(a_new_open_sees_what_was_overwritten),
 		cmocka_unit_test(a_reader_of_the_old_version_gets_no_mixture),
