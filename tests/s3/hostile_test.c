@@ -64,6 +64,8 @@ static const struct {
 	{"cut in a tag", PAGE(KEY("a")) "<", "list"},
 	{"nothing", "", "no element"},
 	{"no XML", "<html><body>hello</body>", "list"},
+	{"a control character", PAGE(KEY("a&#x01;")), "a key that is no XML"},
+	{"half a reference", PAGE(KEY("a&#x01")) "&#x0", "list"},
 	{"another document", "<ListAllMyBucketsResult></ListAllMyBucketsResult>",
 		"ListBucketResult"},
 	{"another bucket", "<ListBucketResult><Name>other</Name>" KEY("a") "</ListBucketResult>",
