@@ -115,6 +115,10 @@ static inline bool bench_by_access(enum pattern pattern)
 	return pattern == PATTERN_RANDOM;
 }
 
+/* What the command line says of S3, for the library; the strings stay the command line's. */
+struct pagein_s3_options;
+void bench_s3_options(const struct options *options, struct pagein_s3_options *ret);
+
 /* bench_target.c. -errno after one line on stderr. */
 int bench_target_open(const struct options *options, struct bench_target *ret);
 void bench_target_close(struct bench_target *target);

@@ -73,13 +73,44 @@ static void fuse_finish(struct bench_session *session)
 	free(state);
 }
 
+/* Up to two arguments for each that was given. */
+static size_t source_arguments(const struct options *options, const char **to)
+{
+	const struct s3_options *s3 = &options->s3;
+	const struct {
+		const char *name, *value;
+	} rows[] = {
+		{"--profile", s3->profile},
+		{"--region", s3->region},
+		{"--endpoint-url", s3->endpoint},
+		{"--addressing-style", s3->addressing},
+		{"--netrc-file", options->netrc_file},
+		{"--token-file", options->token_file},
+	};
+	size_t used = 0;
+
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		if (!rows[i].value)
+			continue;
+		to[used++] = rows[i].name;
+		to[used++] = rows[i].value;
+	}
+	if (s3->no_sign_request)
+		to[used++] = "--no-sign-request";
+	if (s3->requester_pays)
+		to[used++] = "--requester-pays";
+	return used;
+}
+
 static int fuse_prepare(struct bench_session *session, const struct options *options)
 {
 	struct file_state *state = calloc(1, sizeof *state);
 	const char *name = strrchr(session->target->path, '/') + 1;
 	char connections[32], spin[32], loops[32];
-	char *arguments[] = {"pagein", "mount", "-f", "--connections", connections, "--spin", spin,
-		"--loops", loops, (char *)session->target->url, NULL, NULL};
+	/* Room for all of source_arguments(), the two operands and the NULL. */
+	const char *arguments[9 + 14 + 3] = {"pagein", "mount", "-f", "--connections", connections,
+		"--spin", spin, "--loops", loops};
+	size_t count = 9;
 	int err;
 
 	if (!state)
@@ -93,9 +124,12 @@ static int fuse_prepare(struct bench_session *session, const struct options *opt
 		state->directory[0] = '\0';
 		return file_fail(session, -errno, "mkdtemp");
 	}
-	arguments[sizeof arguments / sizeof *arguments - 2] = state->directory;
+	count += source_arguments(options, arguments + count);
+	arguments[count++] = session->target->url;
+	arguments[count++] = state->directory;
 	snprintf(state->path, sizeof state->path, "%s/%.400s", state->directory, name);
-	err = -posix_spawn(&state->child, "/proc/self/exe", NULL, NULL, arguments, environ);
+	err = -posix_spawn(
+		&state->child, "/proc/self/exe", NULL, NULL, (char *const *)arguments, environ);
 	if (err == 0)
 		err = wait_for_mount(state);
 	return err < 0 ? file_fail(session, err, "pagein mount") : 0;

@@ -8,21 +8,31 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "bench.h"
 #include "cleanup.h"
 #include "pagein.h"
+#include "scheme.h"
 #include "url.h"
 
 static int parse_url(struct bench_target *target)
 {
 	struct url url;
-	int err = url_parse(target->url, &url);
+	const char *slash;
+	int err;
 
+	/* The floor, which wants a host and a port, can't ask it; others know what to do. */
+	if (strncasecmp(target->url, "http", 4) != 0 && scheme_find(target->url)) {
+		slash = strrchr(target->url, '/');
+		snprintf(target->path, sizeof target->path, "%s", slash ? slash : "/");
+		return 0;
+	}
+	err = url_parse(target->url, &url);
 	if (err < 0) {
-		fprintf(stderr, "pagein bench: %s: not an http:// or https:// URL\n", target->url);
+		fprintf(stderr, "pagein bench: %s: not " SCHEMES_WORDS "\n", target->url);
 		return err;
 	}
 	snprintf(target->host, sizeof target->host, "%s", url.host);
@@ -32,10 +42,29 @@ static int parse_url(struct bench_target *target)
 	return 0;
 }
 
-static int ask_size(struct bench_target *target)
+void bench_s3_options(const struct options *options, struct pagein_s3_options *ret)
 {
+	*ret = (struct pagein_s3_options)PAGEIN_S3_OPTIONS_INIT;
+	ret->profile = options->s3.profile;
+	ret->region = options->s3.region;
+	ret->endpoint_url = options->s3.endpoint;
+	ret->addressing_style = options->s3.addressing;
+	ret->no_sign_request = options->s3.no_sign_request;
+	ret->requester_pays = options->s3.requester_pays;
+}
+
+static int ask_size(const struct options *options, struct bench_target *target)
+{
+	struct pagein_options use = PAGEIN_OPTIONS_INIT;
+	struct pagein_s3_options s3;
 	struct pagein_object *object;
-	int err = pagein_open(target->url, NULL, &object);
+	int err;
+
+	bench_s3_options(options, &s3);
+	use.s3 = &s3;
+	use.netrc_file = options->netrc_file;
+	use.token_file = options->token_file;
+	err = pagein_open(target->url, &use, &object);
 
 	if (err < 0) {
 		fprintf(stderr, "pagein bench: %s\n", pagein_last_error());
@@ -92,7 +121,7 @@ int bench_target_open(const struct options *options, struct bench_target *ret)
 	if (err == 0)
 		err = parse_url(ret);
 	if (err == 0)
-		err = ask_size(ret);
+		err = ask_size(options, ret);
 	if (err < 0)
 		bench_target_close(ret);
 	return err;

@@ -21,6 +21,7 @@
 
 struct uffd_state {
 	struct pagein_options options;
+	struct pagein_s3_options s3; /* of options */
 	struct pagein_object *object;
 	struct pagein_object *shared; /* of one run */
 	struct pagein_map *map;
@@ -49,6 +50,10 @@ static int uffd_open_object(
 	use.loops = (unsigned)options->loops;
 	use.timeout_ms = (unsigned)(options->timeout_ns / 1000000);
 	use.cache_bytes = cache_bytes;
+	bench_s3_options(options, &state->s3);
+	use.s3 = &state->s3;
+	use.netrc_file = options->netrc_file;
+	use.token_file = options->token_file;
 	/* All of the object is populated once to be cached. */
 	use.memory = cache_bytes > 0 ? PAGEIN_NO_LIMIT : options->map_memory_bytes;
 	state->options = use;

@@ -202,7 +202,7 @@ static int cat_open(struct cat *cat, struct place *place)
 {
 	struct source *source = core_source(place->core);
 	struct remote *remote;
-	int err = source->ops->pin(source, place->url, &place->version, &remote);
+	int err = source->ops->pin(source, place->location, &place->version, &remote);
 
 	if (err == 0)
 		err = object_create(place->core, remote, false, &cat->object);

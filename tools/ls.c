@@ -1,6 +1,7 @@
 /*
  * ls.c - `pagein ls SOURCE`: the names in a directory, sorted by their bytes, one a line; of an
- * object its own. Main thread; one request for a directory.
+ * object its own. Main thread; one request for a directory and, for -l, a HEAD for each object
+ * whose size or time the directory does not tell.
  *
  * On a terminal control characters are shown as '?', so that a name can't speak to it; elsewhere
  * names are what they are.
@@ -20,6 +21,7 @@
 
 struct line {
 	char *name; /* a directory's with its '/' */
+	char *href; /* behind the directory's URL; NULL: an object alone */
 	uint64_t size;
 	int64_t mtime_s;
 };
@@ -29,8 +31,8 @@ struct lines {
 	size_t count, room;
 };
 
-static int lines_add(
-	struct lines *lines, const char *name, bool is_dir, uint64_t size, int64_t mtime_s)
+static int lines_add(struct lines *lines, const char *name, const char *href, bool is_dir,
+	uint64_t size, int64_t mtime_s)
 {
 	struct line *line;
 
@@ -47,21 +49,24 @@ static int lines_add(
 	*line = (struct line){.size = size, .mtime_s = mtime_s};
 	if (asprintf(&line->name, "%s%s", name, is_dir ? "/" : "") < 0)
 		return -ENOMEM;
+	line->href = href ? strdup(href) : NULL;
 	lines->count++;
-	return 0;
+	return href && !line->href ? -ENOMEM : 0;
 }
 
 static int entry_add(const struct index_entry *entry, void *context)
 {
 	int64_t mtime_s = entry->mtime == INDEX_MTIME_UNKNOWN ? -1 : (int64_t)entry->mtime;
 
-	return lines_add(context, entry->name, entry->is_dir, entry->size, mtime_s);
+	return lines_add(context, entry->name, entry->href, entry->is_dir, entry->size, mtime_s);
 }
 
 static void lines_finish(struct lines *lines)
 {
-	for (size_t i = 0; i < lines->count; i++)
+	for (size_t i = 0; i < lines->count; i++) {
 		free(lines->list[i].name);
+		free(lines->list[i].href);
+	}
 	free(lines->list);
 }
 
@@ -124,52 +129,90 @@ static void lines_print(const struct lines *lines, bool long_format)
 
 /* ---- an object ---------------------------------------------------------------------------- */
 
-/* Decodes in place what can be decoded. */
-static void percent_decode(char *text)
-{
-	char *to = text;
-
-	for (; *text; text++) {
-		unsigned byte;
-
-		if (sscanf(text, "%%%2x", &byte) == 1 &&
-			strspn(text + 1, "0123456789abcdefABCDEF") >= 2 && byte != 0) {
-			*to++ = (char)byte;
-			text += 2;
-		} else {
-			*to++ = *text;
-		}
-	}
-	*to = '\0';
-}
-
-/* The last name of its URL's path. */
 static int object_add(struct lines *lines, const struct place *place)
 {
-	cleanup_free char *path = strndup(place->url, strcspn(place->url, "?#"));
-	char *name;
+	cleanup_free char *name = object_name(place->url);
 
-	if (!path)
+	if (!name)
 		return -ENOMEM;
-	name = strrchr(path, '/') + 1;
-	percent_decode(name);
-	return lines_add(lines, name, false, place->version.size, place->version.mtime_s);
+	return lines_add(lines, name, NULL, false, place->version.size, place->version.mtime_s);
+}
+
+/* ---- what the directory does not tell ----------------------------------------------------- */
+
+static bool is_told(const struct line *line)
+{
+	return !line->href || line->name[strlen(line->name) - 1] == '/' ||
+	       (line->size != INDEX_SIZE_UNKNOWN && line->mtime_s != -1);
+}
+
+static int inquiry_make(struct inquiry *inquiry, const struct place *place, const struct line *line)
+{
+	/* A query asks for another presentation of the page, and does not go with the names. */
+	int directory = (int)strcspn(place->url, "?#");
+
+	*inquiry = (struct inquiry){.url = NULL};
+	if (asprintf(&inquiry->url, "%.*s%s", directory, place->url, line->href) < 0) {
+		inquiry->url = NULL;
+		return -ENOMEM;
+	}
+	return 0;
+}
+
+/* EXIT_SUCCESS, or what some server has said was told. */
+static int line_complete(struct line *line, struct inquiry *inquiry)
+{
+	int status = EXIT_SUCCESS;
+
+	if (inquiry->err < 0) {
+		status = place_complain("ls", inquiry->url, inquiry->reason);
+	} else {
+		line->size = inquiry->version.size;
+		if (line->mtime_s == -1)
+			line->mtime_s = inquiry->version.mtime_s;
+	}
+	free(inquiry->url);
+	free(inquiry->location);
+	return status;
+}
+
+static int lines_complete(struct place *place, struct lines *lines)
+{
+	struct inquiry *inquiries = calloc(lines->count + 1, sizeof *inquiries);
+	size_t count = 0, next = 0;
+	int status = EXIT_SUCCESS, err = inquiries ? 0 : -ENOMEM;
+
+	for (size_t i = 0; i < lines->count && err == 0; i++)
+		if (!is_told(&lines->list[i]))
+			err = inquiry_make(&inquiries[count++], place, &lines->list[i]);
+	if (err == 0)
+		err = place_inquire(place, inquiries, count);
+	for (size_t i = 0; i < lines->count && next < count; i++)
+		if (!is_told(&lines->list[i]))
+			status |= line_complete(&lines->list[i], &inquiries[next++]);
+	free(inquiries);
+	return err < 0 ? place_complain("ls", place->url, strerror(-err)) : status;
 }
 
 int command_ls(const struct options *options)
 {
 	struct place place cleanup(place_finish);
 	struct lines lines cleanup(lines_finish) = {0};
+	int status = EXIT_SUCCESS;
 	int err = place_find(&place, options->operands[0], options);
 
+	if (err == 0 && options->manifest)
+		return manifest_write(&place, options->operands[0]);
 	if (err == 0)
 		err = place.is_directory ? place_list(&place, entry_add, &lines)
 					 : object_add(&lines, &place);
 	if (err < 0)
 		return place_complain("ls", options->operands[0],
 			place.reason[0] ? place.reason : strerror(-err));
+	if (options->long_format)
+		status = lines_complete(&place, &lines);
 	if (lines.count > 0)
 		qsort(lines.list, lines.count, sizeof *lines.list, line_compare);
 	lines_print(&lines, options->long_format);
-	return EXIT_SUCCESS;
+	return status;
 }

@@ -53,6 +53,25 @@ static int subcommand_run(enum subcommand subcommand, int argc, char **argv)
 	return commands[subcommand](&options);
 }
 
+/* mount(8) asks for "rw" wherever fstab does not say "ro". */
+static char *without_rw(char *words)
+{
+	char *to = words;
+
+	for (char *word = words; *word;) {
+		size_t length = strcspn(word, ",");
+		size_t whole = length + (word[length] == ',');
+
+		if (length != 2 || memcmp(word, "rw", 2) != 0) {
+			memmove(to, word, whole);
+			to += whole;
+		}
+		word += whole;
+	}
+	*to = '\0';
+	return words;
+}
+
 static int mount_helper_run(int argc, char **argv)
 {
 	int kept = 0;
@@ -72,7 +91,7 @@ static int mount_helper_run(int argc, char **argv)
 			 !word[1])
 			argv[kept++] = argv[i];
 		if (i > 0 && strcmp(word, "-o") == 0 && i + 1 < argc)
-			argv[kept++] = argv[++i];
+			argv[kept++] = without_rw(argv[++i]);
 	}
 	argv[kept] = NULL;
 	return subcommand_run(SUBCOMMAND_MOUNT, kept, argv);

@@ -37,6 +37,8 @@
 #include "loop.h"
 #include "mounts.h"
 #include "options.h"
+#include "service.h"
+#include "source.h"
 
 extern char **environ;
 
@@ -66,23 +68,6 @@ static int __attribute__((format(printf, 1, 2))) complain(const char *format, ..
 
 /* ---- the process that serves -------------------------------------------------------------- */
 
-/* Not from <syslog.h>: its macros have the names of log.h's levels, and other values. */
-extern void syslog(int priority, const char *format, ...) __attribute__((format(printf, 2, 3)));
-
-static void log_to_syslog(enum log_level level, const char *line, void *context)
-{
-	static const int severities[] = {
-		/* RFC 5424, section 6.2.1 */
-		[LOG_DEBUG] = 7,
-		[LOG_INFO] = 6,
-		[LOG_WARNING] = 4,
-		[LOG_ERROR] = 3,
-	};
-
-	(void)context;
-	syslog(severities[level], "%s", line);
-}
-
 static void mount_signalled(struct loop_fd *signals, uint32_t events)
 {
 	struct mount *mount = container_of(signals, struct mount, signals);
@@ -94,6 +79,7 @@ static void mount_signalled(struct loop_fd *signals, uint32_t events)
 	if (!mount->fs)
 		_exit(128 + (int)info.ssi_signo); /* the source is still being checked */
 	log_info("mount: signal %u: unmounting", info.ssi_signo);
+	service_notify("STOPPING=1");
 	fs_unmount(mount->fs);
 }
 
@@ -119,7 +105,7 @@ static void leave_terminal(void)
 {
 	cleanup_fd int null = open("/dev/null", O_RDWR | O_CLOEXEC);
 
-	log_set_handler(log_to_syslog, NULL);
+	service_log_to_syslog();
 	if (chdir("/") < 0)
 		log_warning("mount: /: %s", strerror(errno));
 	for (int fd = STDIN_FILENO; null >= 0 && fd <= STDERR_FILENO; fd++)
@@ -132,6 +118,7 @@ static void mount_serves(void *context)
 	bool told;
 
 	log_info("mount: %s: serves", mount->options->operands[1]);
+	service_notify("READY=1\nSTATUS=Serves.");
 	if (mount->report < 0)
 		return;
 	told = write(mount->report, "", 1) == 1;
@@ -162,9 +149,15 @@ static int mount_add_core(struct mount *mount, const struct core_options *option
 static int mount_create_cores(struct mount *mount)
 {
 	const struct options *options = mount->options;
+	char words[SOURCE_ERROR_MAX] = "";
 	unsigned count = options->loops ? (unsigned)options->loops : loops_default();
 	struct core_options core_options = {
 		.source.connections_max = (unsigned)options->connections,
+		.source.url = options->operands[0],
+		.source.s3 = &options->s3,
+		.source.netrc_file = options->netrc_file,
+		.source.token_file = options->token_file,
+		.source.error = words,
 		.budget = &mount->budget,
 		.timeout_ms = (unsigned)((options->timeout_ns + NS_PER_MS - 1) / NS_PER_MS),
 	};
@@ -173,6 +166,8 @@ static int mount_create_cores(struct mount *mount)
 	budget_init(&mount->budget, options->memory_bytes, count);
 	while (err == 0 && mount->count < count)
 		err = mount_add_core(mount, &core_options);
+	if (words[0] != '\0')
+		snprintf(mount->error, sizeof mount->error, "mount: %s", words);
 	return err;
 }
 
@@ -193,6 +188,12 @@ static int mount_prepare(struct mount *mount)
 		.source_url = options->operands[0],
 		.mountpoint = options->operands[1],
 		.metadata_ttl_ns = options->metadata_ttl_ns,
+		.negative_ttl_ns = options->negative_ttl_ns,
+		.immutable = options->immutable,
+		.uid = options->uid == ID_SELF ? getuid() : (uid_t)options->uid,
+		.gid = options->gid == ID_SELF ? getgid() : (gid_t)options->gid,
+		.file_mode = (mode_t)(options->file_mode & ~options->umask),
+		.dir_mode = (mode_t)(options->dir_mode & ~options->umask),
 		.allow_other = options->allow_other,
 		.mount_options = options->mount_options,
 		.ready = mount_serves,
@@ -216,6 +217,9 @@ static int mount_run(const struct options *options, int report)
 	int err;
 
 	log_set_level((enum log_level)options->log_level);
+	service_log_to_stderr();
+	if (!options->debug)
+		service_guard_core();
 	err = mount_prepare(&mount);
 	if (err == 0)
 		err = loop_run(mount.loops[0]);
@@ -272,8 +276,18 @@ static int wait_for_child(pid_t child, int report)
 
 int command_mount(const struct options *options)
 {
+	/* Kept to the end: what the operand was is no more. */
+	cleanup_free char *source = strdup(options->operands[0]);
+	char *operands[] = {source, options->operands[1]};
+	struct options own = *options;
 	int ends[2];
 	pid_t child;
+
+	if (!source)
+		return complain("mount: out of memory");
+	service_hide_url(options->operands[0]);
+	own.operands = operands;
+	options = &own;
 
 	if (options->foreground)
 		return mount_run(options, -1);

@@ -5,6 +5,7 @@
  * all.
  */
 #include <stddef.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "clock.h"
@@ -37,6 +38,25 @@ const char *value_uint(const char *text, uint64_t *ret)
 	if (!digits || *text)
 		return "is not a number";
 	*ret = value;
+	return NULL;
+}
+
+const char *value_mode(const char *text, uint64_t *ret)
+{
+	size_t length = strspn(text, "01234567");
+	uint64_t mode = strtoul(text, NULL, 8);
+
+	if (length == 0 || length > 4 || text[length] || mode > 0777)
+		return "is not a mode; write octal digits, as 0644";
+	*ret = mode;
+	return NULL;
+}
+
+const char *value_id(const char *text, uint64_t *ret)
+{
+	if (strcmp(text, "self") != 0)
+		return value_uint(text, ret);
+	*ret = UINT64_MAX;
 	return NULL;
 }
 

@@ -12,6 +12,12 @@
 
 const char *value_uint(const char *text, uint64_t *ret);
 
+/* Permissions, as chmod(1) has them: up to four octal digits, 0777 at the most. */
+const char *value_mode(const char *text, uint64_t *ret);
+
+/* A user's or group's number, or "self": then UINT64_MAX. */
+const char *value_id(const char *text, uint64_t *ret);
+
 /* A number of bytes, or of powers of 1024 with K, M, G or T behind it, in either case. */
 const char *value_size(const char *text, uint64_t *ret_bytes);
 

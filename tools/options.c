@@ -31,11 +31,19 @@ static const struct {
 	{"user", false},
 	{"nouser", false},
 	{"users", false},
+	{"nousers", false},
 	{"owner", false},
+	{"noowner", false},
 	{"group", false},
+	{"nogroup", false},
 	{"async", false},
 	{"exec", false},
 	{"relatime", false},
+	{"norelatime", false},
+	{"atime", false},
+	{"diratime", false},
+	{"loud", false},
+	{"silent", false},
 	{"nosuid", true},
 	{"nodev", true},
 	{"noexec", true},
@@ -90,6 +98,10 @@ static const char *number_read(const struct option_row *row, const char *text, u
 		return value_size(text, ret);
 	if (row->type == OPTION_DURATION)
 		return value_duration(text, ret);
+	if (row->type == OPTION_MODE)
+		return value_mode(text, ret);
+	if (row->type == OPTION_ID)
+		return value_id(text, ret);
 	return value_uint(text, ret);
 }
 
@@ -111,7 +123,7 @@ static int number_set(const struct command_line *line, const char *prefix,
 	const struct option_row *row, const char *text, uint64_t *ret)
 {
 	static const char *const units[] = {[OPTION_SIZE] = " bytes", [OPTION_DURATION] = " ns"};
-	const char *unit = row->type == OPTION_UINT ? "" : units[row->type];
+	const char *unit = row->type <= OPTION_DURATION && units[row->type] ? units[row->type] : "";
 	const char *reason = number_read(row, text, ret);
 
 	if (reason)
@@ -119,7 +131,7 @@ static int number_set(const struct command_line *line, const char *prefix,
 	if (*ret < row->min)
 		return complain(line->subcommand, "%s%s: '%s' is too small; at least %ju%s", prefix,
 			row->name, text, (uintmax_t)row->min, unit);
-	if (*ret > row->max)
+	if (*ret > row->max && !(row->type == OPTION_ID && *ret == ID_SELF))
 		return complain(line->subcommand, "%s%s: '%s' is too large; at most %ju%s", prefix,
 			row->name, text, (uintmax_t)row->max, unit);
 	return 0;
@@ -148,6 +160,8 @@ static int value_set(const struct command_line *line, const char *prefix,
 				line->subcommand, "%s%s: '%s' %s", prefix, row->name, text, reason);
 		return 0;
 	case OPTION_UINT:
+	case OPTION_MODE:
+	case OPTION_ID:
 	case OPTION_SIZE:
 	case OPTION_DURATION:
 		break;
@@ -182,7 +196,8 @@ static int mount_word(const struct command_line *line, const char *word)
 
 	if (!strcmp(word, "rw"))
 		return complain(line->subcommand, "-o rw: a mount of pagein is read-only");
-	if (!strncmp(word, "x-", 2) || !strncmp(word, "X-", 2) || !strncmp(word, "comment=", 8))
+	if (!strncmp(word, "x-", 2) || !strncmp(word, "X-", 2) || !strncmp(word, "comment=", 8) ||
+		!strncmp(word, "user=", 5))
 		return 0;
 	while (i < sizeof(mount_words) / sizeof(mount_words[0]) &&
 		strcmp(mount_words[i].name, word))

@@ -14,6 +14,7 @@
 #include <stdio.h>
 
 #include "range.h"
+#include "s3_config.h"
 
 enum subcommand {
 	SUBCOMMAND_MOUNT,
@@ -33,6 +34,7 @@ enum pattern { PATTERN_RANDOM, PATTERN_SEQUENTIAL, PATTERN_STRIDE, PATTERN_ZIPF,
  * Strings point into argv, or are constant: nothing to free.
  */
 #define LOOPS_LIMIT 64 /* most --loops */
+#define ID_SELF UINT64_MAX
 
 struct options {
 	char **operands;
@@ -41,22 +43,29 @@ struct options {
 	/* all; when help or version is set, what stood behind it was not looked at */
 	bool help;
 	bool version;
-	uint64_t connections; /* at most so many of a loop to one host */
-	uint64_t spin_ns;     /* before a loop sleeps */
-	uint64_t loops;       /* threads that serve; 0: as many as are worth it */
-	uint64_t timeout_ns;  /* deadline of a request */
+	uint64_t connections;                /* at most so many of a loop to one host */
+	uint64_t spin_ns;                    /* before a loop sleeps */
+	uint64_t loops;                      /* threads that serve; 0: as many as are worth it */
+	uint64_t timeout_ns;                 /* deadline of a request */
+	struct s3_options s3;                /* of s3:// URLs */
+	const char *netrc_file, *token_file; /* of web servers: auth.h */
 
 	/* mount */
 	bool foreground;
 	bool allow_other;
 	bool debug; /* sets foreground and log_level, too */
+	bool immutable;
 	uint64_t metadata_ttl_ns;
+	uint64_t negative_ttl_ns;
+	uint64_t uid, gid; /* ID_SELF: who mounts */
+	uint64_t file_mode, dir_mode, umask;
 	uint64_t memory_bytes;
 	unsigned log_level;     /* enum log_level */
 	char mount_options[64]; /* for mount(2), as "noexec,noatime"; "" if none */
 
 	/* ls */
 	bool long_format;
+	bool manifest;
 
 	/* cat */
 	struct range range; /* end UINT64_MAX: to the end of the object */

@@ -23,6 +23,8 @@
 #define FLAG(member) .type = OPTION_FLAG, FIELD(bool, member)
 #define STRING(member) .type = OPTION_STRING, FIELD(const char *, member)
 #define UINT(member) .type = OPTION_UINT, FIELD(uint64_t, member)
+#define MODE(member) .type = OPTION_MODE, FIELD(uint64_t, member), .max = 0777
+#define ID(member) .type = OPTION_ID, FIELD(uint64_t, member), .max = UINT32_MAX - 1
 #define SIZE(member) .type = OPTION_SIZE, FIELD(uint64_t, member)
 #define DURATION(member) .type = OPTION_DURATION, FIELD(uint64_t, member)
 #define CHOICE(member, names) .type = OPTION_CHOICE, FIELD(unsigned, member), .choices = names
@@ -34,6 +36,8 @@
 #define LS (1u << SUBCOMMAND_LS)
 #define CAT (1u << SUBCOMMAND_CAT)
 #define BENCH (1u << SUBCOMMAND_BENCH)
+#define STAT (1u << SUBCOMMAND_STAT)
+#define SOURCES (MOUNT | LS | STAT | CAT | BENCH)
 
 #define HOUR_NS (UINT64_C(3600) * 1000000000)
 
@@ -61,6 +65,33 @@ const struct option_row option_rows[] = {
 		.value = "1s", .argument = "DURATION",
 		.subcommands = MOUNT, .in_o = true, .max = UINT64_MAX,
 		.help = "how long names and attributes are believed"},
+	{"negative-ttl", 0, DURATION(negative_ttl_ns),
+		.value = "5s", .argument = "DURATION",
+		.subcommands = MOUNT, .in_o = true, .max = UINT64_MAX,
+		.help = "how long it is believed that there is no such name"},
+	{"immutable", 0, FLAG(immutable),
+		.subcommands = MOUNT, .in_o = true,
+		.help = "nothing of SOURCE ever changes: believe everything for ever"},
+	{"uid", 0, ID(uid),
+		.value = "self", .argument = "NUMBER",
+		.subcommands = MOUNT, .in_o = true,
+		.help = "owner of all files"},
+	{"gid", 0, ID(gid),
+		.value = "self", .argument = "NUMBER",
+		.subcommands = MOUNT, .in_o = true,
+		.help = "group of all files"},
+	{"file-mode", 0, MODE(file_mode),
+		.value = "0444", .argument = "MODE",
+		.subcommands = MOUNT, .in_o = true,
+		.help = "permissions of files"},
+	{"dir-mode", 0, MODE(dir_mode),
+		.value = "0555", .argument = "MODE",
+		.subcommands = MOUNT, .in_o = true,
+		.help = "permissions of directories"},
+	{"umask", 0, MODE(umask),
+		.value = "0", .argument = "MODE",
+		.subcommands = MOUNT, .in_o = true,
+		.help = "permissions that are taken from both"},
 	{"memory", 0, SIZE(memory_bytes),
 		.value = "64M", .argument = "SIZE",
 		.subcommands = MOUNT, .in_o = true, .min = 1 << 20, .max = INT64_MAX,
@@ -88,6 +119,9 @@ const struct option_row option_rows[] = {
 	{"long", 'l', FLAG(long_format),
 		.subcommands = LS,
 		.help = "sizes and times, too"},
+	{"manifest", 0, FLAG(manifest),
+		.subcommands = LS,
+		.help = "all that is in SOURCE and below, as a manifest"},
 
 	{"range", 0, RANGE(range),
 		.value = "0-", .argument = "FIRST-LAST",
@@ -151,6 +185,41 @@ const struct option_row option_rows[] = {
 		.argument = "FILE",
 		.subcommands = BENCH,
 		.help = "write the results to FILE, too"},
+
+	{"netrc-file", 0, STRING(netrc_file),
+		.argument = "FILE",
+		.subcommands = SOURCES, .in_o = true,
+		.help = "http: who to log in as, on which machine (default: ~/.netrc, if there is "
+			"one); only its owner may be able to read it"},
+	{"token-file", 0, STRING(token_file),
+		.argument = "FILE",
+		.subcommands = SOURCES, .in_o = true,
+		.help = "http: bearer tokens, lines TOKEN or HOST TOKEN; as --netrc-file"},
+	{"profile", 0, STRING(s3.profile),
+		.argument = "NAME",
+		.subcommands = SOURCES, .in_o = true,
+		.help = "s3: the profile in ~/.aws (default: AWS_PROFILE, or default)"},
+	{"region", 0, STRING(s3.region),
+		.argument = "NAME",
+		.subcommands = SOURCES, .in_o = true,
+		.help = "s3: where the bucket is (default: AWS_REGION, the profile's, or "
+			"what the bucket answers)"},
+	{"endpoint-url", 0, STRING(s3.endpoint),
+		.argument = "URL",
+		.subcommands = SOURCES, .in_o = true,
+		.help = "s3: a server that is not Amazon's (default: AWS_ENDPOINT_URL_S3, "
+			"AWS_ENDPOINT_URL, or the profile's)"},
+	{"addressing-style", 0, STRING(s3.addressing),
+		.argument = "STYLE",
+		.subcommands = SOURCES, .in_o = true,
+		.help = "s3: where the bucket's name goes: path, virtual or auto "
+			"(default: the profile's, or auto)"},
+	{"no-sign-request", 0, FLAG(s3.no_sign_request),
+		.subcommands = SOURCES, .in_o = true,
+		.help = "s3: a public bucket: look for no credentials"},
+	{"requester-pays", 0, FLAG(s3.requester_pays),
+		.subcommands = SOURCES, .in_o = true,
+		.help = "s3: the bucket's requests are paid by who makes them"},
 
 	{"connections", 0, UINT(connections),
 		.value = "96", .argument = "N",
@@ -255,7 +324,7 @@ static void option_print(FILE *to, const struct option_row *row)
 
 static void mount_style_print(FILE *to)
 {
-	char text[320] = "the same as options, as in fstab, beside those of every mount:";
+	char text[640] = "the same as options, as in fstab, beside those of every mount:";
 
 	for (size_t i = 0; i < option_row_count; i++) {
 		if (!option_rows[i].in_o)

@@ -23,28 +23,28 @@
 #include "core.h"
 #include "loop.h"
 #include "options.h"
+#include "scheme.h"
+#include "service.h"
 #include "url.h"
 
 int place_complain(const char *command, const char *source, const char *reason)
 {
-	fprintf(stderr, "pagein %s: %.*s: %s\n", command, url_public_length(source), source,
-		reason);
+	fprintf(stderr, "pagein %s: %s: %s\n", command, url_tell(source).text, reason);
 	return EXIT_FAILURE;
 }
 
 const char *error_reason(const char *error, const char *url)
 {
 	const char *rest = strstr(error, ": ");
+	/* As the error tells it. */
+	struct url_told told = url_tell(url);
+	size_t length = strlen(told.text);
 
 	if (!rest)
 		return error;
 	rest += 2;
-	/* Long URLs were cut. */
-	for (const char *at = rest; *at; at++, url++) {
-		if (*at == *url)
-			continue;
-		return strncmp(at, ": ", 2) == 0 ? at + 2 : rest;
-	}
+	if (strncmp(rest, told.text, length) == 0 && strncmp(rest + length, ": ", 2) == 0)
+		return rest + length + 2;
 	return rest;
 }
 
@@ -59,30 +59,36 @@ char *time_text(int64_t time_s, char to[TIME_TEXT_MAX])
 	return to;
 }
 
-/* ---- sources ------------------------------------------------------------------------------ */
+/* ---- URLs --------------------------------------------------------------------------------- */
 
-static int source_check(const char *source, char reason[SOURCE_ERROR_MAX])
+/* Decodes in place what can be decoded. */
+static void percent_decode(char *text)
 {
-	static const struct {
-		const char *prefix;
-		const char *reason;
-	} rows[] = {
-		{"http://", NULL},
-		{"https://", NULL},
-		{"s3://", "s3:// is not supported yet"},
-		{"file://", "file:// is not supported yet"},
-		{"manifest:", "manifest: is not supported yet"},
-	};
+	char *to = text;
 
-	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-		if (strncasecmp(source, rows[i].prefix, strlen(rows[i].prefix)) != 0)
-			continue;
-		if (rows[i].reason)
-			strcpy(reason, rows[i].reason);
-		return rows[i].reason ? -ENOTSUP : 0;
+	for (; *text; text++) {
+		unsigned byte;
+
+		if (sscanf(text, "%%%2x", &byte) == 1 &&
+			strspn(text + 1, "0123456789abcdefABCDEF") >= 2 && byte != 0) {
+			*to++ = (char)byte;
+			text += 2;
+		} else {
+			*to++ = *text;
+		}
 	}
-	strcpy(reason, "not an http:// or https:// URL");
-	return -EINVAL;
+	*to = '\0';
+}
+
+char *object_name(const char *url)
+{
+	cleanup_free char *path = strndup(url, strcspn(url, "?#"));
+	char *slash = path ? strrchr(path, '/') : NULL;
+
+	if (!slash)
+		return NULL;
+	percent_decode(slash + 1);
+	return strdup(slash + 1);
 }
 
 /* Where the query starts, or the end. */
@@ -110,12 +116,12 @@ struct probe_call {
 
 static int probe_keep(struct place *place, const struct probe *probe)
 {
-	char *url = strdup(probe->effective_url);
+	char *location = strdup(probe->effective_url);
 
-	if (!url)
+	if (!location)
 		return -ENOMEM;
-	free(place->url);
-	place->url = url;
+	free(place->location);
+	place->location = location;
 	place->version = probe->version;
 	place->bytes = probe->bytes_len ? malloc(probe->bytes_len) : NULL;
 	if (place->bytes) {
@@ -135,13 +141,12 @@ static void probe_answered(struct probe *probe, int err)
 
 static int place_probe(struct place *place, bool head_only)
 {
-	cleanup_free char *url = strdup(place->url);
 	struct source *source = core_source(place->core);
 	struct probe_call call = {
-		.probe = {.url = url, .head_only = head_only, .done = probe_answered},
+		.probe = {.url = place->url, .head_only = head_only, .done = probe_answered},
 		.place = place,
 	};
-	int err = url ? source->ops->probe(source, &call.probe) : -ENOMEM;
+	int err = source->ops->probe(source, &call.probe);
 
 	if (err == 0)
 		err = loop_run(place->loop);
@@ -149,7 +154,8 @@ static int place_probe(struct place *place, bool head_only)
 		err = call.err;
 	if (err < 0)
 		snprintf(place->reason, sizeof place->reason, "%s",
-			call.probe.error[0] ? error_reason(call.probe.error, url) : strerror(-err));
+			call.probe.error[0] ? error_reason(call.probe.error, place->url)
+					    : strerror(-err));
 	return err;
 }
 
@@ -176,12 +182,12 @@ static void list_answered(struct listing *listing, int err)
 	loop_stop(call->loop);
 }
 
-int place_list(struct place *place, int (*entry)(const struct index_entry *entry, void *context),
-	void *context)
+int place_list_at(struct place *place, const char *url,
+	int (*entry)(const struct index_entry *entry, void *context), void *context)
 {
 	struct source *source = core_source(place->core);
 	struct list_call call = {
-		.listing = {.url = place->url, .entry = list_entry_met, .done = list_answered},
+		.listing = {.url = url, .entry = list_entry_met, .done = list_answered},
 		.loop = place->loop,
 		.entry = entry,
 		.context = context,
@@ -194,9 +200,72 @@ int place_list(struct place *place, int (*entry)(const struct index_entry *entry
 		err = call.err;
 	if (err < 0)
 		snprintf(place->reason, sizeof place->reason, "%s",
-			call.listing.error[0] ? error_reason(call.listing.error, place->url)
+			call.listing.error[0] ? error_reason(call.listing.error, url)
 					      : strerror(-err));
 	return err;
+}
+
+int place_list(struct place *place, int (*entry)(const struct index_entry *entry, void *context),
+	void *context)
+{
+	return place_list_at(place, place->url, entry, context);
+}
+
+/* ---- many questions ----------------------------------------------------------------------- */
+
+#define INQUIRIES_MAX 32 /* under way: a third of the connections to one server */
+
+struct inquiries {
+	struct place *place;
+	struct inquiry *list;
+	size_t count, next, under_way;
+};
+
+static void inquiries_start(struct inquiries *all);
+
+static void inquiry_answered(struct probe *probe, int err)
+{
+	struct inquiry *inquiry = container_of(probe, struct inquiry, probe);
+	struct inquiries *all = inquiry->all;
+
+	inquiry->err = err;
+	inquiry->version = probe->version;
+	inquiry->location = err == 0 ? strdup(probe->effective_url) : NULL;
+	if (err == 0 && !inquiry->location)
+		inquiry->err = -ENOMEM;
+	snprintf(inquiry->reason, sizeof inquiry->reason, "%s",
+		probe->error[0] ? error_reason(probe->error, inquiry->url) : strerror(-err));
+	all->under_way--;
+	inquiries_start(all);
+	if (all->under_way == 0)
+		loop_stop(all->place->loop);
+}
+
+static void inquiries_start(struct inquiries *all)
+{
+	struct source *source = core_source(all->place->core);
+
+	while (all->next < all->count && all->under_way < INQUIRIES_MAX) {
+		struct inquiry *inquiry = &all->list[all->next++];
+
+		inquiry->all = all;
+		inquiry->probe = (struct probe){
+			.url = inquiry->url, .head_only = true, .done = inquiry_answered};
+		inquiry->err = source->ops->probe(source, &inquiry->probe);
+		if (inquiry->err == 0)
+			all->under_way++;
+		else
+			snprintf(inquiry->reason, sizeof inquiry->reason, "%s",
+				strerror(-inquiry->err));
+	}
+}
+
+int place_inquire(struct place *place, struct inquiry *list, size_t count)
+{
+	struct inquiries all = {.place = place, .list = list, .count = count};
+
+	inquiries_start(&all);
+	return all.under_way > 0 ? loop_run(place->loop) : 0;
 }
 
 /* ---- finding ------------------------------------------------------------------------------ */
@@ -208,8 +277,11 @@ static int entry_ignored(const struct index_entry *entry, void *context)
 	return 0;
 }
 
-/* 0: it has an index as http://host/dir/; the place is that then. */
-static int place_try_directory(struct place *place)
+/*
+ * 0: it has an index as http://host/dir/; the place is that then. Whoever was redirected to such a
+ * URL is believed.
+ */
+static int place_try_directory(struct place *place, bool is_certain)
 {
 	char reason[SOURCE_ERROR_MAX], *given = place->url;
 	int err;
@@ -219,7 +291,7 @@ static int place_try_directory(struct place *place)
 		return -ENOMEM;
 	}
 	strcpy(reason, place->reason);
-	err = place_list(place, entry_ignored, NULL);
+	err = is_certain ? 0 : place_list(place, entry_ignored, NULL);
 	if (err < 0) {
 		free(place->url);
 		place->url = given;
@@ -239,10 +311,10 @@ static int place_ask(struct place *place)
 	/* Of an empty object a ranged answer (416) does not tell the version. */
 	if (err == -ENOTSUP || (err == 0 && place->version.size == 0))
 		err = place_probe(place, true);
-	if (err == -ENOTSUP && place_try_directory(place) == 0)
+	if (scheme_may_be_directory(place->url, err) && place_try_directory(place, false) == 0)
 		return 0;
-	if (err == 0)
-		place->is_directory = url_is_directory(place->url);
+	if (err == 0 && url_is_directory(place->location))
+		return place_try_directory(place, true);
 	return err;
 }
 
@@ -250,6 +322,11 @@ static int place_open(struct place *place, const struct options *options)
 {
 	struct core_options core_options = {
 		.source.connections_max = (unsigned)options->connections,
+		.source.url = place->url,
+		.source.s3 = &options->s3,
+		.source.netrc_file = options->netrc_file,
+		.source.token_file = options->token_file,
+		.source.error = place->reason,
 		.timeout_ms = (unsigned)((options->timeout_ns + NS_PER_MS - 1) / NS_PER_MS),
 	};
 	int err = loop_create(&place->loop);
@@ -258,7 +335,7 @@ static int place_open(struct place *place, const struct options *options)
 	signal(SIGPIPE, SIG_IGN);
 	if (err == 0)
 		err = core_create(place->loop, &core_options, &place->core);
-	if (err < 0)
+	if (err < 0 && place->reason[0] == '\0')
 		snprintf(place->reason, sizeof place->reason, "%s", strerror(-err));
 	return err;
 }
@@ -268,17 +345,17 @@ int place_find(struct place *place, const char *source, const struct options *op
 	int err;
 
 	*place = (struct place){.version.mtime_s = -1};
-	err = source_check(source, place->reason);
+	err = scheme_url(source, &place->url);
+	if (err == -EINVAL)
+		(void)scheme_refusal(source, place->reason);
+	else if (err < 0)
+		strcpy(place->reason, strerror(-err));
 	if (err == 0)
 		err = place_open(place, options);
 	if (err < 0)
 		return err;
-	place->url = strdup(source);
-	if (!place->url) {
-		strcpy(place->reason, "out of memory");
-		return -ENOMEM;
-	}
-	place->is_directory = url_is_directory(source);
+	service_hide_url(options->operands[0]);
+	place->is_directory = url_is_directory(place->url);
 	return place->is_directory ? 0 : place_ask(place);
 }
 
@@ -287,6 +364,7 @@ void place_finish(struct place *place)
 	core_destroy(place->core);
 	loop_destroy(place->loop);
 	free(place->url);
+	free(place->location);
 	free(place->bytes);
 	*place = (struct place){0};
 }

@@ -22,7 +22,8 @@ struct options;
 struct place {
 	struct loop *loop;
 	struct core *core;
-	char *url;         /* after redirects */
+	char *url;         /* what is asked for */
+	char *location;    /* where an object was found: for pin; NULL: not yet, or a directory */
 	bool is_directory; /* its names can be listed; else it is an object: */
 	bool has_ranges;   /* the server serves parts of it */
 	struct version version;
@@ -35,8 +36,8 @@ struct place {
  * A URL whose path ends with a '/' is a directory without being asked; of others the server is
  * asked. place_finish() it in any case.
  *
- * -ENOTSUP: a kind of source that this version does not know, or an object whose size the server
- * does not tell; -EINVAL: no source at all; else what the server's answer means.
+ * -ENOTSUP: an object whose size the server does not tell; -EINVAL: no source at all; else what the
+ * server's answer means.
  */
 int place_find(struct place *place, const char *source, const struct options *options);
 
@@ -45,7 +46,30 @@ int place_find(struct place *place, const char *source, const struct options *op
 int place_list(struct place *place, int (*entry)(const struct index_entry *entry, void *context),
 	void *context);
 
+/* The same for another directory of the place's source. */
+int place_list_at(struct place *place, const char *url,
+	int (*entry)(const struct index_entry *entry, void *context), void *context);
+
+/* One of several questions about objects of a place's source. */
+struct inquiry {
+	char *url; /* whoever makes it frees it, and location */
+	/* the answer */
+	int err;
+	struct version version;
+	char *location;
+	char reason[SOURCE_ERROR_MAX];
+	/* the place's */
+	struct probe probe;
+	struct inquiries *all;
+};
+
+/* Asks for all versions, some at a time. Each has its own err; the result is of the asking. */
+int place_inquire(struct place *place, struct inquiry *list, size_t count);
+
 void place_finish(struct place *place);
+
+/* The last name of an object's URL, decoded, malloc'd; NULL: out of memory. */
+char *object_name(const char *url);
 
 /*
  * "pagein COMMAND: SOURCE: REASON" on stderr, SOURCE without its query, which may be a secret;
@@ -60,3 +84,6 @@ const char *error_reason(const char *error, const char *url);
 
 /* Returns to, filled with a time in ISO 8601, UTC; "-" when it is unknown (-1). */
 char *time_text(int64_t time_s, char to[TIME_TEXT_MAX]);
+
+/* ls_manifest.c: all that is in the place and below, as a manifest on stdout; the exit status. */
+int manifest_write(struct place *place, const char *source);

@@ -2,6 +2,7 @@
  * stat.c - `pagein stat SOURCE`: what the server tells of an object, or how many names are in a
  * directory. Main thread; at most three requests.
  */
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,6 +11,7 @@
 #include "commands.h"
 #include "options.h"
 #include "remote.h"
+#include "scheme.h"
 
 static int entry_count(const struct index_entry *entry, void *context)
 {
@@ -23,20 +25,21 @@ static int entry_count(const struct index_entry *entry, void *context)
 static int directory_print(struct place *place)
 {
 	uint64_t count = 0;
-	int err = place_list(place, entry_count, &count);
+	cleanup_free char *shown = scheme_told(place->url);
+	int err = shown ? place_list(place, entry_count, &count) : -ENOMEM;
 
 	if (err == 0)
-		printf("url:      %s\ntype:     directory\nentries:  %" PRIu64 "\n", place->url,
-			count);
+		printf("url:      %s\ntype:     directory\nentries:  %" PRIu64 "\n", shown, count);
 	return err;
 }
 
 static void object_print(const struct place *place)
 {
 	const char *validator = version_validator(&place->version);
+	cleanup_free char *shown = scheme_told(place->location);
 	char time[TIME_TEXT_MAX];
 
-	printf("url:      %s\ntype:     object\nsize:     %" PRIu64 "\n", place->url,
+	printf("url:      %s\ntype:     object\nsize:     %" PRIu64 "\n", shown ? shown : "-",
 		place->version.size);
 	printf("version:  %s\n", *validator ? validator : "-");
 	printf("modified: %s\n", time_text(place->version.mtime_s, time));

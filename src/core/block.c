@@ -250,3 +250,13 @@ uint64_t block_pool_unclaimed(const struct block_pool *pool)
 
 	return pool->claimed_bytes < max_bytes ? max_bytes - pool->claimed_bytes : 0;
 }
+
+uint64_t object_resident(const struct object *object)
+{
+	struct block *block;
+	uint64_t pages = 0;
+
+	for (uint64_t i = 0; (block = radix_next(&object->blocks, &i, UINT64_MAX)); i++)
+		pages += (uint64_t)__builtin_popcountll(block->present);
+	return pages * PAGE_BYTES;
+}

@@ -10,6 +10,7 @@
 #include <sys/random.h>
 
 #include "clock.h"
+#include "scheme.h"
 #include "transfer.h"
 
 #define ATTEMPTS_DEFAULT 10
@@ -49,7 +50,7 @@ int core_create(struct loop *loop, const struct core_options *options, struct co
 		free(core);
 		return -ENOMEM;
 	}
-	err = http_source_create(loop, &use.source, &core->source);
+	err = source_create(loop, &use.source, &core->source);
 	if (err < 0)
 		core_destroy(core);
 	else

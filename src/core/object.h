@@ -141,6 +141,9 @@ const struct failure *object_stale(const struct object *object);
 /* Are all pages of range present (kept)? */
 bool object_present(struct object *object, struct range range);
 
+/* Bytes of its present pages, of which the last may be short. */
+uint64_t object_resident(const struct object *object);
+
 /* Is any page of range neither present nor in flight? */
 bool object_absent(struct object *object, struct range range);
 

@@ -1,29 +1,30 @@
 /*
- * directory.c - the entries of one listing in one sorted array, their strings in an arena.
+ * directory.c - the entries of one listing that are shown: an array that only grows, a hash table
+ * of their names, and an arena for the strings. How they come to be shown is arrival.c's.
  *
  * Owned by the loop's thread; shared by reference between the directory's inode, which has the
- * newest listing, and open directory handles, which keep the one they began with, so that an offset
- * means the same entry for as long as somebody reads.
+ * newest whole listing, a fetch under way, and open directory handles, which keep the one they
+ * began with, so that an offset means the same entry for as long as somebody reads.
  *
- * Invariants, after directory_finish(): names are unique and ascending; numbers are unique for
- * ever. Cost: an entry is 100 bytes and its strings; finding one is a binary search; a refresh is
- * one sort and one merge with the listing before.
+ * Invariants: shown names are unique; shown entries do not move; numbers are unique for ever.
+ * Cost: an entry is 104 bytes, 8 of the hash table, and its strings, one where name and href are
+ * the same; showing one is a hash, and another one in the listing before.
  *
- * Rejected: a hash of names (the array has to be sorted anyway for stable offsets), one malloc a
- * name (a million of them is the limit), and reference counts of entries.
+ * Rejected: one sorted array (it can't be shown before it is whole); one malloc a name (a million
+ * of them is the limit); reference counts of entries.
  */
-#include "directory.h"
+#include "directory_private.h"
 
 #include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "cleanup.h"
-#include "index.h"
 #include "source.h"
 
 #define ARENA_BYTES ((size_t)64 << 10)
+#define CHUNK_ENTRIES 256
+#define SLOTS_MIN 16
 
 struct arena {
 	struct arena *next;
@@ -31,21 +32,15 @@ struct arena {
 	char bytes[];
 };
 
-struct directory {
-	unsigned refs;
-	struct arena *arena;
-	struct entry *entries;
-	size_t count;
-	size_t max;
-};
-
-int directory_create(struct directory **ret)
+int directory_create(const char *const *inside, size_t depth, struct directory **ret)
 {
 	struct directory *directory = calloc(1, sizeof *directory);
 
 	if (!directory)
 		return -ENOMEM;
 	directory->refs = 1;
+	directory->inside = inside;
+	directory->depth = depth;
 	*ret = directory;
 	return 0;
 }
@@ -54,6 +49,16 @@ struct directory *directory_get(struct directory *directory)
 {
 	directory->refs++;
 	return directory;
+}
+
+bool directory_is_shared(const struct directory *directory)
+{
+	return directory->refs > 1;
+}
+
+static size_t chunk_count(const struct directory *directory)
+{
+	return (directory->count + CHUNK_ENTRIES - 1) / CHUNK_ENTRIES;
 }
 
 void directory_put(struct directory *directory)
@@ -69,88 +74,137 @@ void directory_put(struct directory *directory)
 		free(directory->arena);
 		directory->arena = next;
 	}
-	free(directory->entries);
+	for (size_t i = 0; i < chunk_count(directory); i++)
+		free(directory->chunks[i]);
+	free(directory->chunks);
+	free(directory->slots);
+	free(directory->held);
 	free(directory);
 }
 
-static const char *keep_string(struct directory *directory, const char *text)
+bool directory_is_arriving(const struct directory *directory)
 {
-	size_t length = strlen(text) + 1;
+	return directory->state == ARRIVING;
+}
+
+int directory_err(const struct directory *directory)
+{
+	return directory->err;
+}
+
+uint64_t directory_learned_ns(const struct directory *directory)
+{
+	return directory->learned_ns;
+}
+
+void directory_set_learned(struct directory *directory, uint64_t now_ns)
+{
+	directory->learned_ns = now_ns;
+}
+
+char *directory_keep(struct directory *directory, const char *bytes, size_t length)
+{
 	struct arena *arena = directory->arena;
 	char *copy;
 
-	if (!arena || arena->used + length > ARENA_BYTES) {
-		arena = malloc(sizeof *arena + (length > ARENA_BYTES ? length : ARENA_BYTES));
+	if (!arena || arena->used + length + 1 > ARENA_BYTES) {
+		arena = malloc(sizeof *arena + (length < ARENA_BYTES ? ARENA_BYTES : length + 1));
 		if (!arena)
 			return NULL;
 		arena->used = 0;
 		arena->next = directory->arena;
 		directory->arena = arena;
 	}
-	copy = memcpy(arena->bytes + arena->used, text, length);
-	arena->used += length;
+	copy = memcpy(arena->bytes + arena->used, bytes, length);
+	copy[length] = '\0';
+	arena->used += length + 1;
 	return copy;
 }
 
-static int make_room(struct directory *directory)
-{
-	size_t max = directory->max ? 2 * directory->max : 16;
-	struct entry *entries;
+/* ---- finding ------------------------------------------------------------------------------ */
 
-	if (directory->count < directory->max)
-		return 0;
-	entries = reallocarray(directory->entries, max, sizeof *entries);
-	if (!entries)
-		return -ENOMEM;
-	directory->entries = entries;
-	directory->max = max;
-	return 0;
+/* FNV-1a: told apart are the few versions that one name has had, not hostile ones. */
+static uint64_t hash_text(const char *text)
+{
+	uint64_t hash = UINT64_C(0xcbf29ce484222325);
+
+	for (; *text; text++)
+		hash = (hash ^ (unsigned char)*text) * UINT64_C(0x100000001b3);
+	return hash;
 }
 
-int directory_add(struct directory *directory, const struct index_entry *from)
+uint64_t validator_hash(const char *validator)
 {
-	int64_t mtime_s = from->mtime == INDEX_MTIME_UNKNOWN ? -1 : (int64_t)from->mtime;
-	struct entry entry = {
-		.is_dir = from->is_dir,
-		.listed_size = from->is_dir ? 0 : from->size,
-		.listed_mtime_s = mtime_s,
-		.mtime_s = mtime_s,
-	};
-	int err = make_room(directory);
+	uint64_t hash = *validator ? hash_text(validator) : 0;
 
-	if (err < 0)
-		return err;
-	entry.name = keep_string(directory, from->name);
-	entry.href = keep_string(directory, from->href);
-	if (!entry.name || !entry.href)
-		return -ENOMEM;
-	entry.has_size = from->is_dir || from->size != INDEX_SIZE_UNKNOWN;
-	if (entry.has_size)
-		entry.size = entry.listed_size;
-	directory->entries[directory->count++] = entry;
-	return 0;
+	return *validator && hash == 0 ? 1 : hash;
 }
 
-static int compare(const void *a_, const void *b_)
+size_t directory_count(const struct directory *directory)
 {
-	const struct entry *a = a_, *b = b_;
-	int order = strcmp(a->name, b->name);
-
-	return order != 0 ? order : (int)b->is_dir - (int)a->is_dir;
+	return directory->count;
 }
 
-static void drop_duplicates(struct directory *directory)
+struct entry *directory_at(const struct directory *directory, size_t index)
 {
-	size_t kept = 0;
+	assert(index < directory->count);
+	return &directory->chunks[index / CHUNK_ENTRIES][index % CHUNK_ENTRIES];
+}
 
-	for (size_t i = 0; i < directory->count; i++) {
-		struct entry *entry = &directory->entries[i];
+/* Where the name is, or would be. There is always a free one. */
+static uint32_t *slot_find(const struct directory *directory, const char *name)
+{
+	size_t mask = directory->slot_count - 1;
+	uint64_t hash = hash_text(name);
 
-		if (kept == 0 || strcmp(directory->entries[kept - 1].name, entry->name) != 0)
-			directory->entries[kept++] = *entry;
+	for (size_t i = (size_t)(hash ^ hash >> 32) & mask;; i = (i + 1) & mask) {
+		uint32_t *slot = &directory->slots[i];
+
+		if (*slot == 0 || strcmp(directory_at(directory, *slot - 1)->name, name) == 0)
+			return slot;
 	}
-	directory->count = kept;
 }
+
+struct entry *directory_find(const struct directory *directory, const char *name)
+{
+	uint32_t *slot = directory->count > 0 ? slot_find(directory, name) : NULL;
+
+	return slot && *slot ? directory_at(directory, *slot - 1) : NULL;
+}
+
+/* Room for one more entry: three quarters of the slots are used at the most. */
+static int slots_grow(struct directory *directory)
+{
+	size_t count = directory->slot_count ? 2 * directory->slot_count : SLOTS_MIN;
+
+	if (directory->count < directory->slot_count / 4 * 3)
+		return 0;
+	free(directory->slots);
+	directory->slots = calloc(count, sizeof *directory->slots);
+	directory->slot_count = directory->slots ? count : 0;
+	if (!directory->slots)
+		return -ENOMEM;
+	for (size_t i = 0; i < directory->count; i++)
+		*slot_find(directory, directory_at(directory, i)->name) = (uint32_t)i + 1;
+	return 0;
+}
+
+static int chunks_grow(struct directory *directory)
+{
+	size_t at = directory->count / CHUNK_ENTRIES;
+	struct entry **chunks;
+
+	if (directory->count % CHUNK_ENTRIES != 0)
+		return 0;
+	chunks = reallocarray(directory->chunks, at + 1, sizeof *chunks);
+	if (!chunks)
+		return -ENOMEM;
+	directory->chunks = chunks;
+	chunks[at] = malloc(CHUNK_ENTRIES * sizeof **chunks);
+	return chunks[at] ? 0 : -ENOMEM;
+}
+
+/* ---- what is shown ------------------------------------------------------------------------ */
 
 /* The listing has nothing new to say about a name: what was found out by other means stands. */
 static void inherit(struct entry *entry, const struct entry *older)
@@ -169,73 +223,46 @@ static void inherit(struct entry *entry, const struct entry *older)
 static bool unchanged(const struct entry *entry, const struct entry *older)
 {
 	if (entry->is_dir || older->is_dir)
-		return entry->is_dir == older->is_dir;
+		return entry->is_dir == older->is_dir && !*entry->href == !*older->href;
 	return entry->listed_size == older->listed_size &&
-	       entry->listed_mtime_s == older->listed_mtime_s;
+	       entry->listed_mtime_s == older->listed_mtime_s &&
+	       entry->listed_validator == older->listed_validator;
 }
 
-void directory_finish(
-	struct directory *directory, const struct directory *older, uint64_t *next_number)
+int directory_show(
+	struct directory *directory, const struct entry *from, struct numbering numbering)
 {
-	size_t count = older ? older->count : 0;
-	size_t at = 0;
+	const struct entry *older = numbering.older ? directory_find(numbering.older, from->name)
+						    : NULL;
+	struct entry *entry;
+	uint32_t *slot;
+	int err = slots_grow(directory);
 
-	if (directory->count > 0)
-		qsort(directory->entries, directory->count, sizeof *directory->entries, compare);
-	drop_duplicates(directory);
-	for (size_t i = 0; i < directory->count; i++) {
-		struct entry *entry = &directory->entries[i];
-		int order = 1;
-
-		while (at < count && (order = strcmp(older->entries[at].name, entry->name)) < 0)
-			at++;
-		if (at < count && order == 0 && unchanged(entry, &older->entries[at]))
-			inherit(entry, &older->entries[at]);
-		else
-			entry->number = (*next_number)++;
-	}
-}
-
-size_t directory_count(const struct directory *directory)
-{
-	return directory->count;
-}
-
-struct entry *directory_at(struct directory *directory, size_t index)
-{
-	assert(index < directory->count);
-	return &directory->entries[index];
-}
-
-static int compare_name(const void *name, const void *entry)
-{
-	return strcmp(name, ((const struct entry *)entry)->name);
-}
-
-struct entry *directory_find(struct directory *directory, const char *name)
-{
-	if (directory->count == 0)
-		return NULL;
-	return bsearch(name, directory->entries, directory->count, sizeof *directory->entries,
-		compare_name);
-}
-
-/* FNV-1a: told apart are the few versions that one name has had, not hostile ones. */
-static uint64_t hash_validator(const char *validator)
-{
-	uint64_t hash = UINT64_C(0xcbf29ce484222325);
-
-	if (!*validator)
+	if (err < 0)
+		return err;
+	slot = slot_find(directory, from->name);
+	if (*slot)
 		return 0;
-	for (; *validator; validator++)
-		hash = (hash ^ (unsigned char)*validator) * UINT64_C(0x100000001b3);
-	return hash ? hash : 1;
+	err = chunks_grow(directory);
+	if (err < 0)
+		return err;
+	directory->count++;
+	*slot = (uint32_t)directory->count;
+	entry = directory_at(directory, directory->count - 1);
+	*entry = *from;
+	if (older && unchanged(entry, older))
+		inherit(entry, older);
+	else
+		entry->number = (*numbering.next)++;
+	return 0;
 }
+
+/* ---- versions ----------------------------------------------------------------------------- */
 
 void entry_set_version(
 	struct entry *entry, const struct version *version, uint64_t now_ns, uint64_t *next_number)
 {
-	uint64_t validator = hash_validator(version_validator(version));
+	uint64_t validator = validator_hash(version_validator(version));
 	bool changed = (entry->has_size && entry->size != version->size) ||
 		       (entry->validator && entry->validator != validator);
 

@@ -22,6 +22,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -339,6 +340,18 @@ struct handover {
 	struct range range;
 };
 
+static struct handover *handover_create(
+	struct file *file, fuse_req_t fuse, void (*run)(struct loop_task *task))
+{
+	struct handover *handover = malloc(sizeof *handover);
+
+	if (handover)
+		*handover = (struct handover){{.run = run}, file, fuse, {0, 0}};
+	else
+		fuse_reply_err(fuse, ENOMEM);
+	return handover;
+}
+
 static void handover_run(struct loop_task *task)
 {
 	struct handover *handover = container_of(task, struct handover, task);
@@ -355,11 +368,33 @@ void file_read(struct file *file, fuse_req_t fuse, struct range range)
 		file_read_here(file, fuse, range);
 		return;
 	}
-	handover = malloc(sizeof *handover);
-	if (!handover) {
-		fuse_reply_err(fuse, ENOMEM);
+	handover = handover_create(file, fuse, handover_run);
+	if (!handover)
 		return;
-	}
-	*handover = (struct handover){{.run = handover_run}, file, fuse, range};
+	handover->range = range;
 	loop_post(file->shard->loop, &handover->task);
+}
+
+static void resident_run(struct loop_task *task)
+{
+	struct handover *handover = container_of(task, struct handover, task);
+	struct object *object = handover->file->object;
+	uint64_t resident = object ? object_resident(object) : 0;
+	char text[24];
+
+	if (resident > handover->file->size)
+		resident = handover->file->size;
+	snprintf(text, sizeof text, "%ju", (uintmax_t)resident);
+	fs_reply_xattr(handover->fuse, text, handover->range.end);
+	free(handover);
+}
+
+void file_tell_resident(struct file *file, fuse_req_t fuse, size_t size)
+{
+	struct handover *handover = handover_create(file, fuse, resident_run);
+
+	if (!handover)
+		return;
+	handover->range.end = size;
+	shard_run(file->shard, &handover->task);
 }

@@ -20,6 +20,7 @@
 struct core;
 struct fs;
 struct fuse_req;
+struct inode;
 struct object;
 struct probe;
 
@@ -38,6 +39,8 @@ struct file {
 	struct list reads;     /* that wait for bytes; on the shard's loop, as is object */
 	bool closed;           /* by the kernel: gone with the last read */
 	atomic_bool stale;     /* the object has another version now, or none */
+	struct inode *inode;   /* on the main loop, as is live */
+	struct list live;      /* among all open files */
 	struct loop_task open_task;
 	struct loop_task close_task;
 	struct probe *opened; /* what it is made of; until it is */
@@ -51,6 +54,10 @@ int file_open(struct fs *fs, const struct probe *probe, struct file **ret);
 
 /* Nobody will read it any more; reads that wait are still answered. Main loop. */
 void file_close(struct file *file);
+
+/* Answers the request for an extended attribute, of size bytes at the most (0: tells how long it
+ * is), with the number of bytes that the mount holds of the file. Main loop. */
+void file_tell_resident(struct file *file, struct fuse_req *fuse, size_t size);
 
 /* Answers the request with the bytes of range (not empty, inside the file), now or later. Main
  * loop. */

@@ -16,12 +16,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 #include "clock.h"
 #include "directory.h"
 #include "fs_private.h"
 #include "index.h"
+#include "scheme.h"
 
 /* ---- the single object's name ------------------------------------------------------------- */
 
@@ -54,7 +54,7 @@ static int percent_decode(const char *text, size_t length, char name[INDEX_NAME_
 		name[used++] = (char)byte;
 	}
 	name[used] = '\0';
-	return used == 0 || strcmp(name, ".") == 0 || strcmp(name, "..") == 0 ? -EINVAL : 0;
+	return used == 0 ? -EINVAL : 0;
 }
 
 /* The path's beginning, a '/', or where it would be; the path ends at path + *ret_length. */
@@ -80,12 +80,16 @@ static int object_name(const char *url, char name[INDEX_NAME_MAX + 1])
 
 /* ---- the check ---------------------------------------------------------------------------- */
 
-static int check_url(const char *url, char error[FS_ERROR_MAX])
+static int take_url(struct fs *fs, const char *given, char error[FS_ERROR_MAX])
 {
-	if (strncasecmp(url, "http://", 7) == 0 || strncasecmp(url, "https://", 8) == 0)
-		return 0;
-	snprintf(error, FS_ERROR_MAX, "mount: %.200s: not an http:// or https:// URL", url);
-	return -EINVAL;
+	char words[SOURCE_ERROR_MAX], *url = NULL;
+	int err = scheme_url(given, &url);
+
+	if (err == -EINVAL)
+		snprintf(error, FS_ERROR_MAX, "mount: %.200s: %s", given,
+			scheme_refusal(given, words));
+	fs->options.source_url = url;
+	return err;
 }
 
 struct list_check {
@@ -163,16 +167,21 @@ static int make_single_root(struct fs *fs, const struct version *version)
 	if (err == 0)
 		err = tree_init(&fs->tree, "", &fs->root);
 	if (err == 0)
-		err = directory_create(&directory);
+		err = directory_create(NULL, 0, &directory);
 	if (err < 0)
 		return err;
 	fs->single = true;
-	fs->root->dir.listing = directory;
 	entry.name_length = strlen(name);
 	err = directory_add(directory, &entry);
+	if (err == 0)
+		err = directory_finish(directory, NULL, &fs->next_number);
+	/* It knows how many entries there are. */
+	tree_set_listing(&fs->tree, fs->root, directory);
+	/* A name that is longer when it is escaped has nowhere to go on. */
+	if (err == 0 && directory_at(directory, 0)->is_dir)
+		err = -ENAMETOOLONG;
 	if (err < 0)
 		return err;
-	directory_finish(directory, NULL, &fs->next_number);
 	entry_set_version(directory_at(directory, 0), version, clock_now_ns(), &fs->next_number);
 	return 0;
 }
@@ -201,8 +210,7 @@ static int check_object(struct fs *fs)
 
 	if (err == 0)
 		return make_single_root(fs, &check.probe.version);
-	/* http://host/dir is often the way to http://host/dir/, and no index page has ranges. */
-	if (err == -ENOTSUP && make_directory_root(fs, url, path + length) == 0)
+	if (scheme_may_be_directory(url, err) && make_directory_root(fs, url, path + length) == 0)
 		return 0;
 	snprintf(fs->metadata.error, sizeof fs->metadata.error, "%s", check.probe.error);
 	return err;
@@ -213,10 +221,8 @@ static int check_source(struct fs *fs, char error[FS_ERROR_MAX])
 	const char *url = fs->options.source_url;
 	size_t length;
 	const char *path = url_path(url, &length);
-	int err = check_url(url, error);
+	int err;
 
-	if (err < 0)
-		return err;
 	if (length == 0 || path[length - 1] == '/')
 		err = make_directory_root(fs, url, path + length);
 	else
@@ -292,15 +298,17 @@ int fs_create(struct core *const *cores, unsigned count, const struct fs_options
 	fs->loop = core_loop(cores[0]);
 	fs->source = core_source(cores[0]);
 	fs->options = *options;
-	fs->uid = getuid();
-	fs->gid = getgid();
+	if (options->immutable)
+		fs->options.metadata_ttl_ns = fs->options.negative_ttl_ns = UINT64_MAX;
 	fs->created_s = (int64_t)time(NULL);
 	fs->next_number = ROOT_NUMBER + 1;
 	metadata_init(&fs->metadata);
 	list_init(&fs->handles);
 	list_init(&fs->openings);
 	list_init(&fs->live);
-	err = check_source(fs, error);
+	err = take_url(fs, options->source_url, error);
+	if (err == 0)
+		err = check_source(fs, error);
 	if (err == 0)
 		err = session_mount(fs, error);
 	if (err < 0)
@@ -313,6 +321,11 @@ int fs_create(struct core *const *cores, unsigned count, const struct fs_options
 void fs_unmount(struct fs *fs)
 {
 	session_end(fs);
+}
+
+struct fs_stats fs_stats(const struct fs *fs)
+{
+	return (struct fs_stats){fs->tree.count, fs->tree.listed_entries};
 }
 
 void fs_destroy(struct fs *fs)
@@ -329,5 +342,6 @@ void fs_destroy(struct fs *fs)
 		tree_finish(&fs->tree);
 	}
 	shards_finish(fs);
+	free((char *)fs->options.source_url);
 	free(fs);
 }

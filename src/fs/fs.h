@@ -17,20 +17,29 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 struct core;
 struct fs;
 
 #define FS_ERROR_MAX 512
-#define FS_METADATA_TTL_NS UINT64_C(1000000000) /* the usual one */
 
 struct fs_options {
-	/* http(s)://host/dir/ is a directory and its index; anything else one object, which becomes
-	 * the only file in mountpoint. */
+	/* http(s)://host/dir/ is a directory and its index, s3://bucket[/prefix] one of keys;
+	 * anything else one object, which becomes the only file in mountpoint. */
 	const char *source_url;
 	const char *mountpoint;
 	uint64_t metadata_ttl_ns; /* names and attributes are believed for so long; 0: not at all */
-	bool allow_other;         /* let other users in */
+	uint64_t negative_ttl_ns; /* and that there is no such name */
+	bool immutable;           /* nothing ever changes: the three are for ever */
+	uid_t uid;                /* the owner of everything */
+	gid_t gid;
+	mode_t file_mode; /* permissions, after the umask */
+	mode_t dir_mode;
+	/* How many are kept that are not in use: see SEMANTICS.md, L2; 0: the usual. */
+	size_t inodes_max;
+	size_t names_max;
+	bool allow_other;          /* let other users in */
 	const char *mount_options; /* for mount(2), as "noexec,noatime"; NULL is fine */
 	/* The kernel's INIT has been answered: the mount serves. NULL is fine. */
 	void (*ready)(void *context);
@@ -52,6 +61,12 @@ int fs_create(struct core *const *cores, unsigned count, const struct fs_options
 
 /* Ends the mount: who still reads gets ECONNABORTED. ended() is called. Twice is fine. */
 void fs_unmount(struct fs *fs);
+
+struct fs_stats {
+	size_t inodes; /* that the kernel knows, or we need: files and directories */
+	size_t names;  /* in the listings that are kept */
+};
+struct fs_stats fs_stats(const struct fs *fs);
 
 /* NULL is fine. */
 void fs_destroy(struct fs *fs);

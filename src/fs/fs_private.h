@@ -30,15 +30,22 @@ struct session {
 	bool initialised;       /* INIT has been seen */
 };
 
+/* What an extended attribute was asked for last. */
+struct known {
+	uint64_t number; /* of the inode; 0: of none */
+	uint64_t learned_ns;
+	struct version version;
+	char content_type[CONTENT_TYPE_MAX + 1];
+};
+
 struct fs {
 	struct loop *loop; /* the main one: shards[0]'s */
 	struct source *source;
 	struct shard *shards;
 	unsigned shard_count;
-	atomic_bool stale_found;   /* a file is stale, and the tree does not know yet */
-	struct fs_options options; /* the strings are only valid in fs_create() */
-	uid_t uid;
-	gid_t gid;
+	atomic_bool stale_found; /* a file is stale, and the tree does not know yet */
+	/* The strings are only valid in fs_create(); but source_url is ours, by scheme_url(). */
+	struct fs_options options;
 	int64_t created_s; /* what is shown where no time is known */
 
 	struct tree tree;
@@ -48,9 +55,14 @@ struct fs {
 
 	struct metadata metadata;
 	struct session session;
+	struct known known;
+	struct {
+		size_t hand;     /* a bucket of the tree */
+		bool is_unknown; /* to this kernel */
+	} prune;
 	struct list handles;  /* open directories */
 	struct list openings; /* probes for opens */
-	struct list live;     /* inodes that are open */
+	struct list live;     /* open files */
 };
 
 /* fs.c: who waits for anything gets ECONNABORTED. */
@@ -91,5 +103,15 @@ void fs_read(
 void fs_release(fuse_req_t req, fuse_ino_t number, struct fuse_file_info *info);
 /* The kernel is gone and will not release: all files are closed. Nobody may wait any more. */
 void fs_release_files(struct fs *fs);
+/* Is what a probe found the version that this inode is? */
+bool inode_is_version(const struct inode *inode, const struct version *version);
+/* It is not: reads and opens of it fail, and its name is looked up anew. */
+void inode_set_stale(struct fs *fs, struct inode *inode, const struct version *version);
 /* What shards have found to be stale becomes known to the tree. */
 void fs_notice_stale(struct fs *fs);
+
+/* ops_xattr.c */
+void fs_getxattr(fuse_req_t req, fuse_ino_t number, const char *name, size_t size);
+void fs_listxattr(fuse_req_t req, fuse_ino_t number, size_t size);
+/* Any thread. */
+void fs_reply_xattr(fuse_req_t req, const char *value, size_t size);

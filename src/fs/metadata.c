@@ -2,16 +2,20 @@
  * metadata.c - listings and probes under way, and who waits for them.
  *
  * Owned by the loop's thread. One fetch of a directory's listing at a time, one probe of an entry,
- * however many wait. A fetch holds its directory; a probe holds the directory and the listing its
- * entry is in, which may by now be an older one: the next listing then asks again.
+ * however many wait. Who waits for a listing is resumed by each page of it, and looks again. A
+ * fetch holds its directory; a probe holds the directory and the listing its entry is in, which may
+ * by now be an older one: the next listing then asks again.
  *
  * Invariants: an entry's probe pointer is set exactly while its probe is in metadata.probes, and
  * `active` counts those that the source has. Cost: a listing with sizes is one request for the
- * whole directory; without them, one more for each file that somebody looks at, PROBES_MAX of
- * them at a time.
+ * whole directory, or each page of it; without them, one more for each file that somebody looks at,
+ * PROBES_MAX of them at a time. Listings that are not in use are dropped when they have more than
+ * ENTRIES_KEPT_MAX entries together.
  *
- * Rejected: remembering failed listings (a directory that could not be listed is asked for again at
- * once: the source's own deadlines bound how often), and probing files that nobody has looked at.
+ * Rejected: ending a listing when the one name that it was asked for has come (the next name would
+ * begin anew); remembering failed listings (a directory that could not be listed is asked for again
+ * at once: the source's own deadlines bound how often), and probing files that nobody has looked
+ * at.
  */
 #include "metadata.h"
 
@@ -29,6 +33,8 @@
 
 #define PROBES_MAX 16 /* at a time: half of the connections that a server is asked for */
 #define TIMEOUT_MAX_NS (UINT64_C(86400) * NS_PER_S)
+/* Of all listings that are kept, but for the newest: some 70 MB, and what find(1) sees of them. */
+#define ENTRIES_KEPT_MAX ((size_t)1 << 19)
 
 struct listing_fetch {
 	struct list node;
@@ -36,6 +42,7 @@ struct listing_fetch {
 	struct fs *fs;
 	struct inode *inode;
 	struct directory *directory; /* so far */
+	const char **inside;
 	struct list waiting;
 	char *url;
 };
@@ -59,12 +66,11 @@ void metadata_init(struct metadata *metadata)
 	list_init(&metadata->fetches);
 }
 
-static bool is_believed(const struct fs *fs, uint64_t learned_ns, uint64_t started_ns)
+static bool is_believed(uint64_t learned_ns, uint64_t started_ns, uint64_t ttl_ns)
 {
 	if (learned_ns == 0)
 		return false;
-	return learned_ns >= started_ns ||
-	       clock_now_ns() - learned_ns < fs->options.metadata_ttl_ns;
+	return learned_ns >= started_ns || clock_now_ns() - learned_ns < ttl_ns;
 }
 
 static void metadata_failed(struct fs *fs, const char *error, int err)
@@ -84,8 +90,9 @@ static void fetch_destroy(struct listing_fetch *fetch)
 
 	list_remove(&fetch->node);
 	fetch->inode->dir.fetch = NULL;
-	inode_put(&fs->tree, fetch->inode);
 	directory_put(fetch->directory);
+	free(fetch->inside);
+	inode_put(&fs->tree, fetch->inode);
 	free(fetch->url);
 	free(fetch);
 }
@@ -97,6 +104,30 @@ static int fetch_entry(struct listing *listing, const struct index_entry *entry)
 	return directory_add(fetch->directory, entry);
 }
 
+static int fetch_page(struct listing *listing)
+{
+	struct listing_fetch *fetch = container_of(listing, struct listing_fetch, listing);
+	struct inode_dir *dir = &fetch->inode->dir;
+	int err = directory_page(fetch->directory, dir->listing, &fetch->fs->next_number);
+
+	if (err < 0)
+		return err;
+	directory_set_learned(fetch->directory, clock_now_ns());
+	/* Those who have not found what they wait for will wait again. None of them abandons. */
+	waiters_resume(&fetch->waiting, 0);
+	return 0;
+}
+
+static void fetch_whole(struct listing_fetch *fetch)
+{
+	struct fs *fs = fetch->fs;
+
+	directory_set_learned(fetch->directory, clock_now_ns());
+	tree_set_listing(&fs->tree, fetch->inode, steal_pointer(&fetch->directory));
+	tree_drop_listings(
+		&fs->tree, fs->options.names_max ? fs->options.names_max : ENTRIES_KEPT_MAX);
+}
+
 static void fetch_done(struct listing *listing, int err)
 {
 	struct listing_fetch *fetch = container_of(listing, struct listing_fetch, listing);
@@ -104,18 +135,34 @@ static void fetch_done(struct listing *listing, int err)
 	struct fs *fs = fetch->fs;
 	struct list waiting;
 
+	if (err == 0)
+		err = directory_finish(fetch->directory, dir->listing, &fs->next_number);
 	if (err == 0) {
-		directory_finish(fetch->directory, dir->listing, &fs->next_number);
-		directory_put(dir->listing);
-		dir->listing = steal_pointer(&fetch->directory);
-		dir->fetched_ns = clock_now_ns();
+		fetch_whole(fetch);
 	} else {
 		metadata_failed(fs, listing->error, err);
+		directory_fail(fetch->directory, err);
 	}
 	list_init(&waiting);
 	list_splice(&waiting, &fetch->waiting);
 	fetch_destroy(fetch);
 	waiters_resume(&waiting, err);
+}
+
+static int fetch_prepare(struct listing_fetch *fetch)
+{
+	size_t depth;
+	int err = inode_url(fetch->inode, &fetch->url);
+
+	if (err == 0)
+		err = inode_inside(fetch->inode, &fetch->inside, &depth);
+	if (err == 0)
+		err = directory_create(fetch->inside, depth, &fetch->directory);
+	fetch->listing.url = fetch->url;
+	fetch->listing.entry = fetch_entry;
+	fetch->listing.page = fetch_page;
+	fetch->listing.done = fetch_done;
+	return err;
 }
 
 static int fetch_start(struct fs *fs, struct inode *inode)
@@ -130,25 +177,56 @@ static int fetch_start(struct fs *fs, struct inode *inode)
 	fetch->fs = fs;
 	fetch->inode = inode_get(inode);
 	inode->dir.fetch = fetch;
-	err = inode_url(inode, &fetch->url);
+	err = fetch_prepare(fetch);
 	if (err == 0)
-		err = directory_create(&fetch->directory);
-	if (err == 0) {
-		fetch->listing.url = fetch->url;
-		fetch->listing.entry = fetch_entry;
-		fetch->listing.done = fetch_done;
 		err = fs->source->ops->list(fs->source, &fetch->listing);
-	}
 	if (err < 0)
 		fetch_destroy(fetch);
 	return err;
 }
 
-bool listing_is_fresh(const struct fs *fs, const struct inode *inode, uint64_t started_ns)
+static bool listing_is_fresh(
+	const struct fs *fs, const struct directory *listing, uint64_t started_ns, uint64_t ttl_ns)
 {
-	if (fs->single)
+	if (!listing)
+		return false;
+	return fs->single || is_believed(directory_learned_ns(listing), started_ns, ttl_ns);
+}
+
+/* Newer than the one that the directory has, and believed while it comes. */
+static struct directory *listing_arriving(const struct inode *inode)
+{
+	struct listing_fetch *fetch = inode->dir.fetch;
+
+	return fetch && directory_count(fetch->directory) > 0 ? fetch->directory : NULL;
+}
+
+bool listing_find(struct fs *fs, struct inode *inode, const char *name, uint64_t started_ns,
+	struct found *ret)
+{
+	struct directory *whole = inode->dir.listing, *arriving = listing_arriving(inode);
+	const struct fs_options *options = &fs->options;
+
+	if (whole)
+		tree_use_listing(&fs->tree, inode);
+	ret->listing = whole;
+	ret->entry = whole ? directory_find(whole, name) : NULL;
+	if (listing_is_fresh(fs, whole, started_ns,
+		    ret->entry ? options->metadata_ttl_ns : options->negative_ttl_ns))
 		return true;
-	return is_believed(fs, inode->dir.fetched_ns, started_ns);
+	ret->listing = arriving;
+	ret->entry = arriving ? directory_find(arriving, name) : NULL;
+	return ret->entry;
+}
+
+struct directory *listing_to_read(struct fs *fs, struct inode *inode, uint64_t started_ns)
+{
+	struct directory *whole = inode->dir.listing;
+
+	if (!listing_is_fresh(fs, whole, started_ns, fs->options.metadata_ttl_ns))
+		return listing_arriving(inode);
+	tree_use_listing(&fs->tree, inode);
+	return whole;
 }
 
 int listing_wait(struct fs *fs, struct inode *inode, struct waiter *waiter)
@@ -165,18 +243,22 @@ int listing_wait(struct fs *fs, struct inode *inode, struct waiter *waiter)
 static void fetch_cancel(struct listing_fetch *fetch)
 {
 	fetch->fs->source->ops->list_cancel(fetch->fs->source, &fetch->listing);
+	directory_fail(fetch->directory, -ECANCELED);
 	fetch_destroy(fetch);
 }
 
 void listing_abandon(struct inode *inode)
 {
-	if (inode->dir.fetch && list_empty(&inode->dir.fetch->waiting))
-		fetch_cancel(inode->dir.fetch);
+	struct listing_fetch *fetch = inode->dir.fetch;
+
+	if (fetch && list_empty(&fetch->waiting) && !directory_is_shared(fetch->directory))
+		fetch_cancel(fetch);
 }
 
 void listing_expire(struct inode *inode)
 {
-	inode->dir.fetched_ns = 0;
+	if (inode->dir.listing)
+		directory_set_learned(inode->dir.listing, 0);
 }
 
 /* ---- probes ------------------------------------------------------------------------------- */
@@ -246,10 +328,11 @@ bool entry_is_known(const struct fs *fs, const struct entry *entry, uint64_t sta
 {
 	if (entry->is_dir || entry->listed_size != INDEX_SIZE_UNKNOWN)
 		return true;
-	return is_believed(fs, entry->probed_ns, started_ns);
+	return is_believed(entry->probed_ns, started_ns, fs->options.metadata_ttl_ns);
 }
 
-int entry_probe(struct fs *fs, struct inode *directory, struct entry *entry)
+int entry_probe(
+	struct fs *fs, struct inode *directory, struct directory *listing, struct entry *entry)
 {
 	struct attribute_probe *probe;
 	int err;
@@ -269,7 +352,7 @@ int entry_probe(struct fs *fs, struct inode *directory, struct entry *entry)
 	list_append(&fs->metadata.queue, &probe->queued);
 	probe->fs = fs;
 	probe->inode = inode_get(directory);
-	probe->listing = directory_get(directory->dir.listing);
+	probe->listing = directory_get(listing);
 	probe->entry = entry;
 	entry->probe = probe;
 	probe->probe.url = probe->url;
@@ -306,38 +389,53 @@ void entry_abandon(struct fs *fs, struct entry *entry)
 
 /* ---- what others found out, and how long it holds ----------------------------------------- */
 
+/* The entry that has the inode's number still, if there is one: what it stands for. */
+static struct entry *entry_of(const struct inode *inode)
+{
+	const struct inode_dir *dir = &inode->parent->dir;
+	const struct directory *listings[] = {
+		dir->listing, dir->fetch ? dir->fetch->directory : NULL};
+
+	for (size_t i = 0; i < sizeof listings / sizeof *listings; i++) {
+		struct entry *entry = listings[i] ? directory_find(listings[i], inode->name) : NULL;
+
+		if (entry && entry->number == inode->number)
+			return entry;
+	}
+	return NULL;
+}
+
 void metadata_found(struct fs *fs, const struct inode *inode, const struct version *version)
 {
-	struct inode *parent = inode->parent;
-	struct entry *entry = parent->dir.listing ? directory_find(parent->dir.listing, inode->name)
-						  : NULL;
+	struct entry *entry;
 
-	/* Another number: somebody else has found out already. */
-	if (entry && entry->number == inode->number) {
+	/* Both a listing and the one that takes its place may have it. */
+	while ((entry = entry_of(inode))) {
 		if (version)
 			entry_set_version(entry, version, clock_now_ns(), &fs->next_number);
 		if (entry->number == inode->number)
 			entry_renumber(entry, &fs->next_number);
 	}
 	if (!version)
-		listing_expire(parent);
+		listing_expire(inode->parent);
 }
 
-static uint64_t time_left_ns(const struct fs *fs, uint64_t learned_ns)
+static uint64_t time_left_ns(uint64_t learned_ns, uint64_t ttl_ns)
 {
-	uint64_t ttl_ns = fs->options.metadata_ttl_ns;
 	uint64_t age_ns = clock_now_ns() - learned_ns;
 
 	return learned_ns > 0 && age_ns < ttl_ns ? ttl_ns - age_ns : 0;
 }
 
-double entry_timeout(const struct fs *fs, const struct inode *directory, const struct entry *entry)
+double entry_timeout(
+	const struct fs *fs, const struct directory *listing, const struct entry *entry)
 {
-	uint64_t left_ns = fs->single ? fs->options.metadata_ttl_ns
-				      : time_left_ns(fs, directory->dir.fetched_ns);
+	uint64_t ttl_ns = entry ? fs->options.metadata_ttl_ns : fs->options.negative_ttl_ns;
+	uint64_t left_ns = fs->single ? ttl_ns
+				      : time_left_ns(directory_learned_ns(listing), ttl_ns);
 
 	if (entry && !entry->is_dir && entry->listed_size == INDEX_SIZE_UNKNOWN) {
-		uint64_t probe_left_ns = time_left_ns(fs, entry->probed_ns);
+		uint64_t probe_left_ns = time_left_ns(entry->probed_ns, ttl_ns);
 
 		left_ns = left_ns < probe_left_ns ? left_ns : probe_left_ns;
 	}

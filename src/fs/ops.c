@@ -6,7 +6,7 @@
  * keep a file's attributes as long as it likes; what expires is the name (the entry's timeout).
  *
  * What is not in the table is answered ENOSYS by libfuse, and the kernel does not ask again: flush,
- * fsync, access (the kernel checks permissions itself), the reading of extended attributes, locks.
+ * fsync, access (the kernel checks permissions itself), locks.
  */
 #include <assert.h>
 #include <errno.h>
@@ -40,11 +40,12 @@ void fs_stat(const struct fs *fs, const struct inode *inode, struct stat *ret)
 
 	*ret = (struct stat){
 		.st_ino = inode->number,
-		.st_mode = inode->is_dir ? S_IFDIR | 0555 : S_IFREG | 0444,
+		.st_mode = inode->is_dir ? S_IFDIR | fs->options.dir_mode
+					 : S_IFREG | fs->options.file_mode,
 		/* Of a directory, 1 means that its subdirectories were not counted. */
 		.st_nlink = 1,
-		.st_uid = fs->uid,
-		.st_gid = fs->gid,
+		.st_uid = fs->options.uid,
+		.st_gid = fs->options.gid,
 		.st_size = (off_t)inode->size,
 		.st_blksize = PREFERRED_BYTES,
 		.st_blocks = (blkcnt_t)((inode->size + STAT_BLOCK_BYTES - 1) / STAT_BLOCK_BYTES),
@@ -203,6 +204,9 @@ const struct fuse_lowlevel_ops fs_ops = {
 	.open = fs_open,
 	.read = fs_read,
 	.release = fs_release,
+
+	.getxattr = fs_getxattr,
+	.listxattr = fs_listxattr,
 
 	.setattr = fs_setattr,
 	.mknod = fs_mknod,

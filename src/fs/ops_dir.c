@@ -5,9 +5,11 @@
  * that it needs is fresh, answers if so, and else waits and is called again (request.h).
  *
  * An open directory keeps the listing it began with: offset 2 + i is its entry i, whatever happens
- * meanwhile. Attributes go with a name (readdirplus) only out of a listing that is still believed,
- * and only when they are complete; a name without is looked up by the kernel when somebody wants
- * to know. A size of 0 that is merely not known yet would cut live mappings down to nothing.
+ * meanwhile. One that is still arriving is read as it grows: where it ends for now, the reader
+ * waits for more. Attributes go with a name (readdirplus) only out of a listing that is still
+ * believed, and only when they are complete; a name without is looked up by the kernel when
+ * somebody wants to know. A size of 0 that is merely not known yet would cut live mappings down to
+ * nothing.
  *
  * Cost: one request to the server for a directory, however often it is read within the ttl; where
  * the listing has no sizes, one more for each file that is looked up or goes into a readdirplus.
@@ -35,29 +37,34 @@ struct handle {
 
 /* ---- lookup ------------------------------------------------------------------------------- */
 
-static int entry_param(struct fs *fs, struct inode *directory, const struct entry *entry,
+static int entry_param(struct fs *fs, struct inode *directory, const struct found *found,
 	struct fuse_entry_param *ret, struct inode **ret_inode)
 {
 	struct inode *inode;
-	int err = tree_get(&fs->tree, directory, entry, &inode);
+	int err = tree_get(&fs->tree, directory, found->entry, &inode);
 
+	/* A listing and the one that takes its place both had it without a size, and were told
+	 * different ones. */
+	if (err == -ESTALE) {
+		entry_renumber(found->entry, &fs->next_number);
+		err = tree_get(&fs->tree, directory, found->entry, &inode);
+	}
 	if (err < 0)
 		return err;
 	*ret = (struct fuse_entry_param){
 		.ino = inode->number,
 		.attr_timeout = fs_attr_timeout(fs, inode),
-		.entry_timeout = entry_timeout(fs, directory, entry),
+		.entry_timeout = entry_timeout(fs, found->listing, found->entry),
 	};
 	fs_stat(fs, inode, &ret->attr);
 	*ret_inode = inode;
 	return 0;
 }
 
-static int reply_no_entry(struct request *request)
+static int reply_no_entry(struct request *request, const struct directory *listing)
 {
-	struct fs *fs = request->fs;
 	struct fuse_entry_param param = {
-		.entry_timeout = entry_timeout(fs, request->inode, NULL),
+		.entry_timeout = entry_timeout(request->fs, listing, NULL),
 	};
 
 	/* Not an error but an entry with number 0: this one the kernel may remember. */
@@ -65,12 +72,12 @@ static int reply_no_entry(struct request *request)
 	return 0;
 }
 
-static int reply_entry(struct request *request, const struct entry *entry)
+static int reply_entry(struct request *request, const struct found *found)
 {
 	struct fs *fs = request->fs;
 	struct fuse_entry_param param;
 	struct inode *inode;
-	int err = entry_param(fs, request->inode, entry, &param, &inode);
+	int err = entry_param(fs, request->inode, found, &param, &inode);
 
 	if (err < 0)
 		return err;
@@ -93,27 +100,26 @@ static int lookup_try(struct request *request)
 {
 	struct fs *fs = request->fs;
 	struct inode *directory = request->inode;
-	struct entry *entry;
+	struct found found;
 	int err;
 
-	if (!listing_is_fresh(fs, directory, request->started_ns))
+	if (!listing_find(fs, directory, request->name, request->started_ns, &found))
 		return wait_for_listing(request);
-	entry = directory_find(directory->dir.listing, request->name);
-	if (!entry)
-		return reply_no_entry(request);
-	if (!entry_is_known(fs, entry, request->started_ns)) {
-		err = entry_probe(fs, directory, entry);
+	if (!found.entry)
+		return reply_no_entry(request, found.listing);
+	if (!entry_is_known(fs, found.entry, request->started_ns)) {
+		err = entry_probe(fs, directory, found.listing, found.entry);
 		if (err < 0)
 			return err;
-		if (entry->probe) {
+		if (found.entry->probe) {
 			request_watch(request);
-			entry_wait(entry, &request->waiter);
+			entry_wait(found.entry, &request->waiter);
 			return WAITING;
 		}
 	}
-	if (!entry_has_attributes(entry))
-		return entry->probe_err;
-	return reply_entry(request, entry);
+	if (!entry_has_attributes(found.entry))
+		return found.entry->probe_err;
+	return reply_entry(request, &found);
 }
 
 /* Answers with an error, or not at all if it has been answered; in both cases it is over. */
@@ -127,12 +133,12 @@ static void request_over(struct request *request, int err)
 /* The caller was killed, or what it waited for has failed. */
 static void lookup_abandon(struct request *request)
 {
-	struct directory *listing = request->inode->dir.listing;
-	struct entry *entry = listing ? directory_find(listing, request->name) : NULL;
+	struct found found;
 
+	if (listing_find(request->fs, request->inode, request->name, request->started_ns, &found) &&
+		found.entry)
+		entry_abandon(request->fs, found.entry);
 	listing_abandon(request->inode);
-	if (entry)
-		entry_abandon(request->fs, entry);
 }
 
 static void lookup_step(struct waiter *waiter, int err)
@@ -182,15 +188,16 @@ static void handle_destroy(struct handle *handle)
 static int opendir_try(struct request *request)
 {
 	struct fs *fs = request->fs;
+	struct directory *listing = listing_to_read(fs, request->inode, request->started_ns);
 	struct fuse_file_info info = {.keep_cache = 0};
 	struct handle *handle;
 
-	if (!listing_is_fresh(fs, request->inode, request->started_ns))
+	if (!listing)
 		return wait_for_listing(request);
 	handle = malloc(sizeof *handle);
 	if (!handle)
 		return -ENOMEM;
-	handle->listing = directory_get(request->inode->dir.listing);
+	handle->listing = directory_get(listing);
 	list_append(&fs->handles, &handle->node);
 	info.fh = (uintptr_t)handle;
 	if (fuse_reply_open(request->fuse, &info) < 0)
@@ -230,8 +237,8 @@ static struct handle *handle_of(const struct fuse_file_info *info)
 
 void fs_releasedir(fuse_req_t req, fuse_ino_t number, struct fuse_file_info *info)
 {
-	(void)number;
 	handle_destroy(handle_of(info));
+	listing_abandon(fs_inode(fs_of(req), number));
 	fuse_reply_err(req, 0);
 }
 
@@ -285,16 +292,19 @@ static bool page_add_dots(struct page *page, size_t index)
 	return page_add(page, index == 0 ? "." : "..", &param, index + 1);
 }
 
-static bool page_add_entry(struct page *page, const struct entry *entry, size_t next)
+static bool page_add_entry(struct page *page, struct entry *entry, size_t next)
 {
+	struct found found = {entry, page->listing};
 	struct fs *fs = page->fs;
 	struct inode *inode = NULL;
 	struct fuse_entry_param param;
 	bool added;
 
+	if (entry->is_marker)
+		return true;
 	if (!page->attributes || !entry_is_known(fs, entry, page->started_ns) ||
 		!entry_has_attributes(entry) ||
-		entry_param(fs, page->directory, entry, &param, &inode) < 0) {
+		entry_param(fs, page->directory, &found, &param, &inode) < 0) {
 		/* Number 0 for "look it up yourself"; what kind it is can be told in any case. */
 		param = (struct fuse_entry_param){
 			.attr.st_ino = entry->number,
@@ -326,10 +336,10 @@ static void page_fill(struct page *page, size_t index)
 /* Is the listing that this directory was opened with still the one to believe? */
 static bool list_has_attributes(const struct request *request)
 {
-	const struct inode *directory = request->inode;
+	const struct directory *listing = request->list.handle->listing;
 
-	return request->list.handle->listing == directory->dir.listing &&
-	       listing_is_fresh(request->fs, directory, request->started_ns);
+	return directory_is_arriving(listing) ||
+	       listing == listing_to_read(request->fs, request->inode, request->started_ns);
 }
 
 /*
@@ -352,8 +362,8 @@ static struct entry *list_probe(struct request *request)
 		if (used > request->list.size)
 			break;
 		if (!entry_is_known(request->fs, entry, request->started_ns) &&
-			entry_probe(request->fs, request->inode, entry) == 0 && entry->probe &&
-			!first)
+			entry_probe(request->fs, request->inode, listing, entry) == 0 &&
+			entry->probe && !first)
 			first = entry;
 	}
 	return first;
@@ -381,6 +391,11 @@ static int list_try(struct request *request, bool plus)
 		return WAITING;
 	}
 	page_fill(&page, (size_t)request->list.offset);
+	/* Nothing is what the end of a directory looks like. */
+	if (page.used == 0 && directory_is_arriving(page.listing))
+		return wait_for_listing(request);
+	if (page.used == 0 && directory_err(page.listing) < 0)
+		return directory_err(page.listing);
 	fuse_reply_buf(request->fuse, page.bytes, page.used);
 	return 0;
 }
@@ -391,6 +406,8 @@ static void readdir_step(struct waiter *waiter, int err)
 
 	if (err == 0)
 		err = list_try(request, false);
+	else
+		listing_abandon(request->inode);
 	if (err != WAITING)
 		request_over(request, err);
 }
@@ -401,6 +418,8 @@ static void readdirplus_step(struct waiter *waiter, int err)
 
 	if (err == 0)
 		err = list_try(request, true);
+	else
+		listing_abandon(request->inode);
 	if (err != WAITING)
 		request_over(request, err);
 }

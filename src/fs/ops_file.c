@@ -13,7 +13,7 @@
  *
  * Cost of a read: one hash lookup, and file.c.
  *
- * Rejected: FOPEN_DIRECT_IO (no shared mappings).
+ * Rejected: FOPEN_DIRECT_IO for who has not asked for O_DIRECT (no shared mappings).
  */
 #include <assert.h>
 #include <errno.h>
@@ -41,16 +41,21 @@ static void inode_close_if_unused(struct inode *inode)
 {
 	if (inode->file.opens > 0)
 		return;
-	list_remove(&inode->file.live);
+	list_remove(&inode->file.file->live);
 	file_close(steal_pointer(&inode->file.file));
 }
 
-static void reply_open(fuse_req_t fuse, struct inode *inode)
+static void reply_open(struct fs *fs, fuse_req_t fuse, struct inode *inode, int flags)
 {
 	struct inode_file *file = &inode->file;
 	/* Without a validator, nobody knows if the pages of the last time are still right. */
+	bool is_known = *file->validator != '\0' || fs->options.immutable;
 	struct fuse_file_info info = {
-		.keep_cache = file->opens > 0 || *file->validator != '\0',
+		.keep_cache = file->opens > 0 || is_known,
+		/* So that a read(2) can be interrupted, which it can't when the kernel makes it an
+		 * asynchronous one; those of io_submit(2) and io_uring are asynchronous all the
+		 * same. */
+		.direct_io = (flags & O_DIRECT) != 0,
 		.noflush = 1,
 	};
 
@@ -70,13 +75,21 @@ static void opening_destroy(struct opening *opening)
 	free(opening);
 }
 
-/* Is what the probe found the version that this inode is? */
-static bool is_same_version(const struct inode *inode, const struct version *version)
+bool inode_is_version(const struct inode *inode, const struct version *version)
 {
-	const char *validator = inode->file.validator;
+	const char *validator = version_validator(version);
 
-	return version->size == inode->size &&
-	       (!validator || strcmp(validator, version_validator(version)) == 0);
+	if (version->size != inode->size)
+		return false;
+	if (inode->file.validator)
+		return strcmp(inode->file.validator, validator) == 0;
+	return !inode->listed_validator || inode->listed_validator == validator_hash(validator);
+}
+
+void inode_set_stale(struct fs *fs, struct inode *inode, const struct version *version)
+{
+	inode->file.stale = true;
+	metadata_found(fs, inode, version);
 }
 
 static int inode_make_live(struct fs *fs, struct inode *inode, const struct probe *probe)
@@ -88,9 +101,11 @@ static int inode_make_live(struct fs *fs, struct inode *inode, const struct prob
 	if (!inode->file.validator)
 		return -ENOMEM;
 	err = file_open(fs, probe, &inode->file.file);
-	if (err == 0)
-		list_append(&fs->live, &inode->file.live);
-	return err;
+	if (err < 0)
+		return err;
+	inode->file.file->inode = inode;
+	list_append(&fs->live, &inode->file.file->live);
+	return 0;
 }
 
 static int opening_result(struct opening *opening, int err)
@@ -105,10 +120,9 @@ static int opening_result(struct opening *opening, int err)
 			log_warning("%s", opening->probe.error);
 		return err;
 	}
-	if (!is_same_version(inode, &opening->probe.version)) {
-		log_info("open: %s: another version than listed", opening->url);
-		inode->file.stale = true;
-		metadata_found(fs, inode, &opening->probe.version);
+	if (!inode_is_version(inode, &opening->probe.version)) {
+		log_info("open: %s: another version than listed", inode->name);
+		inode_set_stale(fs, inode, &opening->probe.version);
 		return -ESTALE;
 	}
 	return inode_make_live(fs, inode, &opening->probe);
@@ -167,7 +181,7 @@ static void open_resume(struct waiter *waiter, int err)
 	struct inode *inode = request->inode;
 
 	if (err == 0)
-		reply_open(request->fuse, inode);
+		reply_open(request->fs, request->fuse, inode, request->open_flags);
 	else
 		fuse_reply_err(request->fuse, -err);
 	if (inode->file.opening && list_empty(&inode->file.opening->waiting))
@@ -175,7 +189,7 @@ static void open_resume(struct waiter *waiter, int err)
 	request_destroy(request);
 }
 
-static int open_wait(struct fs *fs, fuse_req_t fuse, struct inode *inode)
+static int open_wait(struct fs *fs, fuse_req_t fuse, struct inode *inode, int flags)
 {
 	struct request *request;
 	int err = inode->file.opening ? 0 : opening_start(fs, inode);
@@ -185,6 +199,7 @@ static int open_wait(struct fs *fs, fuse_req_t fuse, struct inode *inode)
 	request = request_create(fs_requests(fs), fuse, inode, open_resume);
 	if (!request)
 		return -ENOMEM;
+	request->open_flags = flags;
 	list_append(&inode->file.opening->waiting, &request->waiter.node);
 	request_watch(request);
 	return 0;
@@ -203,9 +218,9 @@ void fs_open(fuse_req_t req, fuse_ino_t number, struct fuse_file_info *info)
 	else if (inode->file.stale)
 		err = -ESTALE;
 	else if (inode->file.file)
-		reply_open(req, inode);
+		reply_open(fs, req, inode, info->flags);
 	else
-		err = open_wait(fs, req, inode);
+		err = open_wait(fs, req, inode, info->flags);
 	if (err < 0)
 		fuse_reply_err(req, -err);
 }
@@ -225,8 +240,7 @@ static void inode_notice_stale(struct fs *fs, struct inode *inode)
 {
 	if (inode->file.stale || !atomic_load(&inode->file.file->stale))
 		return;
-	inode->file.stale = true;
-	metadata_found(fs, inode, NULL);
+	inode_set_stale(fs, inode, NULL);
 }
 
 void fs_notice_stale(struct fs *fs)
@@ -235,7 +249,7 @@ void fs_notice_stale(struct fs *fs)
 		return;
 	atomic_store(&fs->stale_found, false);
 	list_for_each (node, &fs->live)
-		inode_notice_stale(fs, list_entry(node, struct inode, file.live));
+		inode_notice_stale(fs, list_entry(node, struct file, live)->inode);
 }
 
 void fs_release_files(struct fs *fs)
@@ -243,7 +257,7 @@ void fs_release_files(struct fs *fs)
 	while (!list_empty(&fs->openings))
 		opening_cancel(list_first(&fs->openings, struct opening, node));
 	while (!list_empty(&fs->live)) {
-		struct inode *inode = list_first(&fs->live, struct inode, file.live);
+		struct inode *inode = list_first(&fs->live, struct file, live)->inode;
 
 		inode->file.opens = 0;
 		inode_close_if_unused(inode);

@@ -24,6 +24,7 @@ struct file;
 struct fs;
 struct handle;
 struct inode;
+struct inquiry;
 struct fuse_req;
 struct requests;
 
@@ -31,18 +32,6 @@ struct waiter {
 	struct list node;
 	void (*resume)(struct waiter *self, int err);
 };
-
-/* Moves all of `from` to the end of `to`. */
-static inline void list_splice(struct list *to, struct list *from)
-{
-	if (list_empty(from))
-		return;
-	from->next->prev = to->prev;
-	to->prev->next = from->next;
-	from->prev->next = to;
-	to->prev = from->prev;
-	list_init(from);
-}
 
 /* All who are in the list when this is called; they may wait in it again. */
 void waiters_resume(struct list *waiters, int err);
@@ -61,6 +50,12 @@ struct request {
 	bool watched; /* the interrupt function is set */
 	union {
 		char name[NAME_MAX + 1]; /* of a lookup */
+		int open_flags;          /* of an open: open(2)'s */
+		struct {
+			struct inquiry *inquiry;
+			size_t size;
+			unsigned which;
+		} xattr;
 		struct {
 			struct handle *handle;
 			size_t size;

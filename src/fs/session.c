@@ -32,6 +32,8 @@
 #include "fs_private.h"
 #include "log.h"
 #include "mounts.h"
+#include "prune.h"
+#include "scheme.h"
 
 #define ROUND_REQUESTS 32
 #define READAHEAD_BYTES (1u << 20)
@@ -159,7 +161,7 @@ static void session_ready(struct loop_fd *device, uint32_t events)
 		if (result == -EINTR)
 			continue;
 		if (result == -EAGAIN)
-			return;
+			break;
 		fs_notice_stale(fs);
 		if (result > 0)
 			fuse_session_process_buf(session->fuse, &session->buffer);
@@ -173,33 +175,14 @@ static void session_ready(struct loop_fd *device, uint32_t events)
 		if (session->state == SESSION_ENDED)
 			return;
 	}
+	prune_inodes(fs);
 }
 
 /* ---- mount and unmount -------------------------------------------------------------------- */
 
-/* "http://user:secret@host/" -> "http://host/": everybody can read the table of mounts. */
-static char *public_name(const char *url)
-{
-	const char *host = strstr(url, "://");
-	const char *end, *at = NULL;
-	char *name = NULL;
-
-	if (!host)
-		return strdup(url);
-	host += 3;
-	end = host + strcspn(host, "/?#");
-	for (const char *c = host; c < end; c++)
-		if (*c == '@')
-			at = c + 1;
-	if (asprintf(&name, "%.*s%s", (int)(host - url), url, at ? at : host) < 0)
-		return NULL;
-	name[strcspn(name, "?#")] = '\0'; /* a signed URL's query is a secret, too */
-	return name;
-}
-
 static int session_arguments(const struct fs_options *options, struct fuse_args *arguments)
 {
-	cleanup_free char *source = public_name(options->source_url);
+	cleanup_free char *source = scheme_told(options->source_url);
 	cleanup_free char *name = NULL, *all = NULL;
 
 	if (!source || asprintf(&name, "fsname=%s", source) < 0)

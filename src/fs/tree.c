@@ -6,8 +6,8 @@
  * by no inode but the root: a million inodes are a million names.
  *
  * Invariants: a number is in the table once; lookups + refs > 0 for each inode in it; what a file
- * is, its size above all, is fixed when the inode is made. Cost: numbers are given in sequence, so
- * that masking them spreads them evenly.
+ * is, its size above all, is fixed when the inode is made. Cost: an inode is 112 bytes and its
+ * name; numbers are given in sequence, so that masking them spreads them evenly.
  *
  * Rejected: the inode's address as its number (shorter, but addresses come again, and st_ino with
  * them); a second table by parent and name (what a name stands for is its entry's number).
@@ -55,7 +55,8 @@ static void tree_grow(struct tree *tree)
 static int inode_create(struct tree *tree, uint64_t number, const char *name, const char *href,
 	bool is_dir, struct inode **ret)
 {
-	size_t name_size = strlen(name) + 1, href_size = strlen(href) + 1;
+	size_t name_size = strlen(name) + 1;
+	size_t href_size = strcmp(name, href) == 0 ? 0 : strlen(href) + 1;
 	struct inode *inode = calloc(1, sizeof *inode + name_size + href_size);
 
 	if (!inode)
@@ -65,10 +66,9 @@ static int inode_create(struct tree *tree, uint64_t number, const char *name, co
 	inode->mtime_s = -1;
 	inode->refs = 1;
 	memcpy(inode->name, name, name_size);
-	inode->href = memcpy(inode->name + name_size, href, href_size);
-	if (!is_dir) {
-		list_init(&inode->file.live);
-	}
+	inode->href = href_size ? memcpy(inode->name + name_size, href, href_size) : inode->name;
+	if (is_dir)
+		list_init(&inode->dir.listed);
 	if (tree->count >= tree->bucket_count)
 		tree_grow(tree);
 	inode->chain = *bucket(tree, number);
@@ -83,6 +83,7 @@ int tree_init(struct tree *tree, const char *url, struct inode **ret_root)
 	int err;
 
 	*tree = (struct tree){.bucket_count = BUCKETS_MIN};
+	list_init(&tree->listed);
 	tree->buckets = calloc(BUCKETS_MIN, sizeof *tree->buckets);
 	if (!tree->buckets)
 		return -ENOMEM;
@@ -115,7 +116,8 @@ int tree_get(struct tree *tree, struct inode *parent, const struct entry *entry,
 
 	if (inode) {
 		assert(inode->is_dir == entry->is_dir);
-		assert(inode->is_dir || inode->size == entry->size);
+		if (!inode->is_dir && inode->size != entry->size)
+			return -ESTALE;
 		if (inode->is_dir)
 			inode->mtime_s = entry->mtime_s;
 		*ret = inode_get(inode);
@@ -126,9 +128,37 @@ int tree_get(struct tree *tree, struct inode *parent, const struct entry *entry,
 		return err;
 	inode->parent = inode_get(parent);
 	inode->size = entry->size;
+	inode->listed_validator = entry->validator;
 	inode->mtime_s = entry->mtime_s;
 	*ret = inode;
 	return 0;
+}
+
+void tree_set_listing(struct tree *tree, struct inode *inode, struct directory *listing)
+{
+	struct inode_dir *dir = &inode->dir;
+
+	if (dir->listing)
+		tree->listed_entries -= directory_count(dir->listing);
+	directory_put(dir->listing);
+	dir->listing = listing;
+	list_remove(&dir->listed);
+	if (!listing)
+		return;
+	tree->listed_entries += directory_count(listing);
+	list_append(&tree->listed, &dir->listed);
+}
+
+void tree_use_listing(struct tree *tree, struct inode *inode)
+{
+	list_remove(&inode->dir.listed);
+	list_append(&tree->listed, &inode->dir.listed);
+}
+
+void tree_drop_listings(struct tree *tree, size_t max)
+{
+	while (tree->listed_entries > max && tree->listed.next != tree->listed.prev)
+		tree_set_listing(tree, list_first(&tree->listed, struct inode, dir.listed), NULL);
 }
 
 static void inode_free(struct tree *tree, struct inode *inode)
@@ -141,7 +171,7 @@ static void inode_free(struct tree *tree, struct inode *inode)
 	tree->count--;
 	if (inode->is_dir) {
 		assert(!inode->dir.fetch);
-		directory_put(inode->dir.listing);
+		tree_set_listing(tree, inode, NULL);
 	} else {
 		assert(!inode->file.file && !inode->file.opening);
 		free(inode->file.validator);
@@ -199,6 +229,28 @@ void tree_forget_all(struct tree *tree)
 			inode_put(tree, inode);
 		}
 	}
+}
+
+static bool is_inside(const struct inode *inode)
+{
+	return inode->parent && !*inode->href;
+}
+
+int inode_inside(const struct inode *inode, const char ***ret, size_t *ret_depth)
+{
+	const char **names;
+	size_t depth = 0;
+
+	for (const struct inode *at = inode; is_inside(at); at = at->parent)
+		depth++;
+	names = calloc(depth + 1, sizeof *names);
+	if (!names)
+		return -ENOMEM;
+	*ret_depth = depth;
+	for (const struct inode *at = inode; is_inside(at); at = at->parent)
+		names[--depth] = at->name;
+	*ret = names;
+	return 0;
 }
 
 int inode_url(const struct inode *inode, char **ret)

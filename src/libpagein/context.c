@@ -25,6 +25,8 @@
 #include "limit.h"
 #include "list.h"
 #include "map_touch.h"
+#include "s3_choice.h"
+#include "scheme.h"
 #include "uffd.h"
 
 #define CACHE_MIN_BYTES (UINT64_C(1) << 20)
@@ -35,6 +37,8 @@ struct context {
 	atomic_uint maps;    /* that are served by its loop */
 	unsigned generation; /* forks that this process descends from, when it was made */
 	struct pagein_options options;
+	struct pagein_s3_options s3; /* its strings are the context's own */
+	const struct scheme *scheme; /* of the URLs that it serves */
 	struct loop *loop;
 	struct core *core;
 	struct context_roll roll;
@@ -120,7 +124,30 @@ static void context_free(struct context *context)
 	limit_destroy(context->limit);
 	asks_close(&context->asks);
 	loop_destroy(context->loop);
+	s3_choice_finish(&context->s3);
+	free((char *)context->options.netrc_file);
+	free((char *)context->options.token_file);
 	free(context);
+}
+
+static int copy_string(const char *from, const char **ret)
+{
+	*ret = from ? strdup(from) : NULL;
+	return from && !*ret ? -ENOMEM : 0;
+}
+
+/* The caller's may be gone when the next object is opened, and compared with them. */
+static int copy_options(struct context *context, const struct pagein_options *options)
+{
+	struct pagein_options *to = &context->options;
+
+	*to = *options;
+	to->s3 = &context->s3;
+	to->netrc_file = to->token_file = NULL;
+	if (copy_string(options->netrc_file, &to->netrc_file) < 0 ||
+		copy_string(options->token_file, &to->token_file) < 0)
+		return -ENOMEM;
+	return s3_choice_copy(options->s3, &context->s3);
 }
 
 /* What is on its way takes a block for each request, so that less would hold nothing else. */
@@ -131,11 +158,17 @@ static uint64_t cache_bytes(const struct pagein_options *options)
 	return CACHE_MIN_BYTES;
 }
 
-static int context_fill(struct context *context)
+static int context_fill(struct context *context, char *error)
 {
 	const struct pagein_options *options = &context->options;
+	const struct s3_options s3 = s3_choice_for_source(&context->s3);
 	struct core_options core_options = {
 		.source.connections_max = options->connections,
+		.source.url = context->scheme->prefix,
+		.source.s3 = &s3,
+		.source.netrc_file = options->netrc_file,
+		.source.token_file = options->token_file,
+		.source.error = error,
 		.memory_max_bytes = cache_bytes(options),
 		.attempts_max = options->attempts,
 		.timeout_ms = options->timeout_ms,
@@ -151,7 +184,8 @@ static int context_fill(struct context *context)
 	return core_create(context->loop, &core_options, &context->core);
 }
 
-static int context_create(const struct pagein_options *options, struct context **ret)
+static int context_create(
+	const char *url, const struct pagein_options *options, struct context **ret, char *error)
 {
 	struct context *context = calloc(1, sizeof *context);
 	int err;
@@ -159,13 +193,15 @@ static int context_create(const struct pagein_options *options, struct context *
 	if (!context)
 		return -ENOMEM;
 	context->probe_fd = -1;
-	context->options = *options;
 	context->asks.bell.fd = -1;
 	context->generation = generation;
+	context->scheme = scheme_find(url);
 	list_init(&context->roll.objects);
 	list_init(&context->roll.maps);
 	list_init(&context->roll.served);
-	err = context_fill(context);
+	err = copy_options(context, options);
+	if (err == 0)
+		err = context_fill(context, error);
 	if (err == 0 && options->memory > 0)
 		err = limit_create(options->memory, &context->map_stats, &context->limit);
 	if (err == 0)
@@ -185,7 +221,7 @@ int context_renew(struct context *context)
 	context->loop = NULL;
 	context->core = NULL;
 	asks_close(&context->asks);
-	return context_fill(context);
+	return context_fill(context, NULL);
 }
 
 bool context_restart(struct context *context)
@@ -228,12 +264,18 @@ struct context_roll *context_roll(struct context *context)
 	return &context->roll;
 }
 
+static bool same_string(const char *a, const char *b)
+{
+	return a && b ? strcmp(a, b) == 0 : a == b;
+}
+
 static bool same_options(const struct pagein_options *a, const struct pagein_options *b)
 {
-	return a->timeout_ms == b->timeout_ms && a->attempts == b->attempts &&
-	       a->connections == b->connections && a->loops == b->loops &&
-	       a->spin_us == b->spin_us && a->cache_bytes == b->cache_bytes && a->fork == b->fork &&
-	       a->memory == b->memory;
+	return s3_choice_same(a->s3, b->s3) && same_string(a->netrc_file, b->netrc_file) &&
+	       same_string(a->token_file, b->token_file) && a->timeout_ms == b->timeout_ms &&
+	       a->attempts == b->attempts && a->connections == b->connections &&
+	       a->loops == b->loops && a->spin_us == b->spin_us &&
+	       a->cache_bytes == b->cache_bytes && a->fork == b->fork && a->memory == b->memory;
 }
 
 /* Started loops keep their connections, which are worth a round trip or two: idle ones first. */
@@ -251,8 +293,10 @@ static unsigned loops_max(const struct pagein_options *options)
 	return options->loops ? options->loops : loops_default();
 }
 
-static int context_find(const struct pagein_options *options, struct context **ret)
+static int context_find(
+	const char *url, const struct pagein_options *options, struct context **ret, char *error)
 {
+	const struct scheme *scheme = scheme_find(url);
 	unsigned count = 0, max = loops_max(options);
 	struct context *best = NULL;
 	int err;
@@ -260,7 +304,9 @@ static int context_find(const struct pagein_options *options, struct context **r
 	list_for_each (node, &contexts) {
 		struct context *context = list_entry(node, struct context, node);
 
-		if (!same_options(&context->options, options))
+		/* http:// and https:// are one source's. */
+		if (context->scheme->create != scheme->create ||
+			!same_options(&context->options, options))
 			continue;
 		count++;
 		if (is_better(context, best))
@@ -270,19 +316,20 @@ static int context_find(const struct pagein_options *options, struct context **r
 		*ret = best;
 		return 0;
 	}
-	err = context_create(options, ret);
+	err = context_create(url, options, ret, error);
 	if (err == 0)
 		list_append(&contexts, &(*ret)->node);
 	return err;
 }
 
-int context_get(const struct pagein_options *options, struct context **ret)
+int context_get(
+	const char *url, const struct pagein_options *options, struct context **ret, char *error)
 {
 	int err;
 
 	pthread_once(&contexts_once, contexts_init);
 	pthread_mutex_lock(&contexts_lock);
-	err = context_find(options, ret);
+	err = context_find(url, options, ret, error);
 	if (err == 0)
 		(*ret)->uses++;
 	pthread_mutex_unlock(&contexts_lock);
@@ -340,10 +387,11 @@ static void context_add_stats(void *argument)
 {
 	struct stats_call *call = argument;
 	const struct pagein_stats *maps = &call->context->map_stats;
-	const struct source_stats *source = &core_source(call->context->core)->stats;
+	struct source_stats source = {0};
 	const struct core_stats *core = core_stats(call->context->core);
 	struct pagein_stats *sum = call->sum;
 
+	source_add_stats(core_source(call->context->core), &source);
 	sum->faults += maps->faults;
 	sum->fills += maps->fills;
 	sum->bytes_filled += maps->bytes_filled;
@@ -356,10 +404,10 @@ static void context_add_stats(void *argument)
 	sum->fallbacks += maps->fallbacks;
 	sum->maps += maps->maps;
 	sum->resident_bytes += maps->resident_bytes;
-	sum->requests += source->requests;
-	sum->bytes_fetched += source->bytes;
-	sum->connections_opened += source->connections_opened;
-	sum->connections += source->connections;
+	sum->requests += source.requests;
+	sum->bytes_fetched += source.bytes;
+	sum->connections_opened += source.connections_opened;
+	sum->connections += source.connections;
 	sum->retries += core->retries;
 	sum->objects += core->objects;
 	sum->transfers += core->transfers;

@@ -24,9 +24,13 @@ struct context_roll {
 	struct serving *serving; /* the fork(2) under way; NULL: none, or not to be served */
 };
 
-/* options->memory is a number of bytes, or 0. Any thread. -ENOMEM, -EMFILE, -EAGAIN (no thread to
- * be had). */
-int context_get(const struct pagein_options *options, struct context **ret);
+/*
+ * One that serves URLs like this one; options->memory is a number of bytes, or 0. Any thread.
+ * -ENOMEM, -EMFILE, -EAGAIN (no thread to be had); -EINVAL: options that the URL's source refuses,
+ * with words in error (SOURCE_ERROR_MAX bytes).
+ */
+int context_get(
+	const char *url, const struct pagein_options *options, struct context **ret, char *error);
 /* Ends one use; the last one waits for the thread's end. Any thread but the loop's own. */
 void context_put(struct context *context);
 

@@ -379,7 +379,8 @@ void map_find_growth(struct pagein_map *map)
 		uintptr_t end = i + 1 < extents->count ? extents->list[i + 1].address : UINTPTR_MAX;
 		size_t owned = map_count_owned(map, start, end);
 
-		if (owned > 0)
+		/* Of memory that was moved there the event is still to come. */
+		if (owned > 0 && !uffd_is_changing(&map->uffd))
 			(void)map_grow(map, start + (owned - 1) * PAGE_BYTES);
 	}
 }

@@ -125,12 +125,13 @@ void map_wake_all(struct pagein_map *map)
 
 /*
  * No extent knows the address: mremap(2) has grown the map in place, which no event tells, or has
- * moved it here, of which the event is still to come. In the second case what is done now is
- * wrong, and harmless: until the event has been read every fill gets EAGAIN, and is parked.
+ * moved it here, of which the event is still to come. While there may be one, they ask again: what
+ * was taken for growth would stay known behind what the event then says.
  */
 static bool map_fault_unknown(struct pagein_map *map, uintptr_t page, uint64_t *ret_offset)
 {
-	if (map_grow(map, page) == 0 && extents_find(&map->extents, page, ret_offset))
+	if (!uffd_is_changing(&map->uffd) && map_grow(map, page) == 0 &&
+		extents_find(&map->extents, page, ret_offset))
 		return true;
 	uffd_wake(&map->uffd, (void *)page, PAGE_BYTES);
 	return false;

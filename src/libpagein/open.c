@@ -14,6 +14,7 @@
 #include "cleanup.h"
 #include "clock.h"
 #include "map_private.h"
+#include "scheme.h"
 
 /* ---- waiting ------------------------------------------------------------------------------- */
 
@@ -131,35 +132,45 @@ static int open_wait(struct pagein_object *object)
 	return 0;
 }
 
-static bool is_http(const char *url)
+static int check_options(const struct pagein_options *options)
 {
-	return strncasecmp(url, "http://", 7) == 0 || strncasecmp(url, "https://", 8) == 0;
+	const struct pagein_s3_options *s3 = options ? options->s3 : NULL;
+
+	if (options && options->size != sizeof *options)
+		return context_fail(-EINVAL, "open: options of %zu bytes, this library knows %zu",
+			options->size, sizeof *options);
+	if (s3 && s3->size != sizeof *s3)
+		return context_fail(-EINVAL,
+			"open: S3 options of %zu bytes, this library knows %zu", s3->size,
+			sizeof *s3);
+	return 0;
 }
 
 int pagein_open(const char *url, const struct pagein_options *options, struct pagein_object **ret)
 {
 	struct pagein_options use = PAGEIN_OPTIONS_INIT;
+	cleanup_free char *inner = NULL;
+	char words[SOURCE_ERROR_MAX] = "";
 	struct pagein_object *object;
-	int err;
+	int err = check_options(options);
 
-	if (!is_http(url))
-		return context_fail(-EINVAL, "open: %.200s: not an http:// or https:// URL", url);
-	if (options && options->size != sizeof *options)
-		return context_fail(-EINVAL, "open: options of %zu bytes, this library knows %zu",
-			options->size, sizeof *options);
+	if (err < 0)
+		return err;
 	if (options)
 		use = *options;
 	if (limit_parse(options, &use.memory) < 0)
 		return -EINVAL;
-	object = calloc(1, sizeof *object);
-	if (!object || !(object->url = strdup(url))) {
-		free(object);
+	err = scheme_url(url, &inner);
+	if (err == -EINVAL)
+		return context_fail(err, "open: %.200s: %s", url, scheme_refusal(url, words));
+	object = err == 0 ? calloc(1, sizeof *object) : NULL;
+	if (!object)
 		return context_fail(-ENOMEM, "open: out of memory");
-	}
+	object->url = steal_pointer(&inner);
 	object->uses = 1;
-	err = context_get(&use, &object->context);
+	err = context_get(object->url, &use, &object->context, words);
 	if (err < 0)
-		context_fail(err, "open: no loop: %s", strerrordesc_np(-err));
+		context_fail(err, "open: no loop: %s", words[0] ? words : strerrordesc_np(-err));
 	else
 		err = open_wait(object);
 	if (err < 0)

@@ -11,36 +11,30 @@
  *	printf("%f\n", weights[123456789]);	// fetches a few KiB, not the object
  *
  * Touching a page that is not there sends a ranged HTTP request for it, and the touching thread
- * goes on when the bytes have arrived; userfaultfd(2) is how. Bytes are published as they arrive,
- * the page that somebody waits for first. What was never touched is never fetched, but for
- * readahead behind sequential access.
+ * goes on when the bytes have arrived. What was never touched is never fetched, but for readahead.
  *
  * Results are 0 or a negative errno value. All calls may be made from any thread at any time,
- * except that an object or map must not be used while or after another thread closes it.
- * This header says what a call promises; libpagein(3) and a page for each call say it at length.
+ * except that an object or map must not be used while or after another thread closes it. At length:
+ * libpagein(3) and a page for each call.
  *
  * Versions. An object is one version of what its URL names, pinned when it is opened by its strong
- * ETag, or else by Last-Modified and length. Every later answer must carry the same; when the
- * object has changed, pages not yet fetched fail with ESTALE. Old bytes or an error, never a
- * mixture and never silent zeros.
+ * ETag, or else by Last-Modified and length. When the object has changed, pages not yet fetched
+ * fail with ESTALE: old bytes or an error, never a mixture and never silent zeros.
  *
  * Errors. A page that can't be fetched is poisoned after bounded retries: the touching thread gets
  * SIGBUS at that address (SIGSEGV on kernels before 6.6), a system call that is given the address
  * EFAULT. pagein_error() tells why. pagein_populate() brings pages in without any signal,
  * pagein_guard() makes an errno of it, and PAGEIN_WAIT waits until the network is back.
  *
- * fork(2). A child has its parent's objects and maps, with what was resident, and a thread and
- * connections of its own for what was not (pagein_options.fork has other policies). Where it can't
- * have them, a touch raises SIGSEGV: never does it show zeros. Calls with what a child can't use
- * give -ECHILD, and pagein_unmap() and pagein_close() only forget it.
+ * fork(2). A child has its parent's objects and maps, and a thread of its own for them
+ * (pagein_options.fork has other policies). What it can't have is SIGSEGV to touch and -ECHILD to
+ * call; pagein_unmap() and pagein_close() only forget it.
  *
- * Threads. While an object or a map exists the library has a thread, and more as more maps are made
- * (pagein_options.loops), with all signals blocked. An object is served by one of them, and so are
- * all of its maps. The library installs no signal handler unless asked (pagein_guard(),
- * PAGEIN_INLINE) and leaves locale, stdio and SIGPIPE alone.
+ * Threads. While an object or a map exists the library has a thread or more, with all signals
+ * blocked. It installs no signal handler unless asked (pagein_guard(), PAGEIN_INLINE) and leaves
+ * locale, stdio and SIGPIPE alone.
  *
- * Limits. Pages of 4096 bytes (-ENOTSUP elsewhere); Linux 5.11 and later, and the right to use
- * userfaultfd(2): run `pagein doctor` to see.
+ * Limits. Pages of 4096 bytes; Linux 5.11 and later; userfaultfd(2) (`pagein doctor` looks).
  */
 #ifndef PAGEIN_H
 #define PAGEIN_H
@@ -62,6 +56,22 @@ enum pagein_fork {
 	PAGEIN_FORK_SERVE, /* the same, but the parent fetches for them as long as it lives */
 	PAGEIN_FORK_DENY,  /* nothing: a touch is SIGSEGV, calls give -ECHILD */
 };
+
+/* For s3:// URLs. NULL and 0: what the environment and the files in ~/.aws say, as for aws(1);
+ * there, too, are the credentials. */
+struct pagein_s3_options {
+	size_t size; /* sizeof (struct pagein_s3_options) */
+	const char *profile;
+	const char *region;
+	const char *endpoint_url;     /* "https://host:port" of a server that is not Amazon's */
+	const char *addressing_style; /* "path": https://host/bucket, "virtual", or "auto" */
+	int no_sign_request;          /* 1: public buckets, without credentials */
+	int requester_pays;           /* 1: the requester pays, and says so */
+};
+#define PAGEIN_S3_OPTIONS_INIT                           \
+	{                                                \
+		.size = sizeof(struct pagein_s3_options) \
+	}
 
 /*
  * Zero in a field means the default, everywhere. Initialise with PAGEIN_OPTIONS_INIT, so that a
@@ -85,6 +95,13 @@ struct pagein_options {
 	 * together, and counts blocks of 256 KiB. Less than 1 MiB counts as 1 MiB.
 	 */
 	uint64_t cache_bytes;
+	const struct pagein_s3_options *s3; /* read by pagein_open() only; default: see there */
+	/*
+	 * Who we are to web servers; read by pagein_open() only, must be readable by their owner
+	 * alone, and go to the server that was asked for, not to where it redirects.
+	 */
+	const char *netrc_file; /* default ~/.netrc, if there is one; "": none */
+	const char *token_file; /* lines "TOKEN" or "HOST TOKEN"; default none */
 	/*
 	 * Memory that all maps of objects opened with equal options may take together, in bytes;
 	 * default: what the environment variable PAGEIN_MEMORY says (67108864, 64M, 1G), else no
@@ -100,19 +117,21 @@ struct pagein_options {
 	}
 
 /*
+ * url: http://, https://, file:///, or s3://BUCKET/KEY with the key as it is, not percent-encoded;
+ * or manifest:FILE#PATH, manifest:URL#PATH: what a manifest calls PATH.
+ *
  * Asks the server for the object, pins its version, and waits for that: one round trip, or a few
  * where the server redirects. options may be NULL. The caller owns *ret and closes it.
  *
- * -EINVAL: not an http:// or https:// URL, options of an unknown size, or a malformed
- * PAGEIN_MEMORY; -ENOENT: 404, 410; -EACCES: 401, 403; -ENOTSUP: the server does not serve ranges;
- * -EKEYREJECTED: TLS; -EHOSTUNREACH: the name does not resolve; -ECONNREFUSED, -ETIMEDOUT, -EIO: as
- * they say; -EPROTO: an answer that HTTP does not allow. pagein_last_error() has it in words.
+ * -EINVAL: no such URL, options of an unknown size or value, or a malformed PAGEIN_MEMORY; -ENOENT:
+ * 404, 410; -EACCES: 401, 403; -ENOTSUP: the server does not serve ranges; -EKEYREJECTED: TLS;
+ * -EHOSTUNREACH: the name does not resolve; -ECONNREFUSED, -ETIMEDOUT, -EIO: as they say; -EPROTO:
+ * an answer that HTTP does not allow. pagein_last_error() has it in words.
  */
 int pagein_open(const char *url, const struct pagein_options *options, struct pagein_object **ret);
 
 /* Ends the caller's use of object; maps of it keep it alive. NULL is fine. */
 void pagein_close(struct pagein_object *object);
-
 /* The size in bytes. */
 uint64_t pagein_size(const struct pagein_object *object);
 
@@ -124,42 +143,26 @@ const char *pagein_version(const struct pagein_object *object);
  * INLINE, which exclude each other; WAIT goes with any of them. More in pagein_map(3).
  */
 enum pagein_flag {
-	/*
-	 * An overlay: it may be written, a page at a time, and what is written never goes back to
-	 * the object. A page that was written is dirty: it is neither fetched again nor dropped,
-	 * until pagein_discard() or the caller's own MADV_DONTNEED or munmap(2) drop it:
-	 * PAGEIN_DONTNEED does not.
-	 */
+	/* An overlay: it may be written, and what is written never goes back to the object. Such a
+	 * page is dirty: it is neither fetched again nor dropped, until pagein_discard() or the
+	 * caller's own MADV_DONTNEED or munmap(2) drop it. */
 	PAGEIN_PRIVATE = 0x1,
-	/*
-	 * Huge pages of 2 MiB wherever so much is fetched ahead of its readers or populated, and
-	 * where there are any (pagein_stats.fallbacks). Writable; after PAGEIN_DONTNEED its bytes
-	 * are the object's again.
-	 */
+	/* Huge pages of 2 MiB wherever so much is fetched ahead of its readers or populated, and
+	 * where there are any. Writable; after PAGEIN_DONTNEED its bytes are the object's again. */
 	PAGEIN_HUGE = 0x2,
-	/*
-	 * Pages in memory that all processes of this user share who map the same version of the
-	 * same URL with this flag: each page is fetched by one of them, once. Pages that have come
-	 * stay until all who have the object open have closed it.
-	 */
+	/* Pages that all processes of this user share who map the same version of the same URL with
+	 * this flag: each is fetched once, and stays until all have closed the object. */
 	PAGEIN_SHARED = 0x4,
-	/*
-	 * Pages of 2 MiB of the pool that vm.nr_hugepages reserves, each of which is fetched as a
-	 * whole when it is touched, and fails as a whole. offset must be a multiple of 2 MiB; what
-	 * is said of pages elsewhere is of these. The pool must have room for all of the map.
-	 */
+	/* Pages of 2 MiB of the pool that vm.nr_hugepages reserves, which must have room for all of
+	 * the map. offset must be a multiple of 2 MiB; what is said of pages is of these. */
 	PAGEIN_HUGETLB = 0x8,
-	/*
-	 * A page that options.cache_bytes has kept is filled by the thread that touches it, in a
+	/* A page that options.cache_bytes has kept is filled by the thread that touches it, in a
 	 * handler for SIGBUS (see pagein_guard()). System calls and other processes get EFAULT from
-	 * absent pages: pagein_populate() them first. Not under a memory limit.
-	 */
+	 * absent pages: pagein_populate() them first. Not under a memory limit. */
 	PAGEIN_INLINE = 0x10,
-	/*
-	 * When fetching has failed in a way that may pass (no network, no server, 5xx, timeouts),
+	/* When fetching has failed in a way that may pass (no network, no server, 5xx, timeouts),
 	 * threads that wait for a page wait on, and so does pagein_populate() within its own
-	 * timeout, until the network is back. Other errors fail as ever.
-	 */
+	 * timeout, until the network is back. Other errors fail as ever. */
 	PAGEIN_WAIT = 0x20,
 };
 
@@ -182,7 +185,6 @@ int pagein_map(struct pagein_object *object, uint64_t offset, size_t length, uns
 
 /* Where the map begins; NULL for an empty one. */
 void *pagein_address(const struct pagein_map *map);
-
 /* Its length in bytes, as asked for: not rounded up to whole pages. */
 size_t pagein_length(const struct pagein_map *map);
 
@@ -229,8 +231,7 @@ int pagein_advise(struct pagein_map *map, size_t offset, size_t length, int advi
  * touching them does not fault. Else the first failure's errno, or -ETIMEDOUT; what has arrived
  * stays, and what is under way goes on. Never a signal. A page that had failed is tried again.
  *
- * Under a memory limit the pages stay at least until it returns. -ENOMEM: they are more than the
- * limit leaves beside what is pinned.
+ * Under a memory limit they stay until it returns. -ENOMEM: more than the limit leaves for them.
  */
 int pagein_populate(struct pagein_map *map, size_t offset, size_t length, int timeout_ms);
 
@@ -296,8 +297,8 @@ int pagein_dirty(struct pagein_map *map, size_t offset, size_t length, struct pa
 
 /*
  * Drops all pages of [offset, offset + length) of an overlay, dirty ones, too: they show the
- * object's bytes again. What is written to them meanwhile may be dropped or not. -EINVAL: not an
- * overlay, or a range outside of the map, or a page of it is locked (mlock(2)).
+ * object's bytes again. -EINVAL: not an overlay, a range outside of it, or a locked page
+ * (mlock(2)).
  */
 int pagein_discard(struct pagein_map *map, size_t offset, size_t length);
 
@@ -366,7 +367,7 @@ int pagein_stats(struct pagein_map *map, struct pagein_stats *ret);
 
 /*
  * What a thread of this process has waited for a map: from the fault being read to its page being
- * filled, or its failure. What the kernel takes besides, before and after, is not in it.
+ * filled, or its failure.
  */
 #define PAGEIN_STALL_BUCKETS 32
 #define PAGEIN_THREADS_MAX 256 /* known of a map: those that have faulted last */

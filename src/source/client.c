@@ -7,11 +7,11 @@
  * to be called (client_timer_changed); both only change what the loop watches, since libcurl must
  * not be entered from its own callbacks. Ends are reported from client_collect(), outside of them.
  *
- * Settings and their reasons: FOLLOWLOCATION for probes and listings only (ranged gets go to the
- * final URL); HTTP/1.1, which is what S3 and most stores speak; CAPATH NULL, because a directory of
- * certificates switches libcurl's CA cache off, 20 ms of CPU per TLS connection; MAXCONNECTS far
- * above what is in use, because the cache also holds the connections of CONNECT_ONLY handles and
- * closes the oldest when it is full.
+ * Settings and their reasons: no FOLLOWLOCATION (http_request.c has rules of its own); HTTP/1.1,
+ * which is what S3 and most stores speak; CAPATH NULL, because a directory of certificates switches
+ * libcurl's CA cache off, 20 ms of CPU per TLS connection; MAXCONNECTS far above what is in use,
+ * because the cache also holds the connections of CONNECT_ONLY handles and closes the oldest when
+ * it is full.
  */
 #include "client.h"
 
@@ -28,7 +28,6 @@
 #include "loop.h"
 
 #define CACHED_CONNECTIONS_MAX 4096L
-#define REDIRECTS_MAX 5L
 
 struct client {
 	struct loop *loop;
@@ -36,6 +35,7 @@ struct client {
 	CURLSH *share;
 	struct loop_timer timer;
 	unsigned timeout_ms;
+	const char *ca_file; /* NULL: SSL_CERT_FILE says, or libcurl knows */
 };
 
 /* A socket of libcurl's that the loop watches. */
@@ -233,7 +233,7 @@ void client_destroy(struct client *client)
 int client_easy(struct client *client, const char *url, struct client_request *request)
 {
 	CURL *easy = curl_easy_init();
-	const char *ca_file = getenv("SSL_CERT_FILE");
+	const char *ca_file = client->ca_file ? client->ca_file : getenv("SSL_CERT_FILE");
 
 	if (!easy)
 		return -ENOMEM;
@@ -248,10 +248,6 @@ int client_easy(struct client *client, const char *url, struct client_request *r
 	curl_easy_setopt(easy, CURLOPT_CLOSESOCKETDATA, client->loop);
 	curl_easy_setopt(easy, CURLOPT_NOPROGRESS, 1L);
 	curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
-	/* What was asked for in secret is not fetched in the open. */
-	curl_easy_setopt(easy, CURLOPT_REDIR_PROTOCOLS_STR,
-		strncasecmp(url, "https:", 6) == 0 ? "https" : "http,https");
-	curl_easy_setopt(easy, CURLOPT_MAXREDIRS, REDIRECTS_MAX);
 	curl_easy_setopt(easy, CURLOPT_PATH_AS_IS, 1L);
 	curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
 	curl_easy_setopt(easy, CURLOPT_HTTP09_ALLOWED, 0L);
@@ -269,6 +265,37 @@ int client_easy(struct client *client, const char *url, struct client_request *r
 	return 0;
 }
 
+void client_trust(struct client *client, const char *file)
+{
+	client->ca_file = file;
+}
+
+int client_add_headers(struct curl_slist **list, const char *lines)
+{
+	while (*lines) {
+		size_t len = strcspn(lines, "\r\n");
+		char *line = strndup(lines, len);
+		struct curl_slist *more = line ? curl_slist_append(*list, line) : NULL;
+
+		if (line)
+			explicit_bzero(line, len);
+		free(line);
+		if (!more)
+			return -ENOMEM;
+		*list = more;
+		lines += len;
+		lines += strspn(lines, "\r\n");
+	}
+	return 0;
+}
+
+void client_free_headers(struct curl_slist *list)
+{
+	for (struct curl_slist *at = list; at; at = at->next)
+		explicit_bzero(at->data, strlen(at->data));
+	curl_slist_free_all(list);
+}
+
 int client_start(struct client *client, struct client_request *request)
 {
 	CURLMcode result = curl_multi_add_handle(client->multi, request->easy);
@@ -277,6 +304,15 @@ int client_start(struct client *client, struct client_request *request)
 		return result == CURLM_OUT_OF_MEMORY ? -ENOMEM : -EINVAL;
 	request->client = client;
 	return 0;
+}
+
+void client_content_type(const struct client_request *request, char to[CONTENT_TYPE_MAX + 1])
+{
+	char *type = NULL;
+
+	if (request->easy)
+		curl_easy_getinfo(request->easy, CURLINFO_CONTENT_TYPE, &type);
+	strcpy(to, type && strlen(type) <= CONTENT_TYPE_MAX ? type : "");
 }
 
 void client_finish(struct client_request *request)

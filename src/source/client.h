@@ -9,6 +9,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "source.h"
+
 struct client;
 struct loop;
 
@@ -33,11 +35,25 @@ void client_destroy(struct client *client);
 /* A handle with everything set that all requests have in common. -ENOMEM */
 int client_easy(struct client *client, const char *url, struct client_request *request);
 
+/*
+ * Trust the certificates in this file, in place of SSL_CERT_FILE's and the usual ones; for requests
+ * to come. It must live as long as the client. NULL: as before.
+ */
+void client_trust(struct client *client, const char *file);
+
+/* Appends a request's header lines, each "Name: value\r\n". -ENOMEM */
+int client_add_headers(struct curl_slist **list, const char *lines);
+/* Overwrites and frees them: some are secrets. NULL is fine. */
+void client_free_headers(struct curl_slist *list);
+
 /* done() will be called, not from inside this call. -ENOMEM */
 int client_start(struct client *client, struct client_request *request);
 
 /* Ends it, at whatever stage, and frees its handle. A request that is all zero is fine. */
 void client_finish(struct client_request *request);
+
+/* What the answer says its body is; "" if nothing, or too much. Until client_finish(). */
+void client_content_type(const struct client_request *request, char to[CONTENT_TYPE_MAX + 1]);
 
 /* libcurl's results as errno: negative, and whether trying again may help. */
 struct curl_errno {

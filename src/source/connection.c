@@ -90,12 +90,12 @@ static void connection_fail(struct connection *connection, int err, bool again, 
 
 	exchange->again = again;
 	/* A server may close a kept-alive connection at any time (RFC 9112 section 9.6). */
-	exchange->at_no_cost = http_remote_of(exchange)->use_fallback;
+	exchange->at_no_cost |= http_remote_of(exchange)->use_fallback;
 	exchange->at_no_cost |= again && connection->reused && exchange->status == 0 &&
 				connection->head_len == 0 && err != -ETIMEDOUT;
-	snprintf(exchange->error, sizeof exchange->error, "get: %.*s: %s%s%s",
-		url_public_length(exchange->remote->url), exchange->remote->url, reason,
-		err == -EIO ? "" : ": ", err == -EIO ? "" : strerrorname_np(-err));
+	snprintf(exchange->error, sizeof exchange->error, "get: %s: %s%s%s",
+		url_tell(exchange->remote->url).text, reason, err == -EIO ? "" : ": ",
+		err == -EIO ? "" : strerrorname_np(-err));
 	host_exchange_done(connection, err, false);
 }
 
@@ -159,6 +159,10 @@ static long connection_read_head(struct connection *connection)
 		http_remote_of(exchange)->use_fallback = true;
 		connection_fail(connection, -EPROTO, true, "answer in chunks");
 		return -EPROTO;
+	}
+	if (err < 0 && !again && http_remote_may_help(exchange)) {
+		connection_fail(connection, err, true, "refused: asking again");
+		return err;
 	}
 	if (err < 0) {
 		char words[120];
@@ -359,14 +363,13 @@ static size_t write_range(char *at, struct range range)
 
 void connection_start(struct connection *connection, struct exchange *exchange, uint64_t timeout_ns)
 {
-	const struct http_remote *remote = container_of(
-		exchange->remote, struct http_remote, remote);
+	const struct http_place *place = http_place_of(exchange);
 	/* bytes[] is free until the answer comes, and request_len was bounded by pin. */
-	size_t len = remote->request_len;
+	size_t len = place->request_len;
 	int err;
 
 	assert(!connection->exchange);
-	memcpy(connection->bytes, remote->request, len);
+	memcpy(connection->bytes, place->request, len);
 	len += write_range(connection->bytes + len, exchange->range);
 	connection->exchange = exchange;
 	connection->timeout_ns = timeout_ns;

@@ -14,26 +14,12 @@
 
 #include "client.h"
 #include "http_head.h"
+#include "http_remote.h"
 #include "list.h"
 #include "loop.h"
 #include "source.h"
 
 struct host;
-
-/* A remote as the HTTP source keeps it. */
-struct http_remote {
-	struct remote remote;
-	struct host *host;
-	bool use_fallback; /* this server, or a proxy before it, needs more than connection.c */
-	char *request;     /* up to and including "Range: bytes=" */
-	size_t request_len;
-};
-
-static inline struct http_remote *http_remote_of(const struct exchange *exchange)
-{
-	return (struct http_remote *)(uintptr_t)container_of(
-		exchange->remote, struct http_remote, remote);
-}
 
 struct connection {
 	struct loop_fd fd;

@@ -19,6 +19,7 @@
 #include "cleanup.h"
 #include "clock.h"
 #include "http_head.h"
+#include "http_remote.h"
 #include "loop.h"
 #include "url.h"
 
@@ -46,7 +47,7 @@ static void fallback_free(struct fallback *fallback)
 		return;
 	loop_timer_cancel(fallback->source->loop, &fallback->timer);
 	client_finish(&fallback->curl);
-	curl_slist_free_all(fallback->headers);
+	client_free_headers(fallback->headers);
 	free(fallback->bytes);
 	free(fallback);
 }
@@ -155,10 +156,9 @@ static size_t take_body(char *bytes, size_t size, size_t count, void *context)
 static void fallback_fail(struct exchange *exchange, int err, bool again, const char *reason)
 {
 	exchange->again = again;
-	snprintf(exchange->error, sizeof exchange->error, "get: %.*s: HTTP %u: %.80s",
-		url_public_length(exchange->remote->url), exchange->remote->url, exchange->status,
-		reason);
-	exchange->ops->done(exchange, err);
+	snprintf(exchange->error, sizeof exchange->error, "get: %s: HTTP %u: %.80s",
+		url_tell(exchange->remote->url).text, exchange->status, reason);
+	http_exchange_end(exchange, err);
 }
 
 static void fallback_done(struct client_request *curl, CURLcode result)
@@ -186,29 +186,48 @@ static void fallback_done(struct client_request *curl, CURLcode result)
 	}
 	fallback_free(fallback);
 	exchange->connection = NULL;
+	if (failure.err < 0 && !failure.again)
+		failure.again = http_remote_may_help(exchange);
 	if (failure.err < 0)
 		fallback_fail(exchange, failure.err, failure.again, words);
 	else
-		exchange->ops->done(exchange, 0);
+		http_exchange_end(exchange, 0);
 }
 
-/* The same conditions as connection.c's prepared request. */
-static int set_headers(struct fallback *fallback, const struct version *version)
+static int add_header(struct fallback *fallback, const char *line)
+{
+	struct curl_slist *more = curl_slist_append(fallback->headers, line);
+
+	if (!more)
+		return -ENOMEM;
+	fallback->headers = more;
+	return 0;
+}
+
+/* The same conditions as http_remote.c's prepared request. */
+static int add_condition(struct fallback *fallback, const struct version *version)
 {
 	char line[VALIDATOR_MAX + 32];
-	struct curl_slist *more;
 
-	fallback->headers = curl_slist_append(NULL, "Accept-Encoding: identity");
-	if (!fallback->headers)
-		return -ENOMEM;
 	if (version->etag[0] == '"')
 		snprintf(line, sizeof line, "If-Match: %s", version->etag);
 	else if (version->etag[0] == '\0' && version->modified[0] != '\0')
 		snprintf(line, sizeof line, "If-Unmodified-Since: %s", version->modified);
 	else
 		return 0;
-	more = curl_slist_append(fallback->headers, line);
-	return more ? 0 : -ENOMEM;
+	return add_header(fallback, line);
+}
+
+static int set_headers(struct fallback *fallback, const struct exchange *exchange)
+{
+	const char *headers = http_place_of(exchange)->headers;
+	int err = add_header(fallback, "Accept-Encoding: identity");
+
+	if (err == 0)
+		err = add_condition(fallback, &exchange->remote->version);
+	if (err == 0 && headers)
+		err = client_add_headers(&fallback->headers, headers);
+	return err;
 }
 
 static int fallback_prepare(struct fallback *fallback, struct client *client)
@@ -216,10 +235,10 @@ static int fallback_prepare(struct fallback *fallback, struct client *client)
 	struct exchange *exchange = fallback->exchange;
 	char range[48];
 	CURL *easy;
-	int err = client_easy(client, exchange->remote->url, &fallback->curl);
+	int err = client_easy(client, http_place_of(exchange)->target, &fallback->curl);
 
 	if (err == 0)
-		err = set_headers(fallback, &exchange->remote->version);
+		err = set_headers(fallback, exchange);
 	if (err < 0)
 		return err;
 	snprintf(range, sizeof range, "%llu-%llu", (unsigned long long)exchange->range.start,

@@ -119,6 +119,12 @@ static void field_modified(struct http_head *head, const char *value, size_t len
 	copy_validator(head->modified, value, len);
 }
 
+static void field_version_id(struct http_head *head, const char *value, size_t len)
+{
+	if (len != 4 || memcmp(value, "null", 4) != 0)
+		copy_validator(head->id, value, len);
+}
+
 static void field_transfer(struct http_head *head, const char *value, size_t len)
 {
 	(void)value;
@@ -175,6 +181,7 @@ static const struct field {
 	FIELD("content-type", field_type),
 	FIELD("connection", field_connection),
 	FIELD("retry-after", field_retry_after),
+	FIELD("x-amz-version-id", field_version_id),
 #undef FIELD
 };
 
@@ -317,10 +324,14 @@ static const char *version_difference(const struct http_head *head, const struct
 {
 	if (head->has_total && head->total != version->size)
 		return "the object has changed: another length";
-	if (strcmp(head->etag, version->etag) != 0)
+	if ((version->etag[0] != '\0' || !version->is_partial) &&
+		strcmp(head->etag, version->etag) != 0)
 		return "the object has changed: another ETag";
-	if (version->etag[0] == '\0' && strcmp(head->modified, version->modified) != 0)
+	if (version->etag[0] == '\0' && (version->modified[0] != '\0' || !version->is_partial) &&
+		strcmp(head->modified, version->modified) != 0)
 		return "the object has changed: another Last-Modified";
+	if (version->id[0] != '\0' && strcmp(head->id, version->id) != 0)
+		return "the object has changed: another version id";
 	return NULL;
 }
 
@@ -361,11 +372,38 @@ int http_head_check(const struct http_head *head, struct range range, const stru
 	return -EPROTO;
 }
 
+int http_head_probe(
+	const struct http_head *head, size_t body_len, uint64_t *ret_size, const char **ret_reason)
+{
+	uint64_t asked;
+
+	/* An empty object has no first byte: 416, or (nginx) the whole of nothing. */
+	if ((head->status == 416 && head->has_total && head->total == 0) ||
+		(head->status == 200 && head->has_length && head->length == 0)) {
+		*ret_size = 0;
+		return 0;
+	}
+	if (head->status != 206) {
+		*ret_reason = "the server does not serve ranges";
+		return -ENOTSUP;
+	}
+	*ret_reason = "malformed answer to a ranged request";
+	if (head->multipart || !head->has_range || !head->has_total || head->range.start != 0)
+		return -EPROTO;
+	asked = head->total < PROBE_BYTES ? head->total : PROBE_BYTES;
+	if (head->range.end != asked || (head->has_length && head->length != asked) ||
+		body_len != asked)
+		return -EPROTO;
+	*ret_size = head->total;
+	return 0;
+}
+
 void http_head_version(const struct http_head *head, uint64_t size, struct version *ret)
 {
 	*ret = (struct version){.size = size, .mtime_s = -1};
 	memcpy(ret->etag, head->etag, sizeof ret->etag);
 	memcpy(ret->modified, head->modified, sizeof ret->modified);
+	memcpy(ret->id, head->id, sizeof ret->id);
 	if (head->modified[0] != '\0')
 		ret->mtime_s = curl_getdate(head->modified, NULL);
 }

@@ -34,7 +34,8 @@ struct http_head {
 	uint64_t retry_after_s; /* 0: none, or a date */
 	char etag[VALIDATOR_MAX + 1];
 	char modified[VALIDATOR_MAX + 1];
-	const char *reason; /* what is bad */
+	char id[VALIDATOR_MAX + 1]; /* x-amz-version-id; "": none, or the "null" of no versions */
+	const char *reason;         /* what is bad */
 };
 
 /* Begins a head with its status line, without the line's end. false: it is none. */
@@ -72,3 +73,10 @@ int http_head_check(const struct http_head *head, struct range range, const stru
 
 /* Fills a version from a head's total or length and validators. */
 void http_head_version(const struct http_head *head, uint64_t size, struct version *ret);
+
+/*
+ * The size of the object, by the answer to a range of its first PROBE_BYTES of which body_len bytes
+ * have come. -ENOTSUP, -EPROTO: it does not tell, and *ret_reason says why.
+ */
+int http_head_probe(
+	const struct http_head *head, size_t body_len, uint64_t *ret_size, const char **ret_reason);

@@ -15,7 +15,7 @@
 
 #include "index_private.h"
 
-enum format { FORMAT_NONE, FORMAT_HTML, FORMAT_JSON };
+enum format { FORMAT_NONE, FORMAT_HTML, FORMAT_JSON, FORMAT_DAV };
 
 static const struct {
 	const char *type;
@@ -24,6 +24,8 @@ static const struct {
 	{"text/html", FORMAT_HTML},
 	{"application/xhtml+xml", FORMAT_HTML},
 	{"application/json", FORMAT_JSON},
+	{"application/xml", FORMAT_DAV},
+	{"text/xml", FORMAT_DAV},
 };
 
 static enum format format_of_type(const char *type)
@@ -65,13 +67,15 @@ int index_parse(const struct index_page *page, index_entry_fn *entry, void *cont
 		result = index_html_read(&reader);
 	else if (format == FORMAT_JSON)
 		result = index_json_read(&reader);
+	else if (format == FORMAT_DAV)
+		result = index_dav_read(&reader);
 	if (ret_counts)
 		*ret_counts = reader.counts;
 	return result;
 }
 
-int index_report(
-	struct index_reader *reader, const struct index_name *name, uint64_t size, time_t mtime)
+int index_report(struct index_reader *reader, const struct index_name *name, uint64_t size,
+	time_t mtime, const char *etag)
 {
 	struct index_entry entry = {
 		.name = name->name,
@@ -80,6 +84,7 @@ int index_report(
 		.is_dir = name->is_dir,
 		.size = name->is_dir ? INDEX_SIZE_UNKNOWN : size,
 		.mtime = mtime,
+		.etag = etag,
 	};
 
 	if (reader->counts.entries == INDEX_ENTRIES_MAX)
@@ -126,6 +131,10 @@ static size_t field_read(const char *text, size_t length, char field, struct tm 
 		return length >= 3 ? 3 : 0;
 	case 'b':
 		return month_read(text, length, &ret->tm_mon) ? 3 : 0;
+	case 'm':
+		if (!digits_read(text, length, 2, &ret->tm_mon) || ret->tm_mon-- == 0)
+			return 0;
+		return ret->tm_mon < 12 ? 2 : 0;
 	case 'd':
 		return digits_read(text, length, 2, &ret->tm_mday) ? 2 : 0;
 	case 'Y':
@@ -167,4 +176,18 @@ size_t index_time_read(const char *text, size_t length, const char *pattern, tim
 		return 0;
 	*ret = result;
 	return used;
+}
+
+bool index_size_read(const char *text, size_t length, uint64_t *ret)
+{
+	uint64_t size = 0;
+
+	for (size_t i = 0; i < length; i++)
+		if (!ascii_digit(text[i]) || __builtin_mul_overflow(size, 10, &size) ||
+			__builtin_add_overflow(size, (uint64_t)(text[i] - '0'), &size))
+			return false;
+	if (length == 0 || size > INT64_MAX)
+		return false;
+	*ret = size;
+	return true;
 }

@@ -1,10 +1,11 @@
 /*
  * index.h - reads the page that a web server makes of a directory.
  *
- * Understood are nginx's autoindex in HTML and in JSON; the HTML reader takes any page whose
- * entries are `<a href=...>`, and then knows names only. Every byte sequence is a legal input: what
- * is not an entry of this very directory is left out, and nothing that leaves this directory is
- * ever reported.
+ * Understood are nginx's autoindex in HTML and in JSON, caddy's in JSON, and WebDAV's answer to
+ * PROPFIND; the HTML reader takes any page whose entries are `<a href=...>` (apache2's, lighttpd's,
+ * caddy's, Python's), and then knows names only: their sizes are rounded, or their times are of an
+ * unknown zone. Every byte sequence is a legal input: what is not an entry of this very directory
+ * is left out, and nothing that leaves this directory is ever reported.
  *
  * Names are what a client would ask for, decoded once: raw bytes, not necessarily UTF-8; never
  * empty, "." or "..", no '/' and no NUL, at most INDEX_NAME_MAX bytes. A link that can't be such a
@@ -47,6 +48,7 @@ struct index_entry {
 	bool is_dir;
 	uint64_t size; /* bytes; INDEX_SIZE_UNKNOWN if absent, rounded ("12K"), or a directory's */
 	time_t mtime;  /* in HTML whole minutes, taken for UTC; INDEX_MTIME_UNKNOWN if absent */
+	const char *etag; /* with its quotes, where a listing tells (S3, WebDAV); or NULL */
 };
 
 struct index_counts {
@@ -62,9 +64,10 @@ typedef int index_entry_fn(const struct index_entry *entry, void *context);
  * cases.
  *
  * -EPROTO: not an index page: empty, another content type, malformed JSON, JSON that is no array, a
- * <base> which moves the links. -EFBIG: more than INDEX_PAGE_MAX bytes. -E2BIG: more than
- * INDEX_ENTRIES_MAX entries. -ENOMEM. After an error the entries reported so far are no listing:
- * drop them. A cut HTML page is not noticed here but by the length that HTTP promised.
+ * <base> which moves the links, malformed XML, XML that is no multistatus or has a DOCTYPE. -EFBIG:
+ * more than INDEX_PAGE_MAX bytes. -E2BIG: more than INDEX_ENTRIES_MAX entries. -ENOMEM. After an
+ * error the entries reported so far are no listing: drop them. A cut HTML page is not noticed here
+ * but by the length that HTTP promised.
  */
 int index_parse(const struct index_page *page, index_entry_fn *entry, void *context,
 	struct index_counts *ret_counts);

@@ -260,7 +260,7 @@ static int pending_report(
 
 	if (closed)
 		details_read(scan, &size, &mtime);
-	return index_report(reader, name, size, mtime);
+	return index_report(reader, name, size, mtime, NULL);
 }
 
 /* True: the link is an entry and now pending. */

@@ -1,7 +1,12 @@
 /*
- * index_json.c - the entries of nginx's `autoindex_format json`:
+ * index_json.c - the entries of nginx's `autoindex_format json`, and of caddy's file_server:
  *
  *    [ { "name":"a b", "type":"file", "mtime":"Mon, 15 Jan 2024 10:00:00 GMT", "size":3 }, ... ]
+ *    [ { "name":"a b", "url":"./a%20b", "is_dir":false, "mod_time":"2024-01-15T10:00:00.123Z",
+ *        "size":3 }, ... ]
+ *
+ * Caddy's names are not what they were where they were not UTF-8, so its links count. Its sizes of
+ * directories mean nothing.
  *
  * The outer array is walked by hand and its elements are given to jansson one by one: a tree of a
  * whole hostile page ("[[],[],...") takes fifty times the page's memory, one of an element is
@@ -84,18 +89,33 @@ static bool size_read(const json_t *object, uint64_t *ret)
 	return true;
 }
 
+/* "2024-01-15T10:00:00Z", with or without a fraction of a second. */
+static bool iso_read(const char *text, size_t length, time_t *ret)
+{
+	size_t used = index_time_read(text, length, "%Y-%m-%dT%H:%M:%S", ret);
+
+	if (used > 0 && used < length && text[used] == '.')
+		for (used++; used < length && ascii_digit(text[used]);)
+			used++;
+	return used > 0 && length - used == 1 && text[used] == 'Z';
+}
+
 static bool mtime_read(const json_t *object, time_t *ret)
 {
-	static const char http_date[] = "%a, %d %b %Y %H:%M:%S GMT";
-	const json_t *mtime = json_object_get(object, "mtime");
-	size_t length = json_string_length(mtime);
+	const json_t *http = json_object_get(object, "mtime");
+	const json_t *iso = json_object_get(object, "mod_time");
+	const char *text = json_string_value(http ? http : iso);
+	size_t length = json_string_length(http ? http : iso);
+	bool right = true;
 
 	*ret = INDEX_MTIME_UNKNOWN;
-	if (!mtime)
+	if (!http && !iso)
 		return true;
-	if (!json_is_string(mtime))
+	if (!text)
 		return false;
-	if (index_time_read(json_string_value(mtime), length, http_date, ret) != length)
+	right = http ? index_time_read(text, length, INDEX_HTTP_DATE, ret) == length
+		     : iso_read(text, length, ret);
+	if (!right)
 		*ret = INDEX_MTIME_UNKNOWN;
 	return true;
 }
@@ -121,16 +141,37 @@ static bool name_read(const struct element *element, struct index_name *ret)
 	return index_name_from_raw(bytes, length, is_dir, ret);
 }
 
+/* As name_read(), of an element that is caddy's. */
+static enum index_link link_read(
+	const char *path, const struct element *element, struct index_name *ret)
+{
+	const json_t *url = json_object_get(element->value, "url");
+	const json_t *is_dir = json_object_get(element->value, "is_dir");
+	enum index_link link;
+
+	if (!json_is_string(url) || !json_is_boolean(is_dir))
+		return INDEX_LINK_UNUSABLE;
+	link = index_link_resolve(path, json_string_value(url), json_string_length(url), ret);
+	if (link == INDEX_LINK_ENTRY && ret->is_dir != json_is_true(is_dir))
+		return INDEX_LINK_UNUSABLE;
+	return link;
+}
+
 static int element_report(struct index_reader *reader, const struct element *element)
 {
+	enum index_link link = INDEX_LINK_UNUSABLE;
 	struct index_name name;
 	uint64_t size;
 	time_t mtime;
 
-	if (name_read(element, &name) && size_read(element->value, &size) &&
+	if (json_object_get(element->value, "is_dir"))
+		link = link_read(reader->page->path, element, &name);
+	else if (name_read(element, &name))
+		link = INDEX_LINK_ENTRY;
+	if (link == INDEX_LINK_ENTRY && size_read(element->value, &size) &&
 		mtime_read(element->value, &mtime))
-		return index_report(reader, &name, size, mtime);
-	reader->counts.skipped++;
+		return index_report(reader, &name, size, mtime, NULL);
+	reader->counts.skipped += link != INDEX_LINK_ELSEWHERE;
 	return 0;
 }
 

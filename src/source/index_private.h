@@ -1,7 +1,7 @@
 /*
  * index_private.h - what the parts of the index reader share: index.c (the door, dates),
- * index_link.c (links and names), index_html.c and index_json.c (one format each). For those four
- * files only.
+ * index_link.c (links and names), index_html.c, index_json.c and index_dav.c (one format each). For
+ * those five files only, but for index_name_from_raw().
  */
 #pragma once
 
@@ -16,6 +16,7 @@ struct index_reader {
 
 int index_html_read(struct index_reader *reader);
 int index_json_read(struct index_reader *reader);
+int index_dav_read(struct index_reader *reader);
 
 /* A name and how to request it. */
 struct index_name {
@@ -39,15 +40,19 @@ enum index_link index_link_resolve(
 bool index_name_from_raw(const char *name, size_t length, bool is_dir, struct index_name *ret);
 
 /* Counts the entry and hands it to the caller. 0, -E2BIG or the caller's own result. */
-int index_report(
-	struct index_reader *reader, const struct index_name *name, uint64_t size, time_t mtime);
+int index_report(struct index_reader *reader, const struct index_name *name, uint64_t size,
+	time_t mtime, const char *etag);
 
 /*
- * Reads a time in UTC at the start of text. pattern: %a %d %b %Y %H %M %S of strptime, English and
- * of fixed width; everything else stands for itself. Returns the bytes read; 0 when text does not
- * match.
+ * Reads a time in UTC at the start of text. pattern: %a %d %b %m %Y %H %M %S of strptime, English
+ * and of fixed width; everything else stands for itself. Returns the bytes read; 0 when text does
+ * not match.
  */
 size_t index_time_read(const char *text, size_t length, const char *pattern, time_t *ret);
+#define INDEX_HTTP_DATE "%a, %d %b %Y %H:%M:%S GMT"
+
+/* A number that is a size, and nothing else. */
+bool index_size_read(const char *text, size_t length, uint64_t *ret);
 
 /* <ctype.h> without the caller's locale, and safe for a negative char. */
 static inline bool ascii_space(char c)

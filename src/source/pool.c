@@ -133,7 +133,7 @@ static void host_connect_failed(
 	exchange->at_no_cost = proxy_refused;
 	snprintf(exchange->error, sizeof exchange->error, "connect: %s: %.160s", host->base,
 		*words ? words : curl_easy_strerror(result));
-	exchange->ops->done(exchange, entry.err);
+	http_exchange_end(exchange, entry.err);
 }
 
 static void host_reconnect(struct host *host);
@@ -273,7 +273,7 @@ void host_exchange_done(struct connection *connection, int err, bool reusable)
 		host_release(host, connection);
 	else
 		host_close(host, connection);
-	exchange->ops->done(exchange, err);
+	http_exchange_end(exchange, err);
 	host_reconnect(host);
 }
 

@@ -21,8 +21,10 @@
 
 struct loop;
 struct index_entry;
+struct s3_options;
 
-#define VALIDATOR_MAX 255 /* longest ETag or date that is kept; longer: as if there were none */
+#define VALIDATOR_MAX 255    /* longest ETag or date that is kept; longer: as if there were none */
+#define CONTENT_TYPE_MAX 127 /* longest that is kept; longer: as if there were none */
 #define SOURCE_ERROR_MAX 240
 #define PROBE_BYTES                                                                  \
 	16384 /* that a probe asks for, so that the first page comes with the answer \
@@ -38,6 +40,8 @@ struct version {
 	int64_t mtime_s;                  /* from Last-Modified; -1: unknown */
 	char etag[VALIDATOR_MAX + 1];     /* as sent, with quotes and W/; "" if none */
 	char modified[VALIDATOR_MAX + 1]; /* the Last-Modified header as sent; "" if none */
+	bool is_partial; /* from who does not know it all (a manifest): "" is not compared */
+	char id[VALIDATOR_MAX + 1]; /* S3's x-amz-version-id; "" if none */
 };
 
 /* The strong ETag, else the date, else "". */
@@ -46,7 +50,7 @@ const char *version_validator(const struct version *version);
 /* One version of one remote object, ready for get. Made by source->ops->pin. */
 struct remote {
 	struct source *source;
-	char *url; /* after redirects */
+	char *url; /* after redirects; no secrets but in its query */
 	struct version version;
 };
 
@@ -56,7 +60,9 @@ struct probe {
 	void (*done)(struct probe *self, int err);
 	/* the answer, valid inside done() */
 	struct version version;
-	const char *effective_url; /* after redirects */
+	char content_type[CONTENT_TYPE_MAX + 1]; /* "" if none */
+	const char *effective_url; /* for pin: where the bytes are, after redirects. A source may
+				      keep more in it: url_tell() knows what may be told */
 	const void *bytes;         /* the object's first bytes, as many as came along: */
 	size_t bytes_len;          /* all of it, or a multiple of 4096; often 0 */
 	unsigned status;           /* HTTP's, or 0 */
@@ -66,8 +72,16 @@ struct probe {
 
 struct listing {
 	const char *url; /* of the directory, with its trailing slash; must live until the end */
+	/* S3's names are not only such as index.h promises: see s3_page.h. */
 	/* Called for each entry, before done(0). Not 0: that is done()'s err. */
 	int (*entry)(struct listing *self, const struct index_entry *entry);
+	/*
+	 * For a source that asks for a listing page by page, in the order of the keys (where a
+	 * directory's name counts with the '/' behind it): called after the entries of each page
+	 * but the last, when all that follows is greater. Entries of one page may have any order.
+	 * May be NULL; results as of entry().
+	 */
+	int (*page)(struct listing *self);
 	void (*done)(struct listing *self, int err);
 	unsigned status;
 	char error[SOURCE_ERROR_MAX];
@@ -111,7 +125,9 @@ struct exchange {
 	/* the source's own */
 	struct list node;
 	void *connection;
+	void *place;
 	bool by_fallback;
+	bool waits; /* for something that the source must know before it can ask */
 };
 
 /* For a source that begins with an exchange: nothing is received, nothing has failed. */
@@ -142,6 +158,14 @@ struct source_options {
 	unsigned connections_max; /* to one server; 0: SOURCE_CONNECTIONS */
 	unsigned timeout_ms;      /* to connect, for an answer's head, between bytes; 0:
 				     SOURCE_TIMEOUT_MS */
+	/* Of web servers: who we are, see auth.h. Valid while the source is made. */
+	const char *netrc_file;   /* NULL: ~/.netrc, if there is one; "": none */
+	const char *token_file;   /* lines "TOKEN" or "HOST TOKEN"; NULL or "": none */
+	const char *token_server; /* a URL: a token without a host is for its server alone; NULL:
+				     for each that is asked without a redirect */
+	const char *url; /* what it will be asked for: chooses the source (scheme.h); NULL: HTTP */
+	const struct s3_options *s3; /* NULL: what the environment and ~/.aws say */
+	char *error; /* SOURCE_ERROR_MAX bytes for why none could be made; may stay as they are */
 };
 
 struct source_ops {
@@ -160,8 +184,30 @@ struct source_ops {
 		struct remote **ret);
 	/* No exchange may use it any more. NULL is fine. */
 	void (*unpin)(struct source *source, struct remote *remote);
+	/* Of a source that has others behind it; NULL: source->stats is all. */
+	void (*add_stats)(const struct source *source, struct source_stats *to);
 };
+
+/* Adds what has been counted, by whatever source. */
+void source_add_stats(const struct source *source, struct source_stats *to);
 
 /* The source for http:// and https:// URLs. The loop must outlive it. */
 int http_source_create(
+	struct loop *loop, const struct source_options *options, struct source **ret);
+
+/* The source for file:///path URLs. No options. */
+int file_source_create(
+	struct loop *loop, const struct source_options *options, struct source **ret);
+
+/*
+ * The source for s3:// URLs: s3_url.h says which. Reads the environment and ~/.aws, and so may
+ * block meanwhile. -EINVAL, with words in options->error: they say what can't be.
+ */
+int s3_source_create(struct loop *loop, const struct source_options *options, struct source **ret);
+
+/*
+ * The source for manifest: URLs (manifest_url.h), whose names and versions are in one text
+ * (manifest_table.h) and whose bytes are wherever that says.
+ */
+int manifest_source_create(
 	struct loop *loop, const struct source_options *options, struct source **ret);

@@ -1,11 +1,13 @@
 /* change_test.c - objects that change: old bytes or ESTALE, never a mixture. */
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "cleanup.h"
@@ -20,7 +22,7 @@ static int set_up(void **state)
 
 	bed_start(&bed, true, NULL);
 	bed_add_file(&bed, "a", SIZE, 1);
-	bed_mount(&bed, "/", "metadata-ttl=0");
+	bed_mount(&bed, "/", "metadata-ttl=0,negative-ttl=0");
 	*state = &bed;
 	return 0;
 }
@@ -48,7 +50,7 @@ static void replace(const struct bed *bed, size_t size, unsigned seed)
 	assert_int_equal(rename(local(bed, ".new"), local(bed, "a")), 0);
 }
 
-/* What comes is the old version's, until ESTALE and for ever after. */
+/* F2: what comes is the old version's, until ESTALE and for ever after. */
 static void a_change_while_open(void **state)
 {
 	const struct bed *bed = *state;
@@ -76,6 +78,7 @@ static void a_change_while_open(void **state)
 	free(old);
 }
 
+/* F3 */
 static void a_mapping_never_mixes(void **state)
 {
 	const struct bed *bed = *state;
@@ -93,6 +96,45 @@ static void a_mapping_never_mixes(void **state)
 	free(old);
 }
 
+/* 0, or 128 + the signal that this ended with. */
+static int touch_in_child(const volatile unsigned char *address)
+{
+	int status;
+	pid_t child;
+
+	fflush(NULL);
+	child = fork();
+	assert_true(child >= 0);
+	if (child == 0) {
+		signal(SIGBUS, SIG_DFL); /* cmocka would catch it */
+		(void)*address;
+		_exit(0);
+	}
+	assert_int_equal(waitpid(child, &status, 0), child);
+	return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
+}
+
+/* F3: pages that were never fetched, and that nothing was read ahead for. */
+static void a_mapping_of_an_object_that_is_gone(void **state)
+{
+	const struct bed *bed = *state;
+	cleanup_fd int fd = open_file(remote(bed, "a"));
+	unsigned char *old = read_local(bed, "a", SIZE);
+	const unsigned char *map = mmap(NULL, SIZE, PROT_READ, MAP_SHARED, fd, 0);
+
+	assert_ptr_not_equal(map, MAP_FAILED);
+	assert_int_equal(madvise((void *)map, SIZE, MADV_RANDOM), 0);
+	assert_memory_equal(map, old, CHUNK / 16);
+	replace(bed, SIZE, 2);
+	assert_int_equal(touch_in_child(map + SIZE - CHUNK), 128 + SIGBUS);
+	assert_int_equal(touch_in_child(map), 0);
+	assert_memory_equal(map, old, CHUNK / 16);
+	assert_same_file(bed, "a");
+	munmap((void *)map, SIZE);
+	free(old);
+}
+
+/* F4 */
 static void a_change_between_opens(void **state)
 {
 	const struct bed *bed = *state;
@@ -264,6 +306,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(a_change_while_open),
 		TEST(a_mapping_never_mixes),
+		TEST(a_mapping_of_an_object_that_is_gone),
 		TEST(a_change_between_opens),
 		TEST(a_change_that_the_listing_does_not_show),
 		TEST(an_inode_keeps_its_attributes),

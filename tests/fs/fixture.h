@@ -10,14 +10,12 @@
 #pragma once
 
 #include <limits.h>
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
 
-#include <cmocka.h>
+#include "check.h"
 
 #include "origin.h"
 

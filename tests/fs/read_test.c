@@ -89,6 +89,7 @@ static void random_reads(void **state)
 	reads_at_random(*state, 0, 1);
 }
 
+/* F8 */
 static void random_direct_reads(void **state)
 {
 	reads_at_random(*state, O_DIRECT, 2);

@@ -1,4 +1,5 @@
 /* tree_test.c - listings and inodes: which version a name stands for, and who keeps what alive. */
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -34,7 +35,7 @@ static struct directory *listing(void)
 {
 	struct directory *directory;
 
-	assert_int_equal(directory_create(&directory), 0);
+	assert_int_equal(directory_create(NULL, 0, &directory), 0);
 	return directory;
 }
 
@@ -46,6 +47,7 @@ static struct version version(uint64_t size, const char *etag)
 	return made;
 }
 
+/* N9 */
 static void names_are_sorted_and_unique(void **state)
 {
 	struct directory *directory = listing();
@@ -54,15 +56,17 @@ static void names_are_sorted_and_unique(void **state)
 	(void)state;
 	add(directory, "b", false, 1, 1);
 	add(directory, "a", false, 2, 1);
+	add(directory, "a", false, 2, 1);
 	add(directory, "b", true, INDEX_SIZE_UNKNOWN, 1);
-	add(directory, "\xff", false, 3, 1);
-	directory_finish(directory, NULL, &next);
-	assert_int_equal(directory_count(directory), 3);
+	add(directory, "\xc3\xbf", false, 3, 1);
+	assert_int_equal(directory_finish(directory, NULL, &next), 0);
+	assert_int_equal(directory_count(directory), 4);
 	assert_string_equal(directory_at(directory, 0)->name, "a");
 	assert_true(directory_find(directory, "b")->is_dir);
-	assert_int_equal(directory_find(directory, "\xff")->size, 3);
+	assert_int_equal(directory_find(directory, "b%{object}")->size, 1);
+	assert_int_equal(directory_find(directory, "\xc3\xbf")->size, 3);
 	assert_null(directory_find(directory, "c"));
-	assert_int_equal(next, 5);
+	assert_int_equal(next, 6);
 	directory_put(directory);
 }
 
@@ -72,7 +76,7 @@ static void an_empty_listing_has_nothing(void **state)
 	uint64_t next = 2;
 
 	(void)state;
-	directory_finish(directory, NULL, &next);
+	assert_int_equal(directory_finish(directory, NULL, &next), 0);
 	assert_int_equal(directory_count(directory), 0);
 	assert_null(directory_find(directory, ""));
 	directory_put(directory);
@@ -90,14 +94,14 @@ static void what_is_unchanged_keeps_its_number(void **state)
 	add(before, "dir", true, 0, 1);
 	add(before, "kind", false, 0, 1);
 	add(before, "gone", false, 1, 1);
-	directory_finish(before, NULL, &next);
+	assert_int_equal(directory_finish(before, NULL, &next), 0);
 	add(after, "same", false, 1, 1);
 	add(after, "size", false, 2, 1);
 	add(after, "time", false, 1, 2);
 	add(after, "dir", true, 0, 2);
 	add(after, "kind", true, 0, 1);
 	add(after, "new", false, 1, 1);
-	directory_finish(after, before, &next);
+	assert_int_equal(directory_finish(after, before, &next), 0);
 #define NUMBER(in, name) (directory_find(in, name)->number)
 	assert_int_equal(NUMBER(before, "same"), NUMBER(after, "same"));
 	assert_int_equal(NUMBER(before, "dir"), NUMBER(after, "dir"));
@@ -110,6 +114,34 @@ static void what_is_unchanged_keeps_its_number(void **state)
 	directory_put(after);
 }
 
+static void a_listed_etag_tells_versions_apart(void **state)
+{
+	static const struct {
+		const char *before, *after;
+		bool same;
+	} cases[] = {
+		{"\"1\"", "\"1\"", true}, {"\"1\"", "\"2\"", false},
+		{"W/\"1\"", "W/\"2\"", true}, /* which nobody would send with the bytes */
+	};
+	struct index_entry entry = {.name = "a", .name_length = 1, .href = "a", .size = 1};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		struct directory *before = listing(), *after = listing();
+		uint64_t next = 2;
+
+		entry.etag = cases[i].before;
+		assert_int_equal(directory_add(before, &entry), 0);
+		assert_int_equal(directory_finish(before, NULL, &next), 0);
+		entry.etag = cases[i].after;
+		assert_int_equal(directory_add(after, &entry), 0);
+		assert_int_equal(directory_finish(after, before, &next), 0);
+		assert_int_equal(NUMBER(before, "a") == NUMBER(after, "a"), cases[i].same);
+		directory_put(before);
+		directory_put(after);
+	}
+}
+
 static void a_probe_fills_in_what_the_listing_lacks(void **state)
 {
 	struct directory *before = listing(), *after = listing();
@@ -119,7 +151,7 @@ static void a_probe_fills_in_what_the_listing_lacks(void **state)
 
 	(void)state;
 	add(before, "a", false, INDEX_SIZE_UNKNOWN, INDEX_MTIME_UNKNOWN);
-	directory_finish(before, NULL, &next);
+	assert_int_equal(directory_finish(before, NULL, &next), 0);
 	entry = directory_find(before, "a");
 	number = entry->number;
 	assert_false(entry_has_attributes(entry));
@@ -130,7 +162,7 @@ static void a_probe_fills_in_what_the_listing_lacks(void **state)
 	assert_int_equal(entry->mtime_s, 7);
 	/* It survives a listing that knows nothing new. */
 	add(after, "a", false, INDEX_SIZE_UNKNOWN, INDEX_MTIME_UNKNOWN);
-	directory_finish(after, before, &next);
+	assert_int_equal(directory_finish(after, before, &next), 0);
 	entry = directory_find(after, "a");
 	assert_int_equal(entry->number, number);
 	assert_int_equal(entry->size, 100);
@@ -153,7 +185,7 @@ static void another_size_is_another_version_though_a_probe_failed_between(void *
 
 	(void)state;
 	add(directory, "a", false, INDEX_SIZE_UNKNOWN, 1);
-	directory_finish(directory, NULL, &next);
+	assert_int_equal(directory_finish(directory, NULL, &next), 0);
 	entry = directory_find(directory, "a");
 	entry_set_version(entry, &found, 5, &next);
 	number = entry->number;
@@ -180,10 +212,10 @@ static void small_tree_make(struct small_tree *small)
 	assert_int_equal(tree_init(&small->tree, "http://h/", &small->root), 0);
 	small->top = listing();
 	add(small->top, "d%20/", true, 0, 1);
-	directory_finish(small->top, NULL, &next);
+	assert_int_equal(directory_finish(small->top, NULL, &next), 0);
 	small->below = listing();
 	add(small->below, "f", false, 9, 1);
-	directory_finish(small->below, NULL, &next);
+	assert_int_equal(directory_finish(small->below, NULL, &next), 0);
 	assert_int_equal(
 		tree_get(&small->tree, small->root, directory_at(small->top, 0), &small->directory),
 		0);
@@ -211,6 +243,22 @@ static void a_url_is_put_together(void **state)
 	assert_string_equal(url, "http://h/d%20/f");
 	assert_int_equal(inode_url_of(small.root, "x", &entry_url), 0);
 	assert_string_equal(entry_url, "http://h/x");
+	inode_put(&small.tree, small.file);
+	inode_put(&small.tree, small.directory);
+	small_tree_end(&small);
+}
+
+static void an_inode_never_changes_its_size(void **state)
+{
+	struct small_tree small;
+	struct inode *inode;
+
+	(void)state;
+	small_tree_make(&small);
+	directory_at(small.below, 0)->size++;
+	assert_int_equal(
+		tree_get(&small.tree, small.directory, directory_at(small.below, 0), &inode),
+		-ESTALE);
 	inode_put(&small.tree, small.file);
 	inode_put(&small.tree, small.directory);
 	small_tree_end(&small);
@@ -265,7 +313,7 @@ static void many_inodes_are_found_again(void **state)
 		snprintf(name, sizeof name, "%d", i);
 		add(directory, name, false, (uint64_t)i, 1);
 	}
-	directory_finish(directory, NULL, &next);
+	assert_int_equal(directory_finish(directory, NULL, &next), 0);
 	assert_int_equal(tree_init(&tree, "http://h/", &root), 0);
 	for (size_t i = 0; i < COUNT; i++) {
 		assert_int_equal(tree_get(&tree, root, directory_at(directory, i), &inode), 0);
@@ -289,9 +337,11 @@ int main(void)
 		cmocka_unit_test(names_are_sorted_and_unique),
 		cmocka_unit_test(an_empty_listing_has_nothing),
 		cmocka_unit_test(what_is_unchanged_keeps_its_number),
+		cmocka_unit_test(a_listed_etag_tells_versions_apart),
 		cmocka_unit_test(a_probe_fills_in_what_the_listing_lacks),
 		cmocka_unit_test(another_size_is_another_version_though_a_probe_failed_between),
 		cmocka_unit_test(a_url_is_put_together),
+		cmocka_unit_test(an_inode_never_changes_its_size),
 		cmocka_unit_test(a_file_keeps_its_directories_alive),
 		cmocka_unit_test(a_kernel_that_is_gone_forgets_all),
 		cmocka_unit_test(many_inodes_are_found_again),

@@ -1,9 +1,4 @@
-/*
- * wait_test.c - those who wait for a server that says nothing: killed, signalled, unmounted.
- *
- * Not among the ways to wait is a read with O_DIRECT: the kernel makes it an asynchronous one,
- * waits for its end whatever comes, and tells nobody of signals. Only the deadline ends it.
- */
+/* wait_test.c - those who wait for a server that says nothing: killed, signalled, unmounted. */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -24,7 +19,7 @@
 #define SIZE ((size_t)4 << 20)
 
 /* A file for each child: what one is waiting for, another must not find on its way. */
-#define FILES 6
+#define FILES 7
 static const char *awaited;
 
 static int set_up(void **state)
@@ -56,6 +51,15 @@ static int tear_down(void **state)
 static void read_pages(const struct bed *bed)
 {
 	cleanup_fd int fd = open_file(remote(bed, awaited));
+	char bytes[4096];
+
+	_exit(pread(fd, bytes, sizeof bytes, 3 << 20) == sizeof bytes ? 0 : errno);
+}
+
+/* Were it not opened as such, the kernel would wait for the end of it whatever comes. */
+static void read_direct(const struct bed *bed)
+{
+	cleanup_fd int fd = open(remote(bed, awaited), O_RDONLY | O_DIRECT | O_CLOEXEC);
 	char bytes[4096];
 
 	_exit(pread(fd, bytes, sizeof bytes, 3 << 20) == sizeof bytes ? 0 : errno);
@@ -98,6 +102,7 @@ static const struct way ways[] = {
 	{read_pages, "a0", "path=/a0 range=1M-4M : stall=0"},
 	{touch_page, "a1", "path=/a1 range=1M-4M : stall=0"},
 	{open_only, "a2", "path=/a2 : stall=0"},
+	{read_direct, "a6", "path=/a6 range=1M-4M : stall=0"},
 	{list_directory, "", "path=/sub/ : stall=0"},
 	{look_up, "", "path=/sub/ : stall=0"},
 };
@@ -122,6 +127,7 @@ static pid_t start_waiting(const struct bed *bed, const struct way *way)
 	return child;
 }
 
+/* F9 */
 static void a_killed_process_is_gone_at_once(void **state)
 {
 	const struct bed *bed = *state;
@@ -130,7 +136,10 @@ static void a_killed_process_is_gone_at_once(void **state)
 	for (size_t i = 0; i < WAYS; i++) {
 		pid_t child = start_waiting(bed, &ways[i]);
 
-		assert_int_equal(kill(child, i & 1 ? SIGKILL : SIGTERM), 0);
+		assert_int_equal(kill(child, i % 3 == 0   ? SIGKILL
+					     : i % 3 == 1 ? SIGTERM
+							  : SIGINT),
+			0);
 		assert_int_equal(waitpid(child, &status, 0), child);
 		assert_true(WIFSIGNALED(status));
 	}
@@ -155,7 +164,7 @@ static void touch_page_with_alarms(const struct bed *bed)
 	touch_page(bed);
 }
 
-/* To a fault, an interrupted read would be a bus error. */
+/* F9: to a fault, an interrupted read would be a bus error. */
 static void other_signals_do_not_disturb(void **state)
 {
 	const struct bed *bed = *state;

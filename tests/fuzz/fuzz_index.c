@@ -1,6 +1,6 @@
 /*
- * fuzz_index.c - any bytes as an index page, as HTML and as JSON. What is reported must be a name
- * of this directory, and a path that stays in it.
+ * fuzz_index.c - any bytes as an index page, as HTML, as JSON and as WebDAV's XML. What is reported
+ * must be a name of this directory, and a path that stays in it.
  */
 #include <assert.h>
 #include <string.h>
@@ -27,7 +27,8 @@ static int check_entry(const struct index_entry *entry, void *context)
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
 {
-	static const char *const types[] = {"text/html", "application/json", NULL};
+	static const char *const types[] = {
+		"text/html", "application/json", "application/xml", NULL};
 
 	for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
 		struct index_page page = {

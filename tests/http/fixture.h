@@ -1,5 +1,6 @@
 /*
- * fixture.h - an HTTP source whose loop runs on the test's own thread, only while a test waits.
+ * fixture.h - a source (HTTP's, unless the options name another) whose loop runs on the test's own
+ * thread, only while a test waits.
  *
  * Every wait has a limit of 20 s, after which the test fails.
  */
@@ -16,7 +17,7 @@ struct client {
 	struct source *source;
 };
 
-/* options NULL: one second for everything. */
+/* options NULL: HTTP, one second for everything. */
 void client_open(struct client *client, const struct source_options *options);
 void client_close(struct client *client);
 

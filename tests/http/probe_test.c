@@ -5,6 +5,8 @@
 
 #include <errno.h>
 
+#include "url.h"
+
 static struct probed probed;
 
 static void a_probe_tells_size_version_and_first_bytes(void **state)
@@ -231,7 +233,7 @@ static void redirects_are_followed_and_remembered(void **state)
 	client_open(&client, NULL);
 	assert_int_equal(
 		client_probe(&client, &probed, server_url(&server, "moved/?to=data"), false), 0);
-	assert_string_equal(probed.effective_url, server_url(&server, "data"));
+	assert_string_equal(url_tell(probed.effective_url).text, server_url(&server, "data"));
 	remote = client_pin(&client, server_url(&server, "moved/?to=data"));
 	assert_int_equal(client_get(&client, remote, (struct range){0, 100000}, &local), 0);
 	client_unpin(&client, remote);

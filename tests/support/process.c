@@ -113,6 +113,13 @@ int count_pending_faults(void)
 	return sum;
 }
 
+/* ThreadSanitizer ends a child that makes threads, unless it is asked not to. */
+const char *__tsan_default_options(void);
+const char *__tsan_default_options(void)
+{
+	return "die_after_fork=0";
+}
+
 int run_in_child(int (*function)(void *context), void *context)
 {
 	pid_t pid = fork();

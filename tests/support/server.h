@@ -1,9 +1,9 @@
 /*
  * server.h - a server in a process of its own, serving a fresh directory.
  *
- * pagein-origin obeys a script (tools/origin/origin.h has its grammar); nginx is the one that was
- * not written by us. Both listen on a free port of 127.0.0.1, and die with the test's thread that
- * started them. The test's own thread only: what goes wrong fails the test.
+ * pagein-origin obeys a script (tools/origin/origin.h has its grammar); the others were not written
+ * by us. All listen on a free port of 127.0.0.1, and die with the test's thread that started them.
+ * The test's own thread only: what goes wrong fails the test.
  */
 #pragma once
 
@@ -19,8 +19,15 @@ struct server {
 
 void server_start(struct server *server);
 
-/* The same with nginx. False, with a reason on stderr: there is none here. */
+/*
+ * The same with a server that was not written by us; server.c has what each serves where. False,
+ * with a reason on stderr: there is none here.
+ */
+/* NGINX_TLS: https:// with a certificate of its own, ROOT/.server/certificate. */
+enum foreign { NGINX, NGINX_TLS, APACHE2, LIGHTTPD, CADDY, PYTHON, FOREIGN_COUNT };
+bool server_start_foreign(struct server *server, enum foreign which);
 bool server_start_nginx(struct server *server);
+const char *foreign_name(enum foreign which);
 
 /* Ends the server, its connections with it, and its directory. A stopped one is fine. */
 void server_stop(struct server *server);

@@ -15,13 +15,6 @@
 #define SIZE (3 * 1024 * 1024 + 77)
 #define PAGES (SIZE / PAGE + 1)
 
-/* ThreadSanitizer ends a child that makes threads, unless it is asked not to. */
-const char *__tsan_default_options(void);
-const char *__tsan_default_options(void)
-{
-	return "die_after_fork=0";
-}
-
 static const struct pagein_options one_attempt = {
 	.size = sizeof one_attempt, .timeout_ms = 2000, .attempts = 1};
 

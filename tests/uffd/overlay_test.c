@@ -20,13 +20,6 @@
 #define SIZE (100 * PAGE + 5)
 #define PAGES (SIZE / PAGE + 1)
 
-/* ThreadSanitizer ends a child that makes threads, unless it is asked not to. */
-const char *__tsan_default_options(void);
-const char *__tsan_default_options(void)
-{
-	return "die_after_fork=0";
-}
-
 static bool told = true, untold = false;
 
 /* The map, and what it ought to show. */

@@ -80,6 +80,12 @@ static void defaults(void **state)
 	assert_int_equal(options->connections, 96);
 	assert_int_equal(options->timeout_ns, 30000000000);
 	assert_int_equal(options->metadata_ttl_ns, 1000000000);
+	assert_int_equal(options->negative_ttl_ns, 5000000000);
+	assert_false(options->immutable);
+	assert_true(options->uid == ID_SELF && options->gid == ID_SELF);
+	assert_int_equal(options->file_mode, 0444);
+	assert_int_equal(options->dir_mode, 0555);
+	assert_int_equal(options->umask, 0);
 	assert_int_equal(options->memory_bytes, 67108864);
 	assert_int_equal(options->log_level, LOG_WARNING);
 	assert_string_equal(options->mount_options, "");
@@ -128,6 +134,26 @@ static void mount_options(void **state)
 	options = parse_good("mount s d --debug --log-level=error", &parsed);
 	assert_true(options->foreground && options->debug);
 	assert_int_equal(options->log_level, LOG_DEBUG);
+}
+
+static void owners_and_modes(void **state)
+{
+	static struct parsed parsed;
+	struct options *options = parse_good(
+		"mount s d -o uid=0,gid=4294967294,file_mode=0640 "
+		"--dir-mode=750 --umask 027 --immutable -o negative_ttl=0",
+		&parsed);
+
+	(void)state;
+	assert_int_equal(options->uid, 0);
+	assert_int_equal(options->gid, UINT32_MAX - 1);
+	assert_int_equal(options->file_mode, 0640);
+	assert_int_equal(options->dir_mode, 0750);
+	assert_int_equal(options->umask, 027);
+	assert_int_equal(options->negative_ttl_ns, 0);
+	assert_true(options->immutable);
+	options = parse_good("mount s d -o uid=7,uid=self", &parsed);
+	assert_true(options->uid == ID_SELF);
 }
 
 static void mount_style(void **state)
@@ -236,6 +262,19 @@ static const struct {
 		"pagein mount: --memory: '1K' is too small; at least 1048576 bytes"},
 	{"mount s d --metadata-ttl=5",
 		"pagein mount: --metadata-ttl: '5' is not a duration; write a number with us, ms or s"},
+	{"mount s d -o umask=8",
+		"pagein mount: -o umask: '8' is not a mode; write octal digits, as "
+		"0644"},
+	{"mount s d -o umask=", "pagein mount: -o umask: '' is not a mode; write octal digits, as "
+				"0644"},
+	{"mount s d -o umask=00022", "pagein mount: -o umask: '00022' is not a mode; write octal "
+				     "digits, as 0644"},
+	{"mount s d --file-mode=4755",
+		"pagein mount: --file-mode: '4755' is not a mode; write octal "
+		"digits, as 0644"},
+	{"mount s d --uid=root", "pagein mount: --uid: 'root' is not a number"},
+	{"mount s d --gid=4294967295",
+		"pagein mount: --gid: '4294967295' is too large; at most 4294967294"},
 	{"ls s --timeout=2d",
 		"pagein ls: --timeout: '2d' is not a duration; write a number with us, ms or s"},
 	{"ls s --timeout=3601s",
@@ -429,6 +468,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(defaults),
 		cmocka_unit_test(mount_options),
+		cmocka_unit_test(owners_and_modes),
 		cmocka_unit_test(mount_style),
 		cmocka_unit_test(operands),
 		cmocka_unit_test(others),
