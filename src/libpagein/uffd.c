@@ -10,11 +10,14 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include "cleanup.h"
+
+#define REGISTER_TRIES 10000 /* some milliseconds: the question takes two system calls */
 
 #define FEATURES_NEEDED \
 	(UFFD_FEATURE_EVENT_REMAP | UFFD_FEATURE_EVENT_REMOVE | UFFD_FEATURE_EVENT_UNMAP)
@@ -142,7 +145,7 @@ void uffd_close(struct uffd *uffd)
 	uffd->fd = -1;
 }
 
-int uffd_register(const struct uffd *uffd, void *address, size_t length, uint64_t modes)
+static int register_once(const struct uffd *uffd, void *address, size_t length, uint64_t modes)
 {
 	struct uffdio_register argument = {
 		.range = {.start = (uintptr_t)address, .len = length},
@@ -150,6 +153,19 @@ int uffd_register(const struct uffd *uffd, void *address, size_t length, uint64_
 	};
 
 	return ioctl(uffd->fd, UFFDIO_REGISTER, &argument) < 0 ? -errno : 0;
+}
+
+int uffd_register(const struct uffd *uffd, void *address, size_t length, uint64_t modes)
+{
+	int err = -EBUSY;
+
+	/* Another map's loop may be asking whose the first page is: uffd_owns(). */
+	for (int i = 0; i < REGISTER_TRIES && err == -EBUSY; i++) {
+		if (i > 0)
+			sched_yield();
+		err = register_once(uffd, address, length, modes);
+	}
+	return err;
 }
 
 int uffd_unregister(const struct uffd *uffd, void *address, size_t length)
@@ -263,12 +279,12 @@ bool uffd_owns(const struct uffd *uffd, int probe_fd, void *page, size_t length)
 {
 	const struct uffd probe = {.fd = probe_fd};
 	struct uffdio_range range = {.start = (uintptr_t)page, .len = length};
-	int err = probe_fd < 0 ? -EBADF : uffd_register(&probe, page, length, 0);
+	int err = probe_fd < 0 ? -EBADF : register_once(&probe, page, length, 0);
 
 	/* Somebody's ordinary memory, for the length of these two calls. */
 	if (err == 0)
 		ioctl(probe_fd, UFFDIO_UNREGISTER, &range);
-	return err == -EBUSY && uffd_register(uffd, page, length, 0) == 0;
+	return err == -EBUSY && register_once(uffd, page, length, 0) == 0;
 }
 
 size_t uffd_read(const struct uffd *uffd, struct uffd_msg *messages, size_t max)
