@@ -134,24 +134,12 @@ static void map_forget_waiters(struct pagein_map *map)
 	threads_init(&map->threads);
 }
 
-/* Addresses that can't be served are no memory. */
-static void map_close_addresses(struct pagein_map *map)
-{
-	for (size_t i = 0; i < map->extents.count; i++) {
-		const struct extent *extent = &map->extents.list[i];
-
-		if (!extent->hole)
-			(void)mmap((void *)extent->address, extent->length, PROT_NONE,
-				MAP_FIXED | MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	}
-}
-
 /* Memory that can't be inherited: to be unmapped, and nothing else. */
 static void map_disown(struct pagein_map *map)
 {
 	map_forget_waiters(map);
 	uffd_close(&map->uffd);
-	map_close_addresses(map);
+	(void)map_close_addresses(map);
 	list_init(&map->want.node);
 	list_remove(&map->node);
 	map->closing = true;
@@ -234,7 +222,7 @@ bool fork_arm(struct context *context)
 
 		address_hide(map->face);
 		if (inherited)
-			map_close_addresses(map);
+			(void)map_close_addresses(map);
 	}
 	return false;
 }

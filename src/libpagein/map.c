@@ -412,21 +412,26 @@ void map_end(void *argument)
 	all->maps--;
 }
 
-/* Second step. Waiters that are woken onto anything else read zeros. */
-static void extent_close(const struct extent *extent)
+/* Second step. */
+bool map_close_addresses(const struct pagein_map *map)
 {
-	void *closed;
+	bool closed = true;
 
-	if (extent->hole)
-		return;
-	closed = mmap((void *)extent->address, extent->length, PROT_NONE,
-		MAP_FIXED | MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	assert(closed != MAP_FAILED);
+	for (size_t i = 0; i < map->extents.count; i++) {
+		const struct extent *extent = &map->extents.list[i];
+
+		if (!extent->hole)
+			closed &= mmap((void *)extent->address, extent->length, PROT_NONE,
+					  MAP_FIXED | MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
+					  -1, 0) != MAP_FAILED;
+	}
+	return closed;
 }
 
 int pagein_unmap(struct pagein_map *map)
 {
 	struct loop *loop;
+	bool closed;
 
 	if (!map)
 		return 0;
@@ -437,9 +442,10 @@ int pagein_unmap(struct pagein_map *map)
 	}
 	loop = context_loop(map->object->context);
 	loop_call(loop, map_quiesce, map);
-	/* The extents stand still: a closing map takes no event to heart. */
-	for (size_t i = 0; i < map->extents.count; i++)
-		extent_close(&map->extents.list[i]);
+	/* The extents stand still: a closing map takes no event to heart. Waiters that are woken
+	 * onto anything else than PROT_NONE read zeros. */
+	closed = map_close_addresses(map);
+	assert(closed);
 	address_hide(map->face);
 	loop_call(loop, map_end, map);
 	for (size_t i = 0; i < map->extents.count; i++)

@@ -91,7 +91,7 @@ static void map_find_run(void *argument)
 {
 	struct run_call *call = argument;
 
-	call->run = map_next_run(call->map, call->range, call->pages);
+	call->run = map_run(call->map, call->range, call->pages);
 }
 
 struct range map_call_run(struct pagein_map *map, struct range range,

@@ -182,24 +182,6 @@ int map_ask(struct pagein_map *map, struct range range, uint64_t urgent, uint64_
 	return failure.err;
 }
 
-struct range map_next_run(struct pagein_map *map, struct range range,
-	uint64_t (*pages)(const struct map_block *block))
-{
-	struct range part = range_intersect(range, map_pages(map));
-	uint64_t end = (part.end + BLOCK_BYTES - 1) / BLOCK_BYTES;
-	struct map_block *block;
-
-	for (uint64_t i = part.start / BLOCK_BYTES;
-		!range_empty(part) && (block = radix_next(&map->blocks, &i, end)); i++) {
-		if (!(pages(block) & block_range_mask(i, part)))
-			continue;
-		if (part.start < i * BLOCK_BYTES)
-			part.start = i * BLOCK_BYTES;
-		return map_run(map, part, pages);
-	}
-	return (struct range){range.end, range.end};
-}
-
 void map_forget(struct pagein_map *map, struct range range)
 {
 	uint64_t end = (range.end + BLOCK_BYTES - 1) / BLOCK_BYTES;
@@ -288,12 +270,6 @@ void map_abandon(struct pagein_map *map, struct range range)
 bool map_wants(const struct want *want, struct range range)
 {
 	struct pagein_map *map = container_of(want, struct pagein_map, want);
-	uint64_t end = (range.end + BLOCK_BYTES - 1) / BLOCK_BYTES;
-	struct map_block *block;
 
-	for (uint64_t i = range.start / BLOCK_BYTES; (block = radix_next(&map->blocks, &i, end));
-		i++)
-		if (block->asked & block_range_mask(i, range))
-			return true;
-	return false;
+	return !range_empty(map_run(map, range, block_asked));
 }

@@ -289,6 +289,9 @@ struct range units_fail(struct pagein_map *map, struct range range);
 /* map.c: a map's end, in this order; map_free() on the caller's thread. */
 /* Nothing is fetched for it any more, and no fault served. */
 void map_quiesce(void *map);
+/* Its addresses become PROT_NONE; false: some did not. Not on the loop; also in a child of fork(2),
+ * for memory that can't be served there. */
+bool map_close_addresses(const struct pagein_map *map);
 /* Waiters go on, and nothing more is read from the descriptor. */
 void map_end(void *map);
 void map_free(struct pagein_map *map);
@@ -319,10 +322,7 @@ void map_forget(struct pagein_map *map, struct range range);
 void map_abandon(struct pagein_map *map, struct range range);
 /* Is the page at this address the map's memory? On the loop, or while it stands still. */
 bool map_owns(struct pagein_map *map, uintptr_t address);
-/* As map_run(), for ranges of which most has no blocks. */
-struct range map_next_run(struct pagein_map *map, struct range range,
-	uint64_t (*pages)(const struct map_block *block));
-/* The same for callers' threads, on the loop. */
+/* map_run() for callers' threads, on the loop. */
 struct range map_call_run(struct pagein_map *map, struct range range,
 	uint64_t (*pages)(const struct map_block *block));
 /* extents_next(), likewise. */

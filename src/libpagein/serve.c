@@ -117,17 +117,11 @@ static int message_receive(int link, struct serve_message *ret, int *ret_fd)
 
 /* ---- the parent: shadows ------------------------------------------------------------------- */
 
-static void shadow_destroy(struct pagein_map *shadow)
-{
-	list_remove(&shadow->node);
-	map_destroy_shadow(shadow);
-}
-
 /* The child has gone, or the last of its maps was handed over. */
 static void served_destroy(struct served *served)
 {
 	list_for_each_safe (node, &served->shadows)
-		shadow_destroy(list_entry(node, struct pagein_map, node));
+		map_destroy_shadow(list_entry(node, struct pagein_map, node));
 	loop_remove(context_loop(served->context), &served->link);
 	loop_disown(context_loop(served->context), served->link.fd);
 	close(served->link.fd);
@@ -161,7 +155,7 @@ void serve_hand_over(struct pagein_map *map)
 
 			if (shadow->origin != map)
 				continue;
-			shadow_destroy(shadow);
+			map_destroy_shadow(shadow);
 			(void)message_send(served->link.fd, &message, -1);
 		}
 		if (list_empty(&served->shadows))

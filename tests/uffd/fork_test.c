@@ -359,20 +359,20 @@ static void *read_and_drop(void *context)
 }
 
 /* fork(2) in the middle of faults, fills and events. */
-static void children_of_a_busy_parent_see_right_bytes(void **state)
+static void check_children_of_a_busy_parent(
+	const struct pagein_options *options, const char *script, int children)
 {
 	struct reader readers[4];
 	struct session session;
 	bool end = false;
 
-	(void)state;
-	session_open(&session, SIZE, NULL);
-	server_script(&session.server, "path=/data percent=30 : delay=2ms");
+	session_open(&session, SIZE, options);
+	server_script(&session.server, script);
 	for (size_t i = 0; i < array_len(readers); i++) {
 		readers[i] = (struct reader){.session = &session, .end = &end, .seed = i + 1};
 		pthread_create(&readers[i].thread, NULL, read_and_drop, &readers[i]);
 	}
-	for (int i = 0; i < 60; i++)
+	for (int i = 0; i < children; i++)
 		assert_int_equal(run_in_child(compare_all, &session), 0);
 	__atomic_store_n(&end, true, __ATOMIC_RELEASE);
 	for (size_t i = 0; i < array_len(readers); i++) {
@@ -380,6 +380,12 @@ static void children_of_a_busy_parent_see_right_bytes(void **state)
 		assert_int_equal(readers[i].result, 0);
 	}
 	session_close(&session);
+}
+
+static void children_of_a_busy_parent_see_right_bytes(void **state)
+{
+	(void)state;
+	check_children_of_a_busy_parent(NULL, "path=/data percent=30 : delay=2ms", 60);
 }
 
 /* No descriptor is to be had when the child's maps need some. */
@@ -589,25 +595,9 @@ static void it_knows_what_it_moved_when_its_parent_is_killed(void **state)
 
 static void a_busy_parent_serves_its_children(void **state)
 {
-	struct reader readers[4];
-	struct session session;
-	bool end = false;
-
 	(void)state;
 	skip_served();
-	session_open(&session, SIZE, &serve);
-	for (size_t i = 0; i < array_len(readers); i++) {
-		readers[i] = (struct reader){.session = &session, .end = &end, .seed = i + 1};
-		pthread_create(&readers[i].thread, NULL, read_and_drop, &readers[i]);
-	}
-	for (int i = 0; i < 40; i++)
-		assert_int_equal(run_in_child(compare_all, &session), 0);
-	__atomic_store_n(&end, true, __ATOMIC_RELEASE);
-	for (size_t i = 0; i < array_len(readers); i++) {
-		pthread_join(readers[i].thread, NULL);
-		assert_int_equal(readers[i].result, 0);
-	}
-	session_close(&session);
+	check_children_of_a_busy_parent(&serve, "", 40);
 }
 
 int main(void)
