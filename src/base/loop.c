@@ -26,13 +26,13 @@
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/eventfd.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include "cleanup.h"
 #include "clock.h"
+#include "fd_bits.h"
 
 #define BATCH_MAX 64
 #define PROMPT_NS (50 * NS_PER_US)
@@ -64,8 +64,7 @@ struct loop {
 	bool (*hold_work)(void *context); /* NULL: none */
 	void *hold_context;
 
-	uint64_t *owned; /* bits by descriptor */
-	size_t owned_words;
+	struct fd_bits owned;
 
 	struct loop_timer **heap;
 	size_t heap_len;
@@ -137,7 +136,7 @@ void loop_destroy(struct loop *loop)
 	close_fd(&loop->wakeup.fd);
 	pthread_cond_destroy(&loop->hold_changed);
 	pthread_mutex_destroy(&loop->lock);
-	free(loop->owned);
+	fd_bits_finish(&loop->owned);
 	free(loop->heap);
 	free(loop);
 }
@@ -456,35 +455,19 @@ void loop_release(struct loop *loop)
 
 int loop_own(struct loop *loop, int fd)
 {
-	size_t word = (size_t)fd / 64;
-
 	loop_assert_here(loop);
-	if (word >= loop->owned_words) {
-		size_t words = word + 16;
-		uint64_t *owned = reallocarray(loop->owned, words, sizeof *owned);
-
-		if (!owned)
-			return -ENOMEM;
-		memset(owned + loop->owned_words, 0, (words - loop->owned_words) * sizeof *owned);
-		loop->owned = owned;
-		loop->owned_words = words;
-	}
-	loop->owned[word] |= UINT64_C(1) << (fd % 64);
-	return 0;
+	return fd_bits_add(&loop->owned, fd);
 }
 
 void loop_disown(struct loop *loop, int fd)
 {
 	loop_assert_here(loop);
-	if ((size_t)fd / 64 < loop->owned_words)
-		loop->owned[fd / 64] &= ~(UINT64_C(1) << (fd % 64));
+	fd_bits_remove(&loop->owned, fd);
 }
 
 void loop_abandon(struct loop *loop)
 {
-	for (size_t i = 0; i < loop->owned_words; i++)
-		for (uint64_t left = loop->owned[i]; left; left &= left - 1)
-			close((int)(i * 64) + __builtin_ctzll(left));
+	fd_bits_close(&loop->owned);
 	close_fd(&loop->prompt_fd);
 	close_fd(&loop->epoll_fd);
 	close_fd(&loop->wakeup.fd);
