@@ -28,6 +28,7 @@
 #include <unistd.h>
 
 #include "map_limit.h"
+#include "sanitizer.h"
 
 #define FLOOR_BYTES (UINT64_C(1) << 20) /* that are never protected */
 #define SECOND_PART 3                   /* of the limit: the most for second chances */
@@ -39,18 +40,6 @@
 #define READER_TICKS 1024 /* accesses: who has had none of so many is not reading */
 #define PLACE_ALIGN (UINT64_C(1) << 21)
 #define PLACES (1U << 16) /* to begin at */
-
-/* Thread sanitizer's shadow covers a few areas of addresses only. */
-#ifdef __SANITIZE_THREAD__
-#define WITH_TSAN 1
-#elif defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-#define WITH_TSAN 1
-#endif
-#endif
-#ifndef WITH_TSAN
-#define WITH_TSAN 0
-#endif
 
 /* ---- life ----------------------------------------------------------------------------------- */
 
@@ -64,7 +53,7 @@ static uintptr_t place_start(void)
 	uint32_t random = 0;
 
 	if (WITH_TSAN)
-		return 0;
+		return 0; /* its shadow covers a few areas of addresses only */
 	(void)!getrandom(&random, sizeof random, GRND_NONBLOCK);
 	return ((uintptr_t)__builtin_frame_address(0) >> 2) + random % PLACES * PLACE_ALIGN;
 }

@@ -23,16 +23,7 @@
 #define READERS 6u
 #define PAGE 4096
 
-#ifdef __SANITIZE_THREAD__
-#define SANITIZER_THREADS 1 /* once there is a second thread */
-#else
-#define SANITIZER_THREADS 0
-#endif
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define WITH_SANITIZER 1
-#else
-#define WITH_SANITIZER 0
-#endif
+#define SANITIZER_THREADS WITH_TSAN /* once there is a second thread */
 
 static const char options[] = "loops=4,timeout=100s,metadata-ttl=3600s";
 

@@ -192,10 +192,7 @@ static void the_mount_is_small_and_idle_afterwards(void **state)
 
 	(void)state;
 	need_mount();
-#ifdef __SANITIZE_ADDRESS__
-	skip_because("a sanitizer's memory is not the mount's");
-#endif
-	if (WITH_TSAN)
+	if (WITH_SANITIZER)
 		skip_because("a sanitizer's memory is not the mount's");
 	assert_true(mount_status("VmRSS") < RSS_MAX_KIB);
 	/* Closing the files has been told by now, or will be at once. */

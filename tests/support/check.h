@@ -16,6 +16,8 @@
 /* cmocka wants the above first. */
 #include <cmocka.h>
 
+#include "sanitizer.h"
+
 #define array_len(array) (sizeof(array) / sizeof *(array))
 
 /* Numbers of a known seed: the same run every time. */
@@ -38,26 +40,3 @@ static inline uint64_t random_next(uint64_t *state)
 		fputc('\n', stderr);                      \
 		skip();                                   \
 	} while (0)
-
-#ifdef __SANITIZE_THREAD__
-#define WITH_TSAN 1
-#elif defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-#define WITH_TSAN 1
-#endif
-#endif
-#ifndef WITH_TSAN
-#define WITH_TSAN 0
-#endif
-
-/* Any: frames are larger then. */
-#if WITH_TSAN || defined(__SANITIZE_ADDRESS__)
-#define WITH_SANITIZER 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define WITH_SANITIZER 1
-#endif
-#endif
-#ifndef WITH_SANITIZER
-#define WITH_SANITIZER 0
-#endif

@@ -23,6 +23,7 @@
 #include "clock.h"
 #include "connection.h"
 #include "log.h"
+#include "sanitizer.h"
 #include "server.h"
 
 #define EVENTS_MAX 64
@@ -199,7 +200,7 @@ static void accept_all(struct origin *origin)
 static int wait_for(
 	const struct origin *origin, struct epoll_event *events, const struct timespec *timeout)
 {
-#ifdef __SANITIZE_THREAD__
+#if WITH_TSAN
 	/* TSan runs signal handlers in calls that it knows; epoll_pwait2(2) is not among them. */
 	int timeout_ms = timeout ? (int)(timeout->tv_sec * 1000 +
 					   (timeout->tv_nsec + 999999) / 1000000)
