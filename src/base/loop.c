@@ -23,7 +23,6 @@
 #include <errno.h>
 #include <pthread.h>
 #include <sched.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
@@ -33,6 +32,7 @@
 #include "cleanup.h"
 #include "clock.h"
 #include "fd_bits.h"
+#include "signals.h"
 
 #define BATCH_MAX 64
 #define PROMPT_NS (50 * NS_PER_US)
@@ -630,16 +630,15 @@ static void *loop_thread(void *context)
 
 int loop_start(struct loop *loop, const char *name)
 {
-	sigset_t all, before;
+	sigset_t before;
 	int err;
 
 	assert(!loop->started);
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
+	signals_block(&before);
 	loop->started = true;
 	loop->thread = 0;
 	err = pthread_create(&loop->joinable, NULL, loop_thread, loop);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	signals_restore(&before);
 	if (err != 0) {
 		loop->started = false;
 		return -err;

@@ -11,7 +11,6 @@
 
 #include <errno.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -27,6 +26,7 @@
 #include "map_touch.h"
 #include "s3_choice.h"
 #include "scheme.h"
+#include "signals.h"
 #include "uffd.h"
 
 #define CACHE_MIN_BYTES (UINT64_C(1) << 20)
@@ -65,11 +65,8 @@ static sigset_t signals_before; /* under contexts_lock */
 /* Everything stands still: the list, the loops, and this thread's signal handlers. */
 static void before_fork(void)
 {
-	sigset_t all;
-
-	sigfillset(&all);
 	pthread_mutex_lock(&contexts_lock);
-	pthread_sigmask(SIG_SETMASK, &all, &signals_before);
+	signals_block(&signals_before);
 	list_for_each (node, &contexts) {
 		struct context *context = list_entry(node, struct context, node);
 
@@ -88,7 +85,7 @@ static void after_fork_in_parent(void)
 		fork_finish(context);
 		loop_release(context->loop);
 	}
-	pthread_sigmask(SIG_SETMASK, &signals_before, NULL);
+	signals_restore(&signals_before);
 	pthread_mutex_unlock(&contexts_lock);
 }
 
@@ -98,6 +95,8 @@ static void after_fork_in_child(void)
 	generation++;
 	address_release();
 	asks_forget();
+	list_for_each (node, &contexts)
+		fork_reserve(list_entry(node, struct context, node));
 	list_for_each_safe (node, &contexts) {
 		struct context *context = list_entry(node, struct context, node);
 
@@ -107,7 +106,7 @@ static void after_fork_in_child(void)
 		asks_close(&context->asks);
 		list_remove(&context->node);
 	}
-	pthread_sigmask(SIG_SETMASK, &signals_before, NULL);
+	signals_restore(&signals_before);
 }
 
 static void contexts_init(void)

@@ -14,8 +14,9 @@
  * SERVE: the same, but the parent fills the child's memory as long as it lives; see serve.c. Where
  * it may not, as REARM.
  *
- * DENY, and a map for which the child finds no descriptors or memory: the addresses are PROT_NONE
- * or nothing at all, a touch is SIGSEGV, and calls give -ECHILD.
+ * DENY, and a map for which the child finds no descriptors or memory: the addresses are PROT_NONE,
+ * a touch is SIGSEGV, and calls give -ECHILD. Where the child had something else there before us
+ * (another library's handler of fork(2) may ask for memory), it keeps that.
  *
  * What the parent's loop and core had allocated (connections, a cache) is lost to the child: it can
  * be given back only by those who would speak to the parent's servers. Their descriptors are
@@ -134,12 +135,36 @@ static void map_forget_waiters(struct pagein_map *map)
 	threads_init(&map->threads);
 }
 
+static void map_reserve_addresses(struct pagein_map *map)
+{
+	for (size_t i = 0; i < map->extents.count; i++) {
+		struct extent *extent = &map->extents.list[i];
+
+		if (!extent->hole &&
+			mmap((void *)extent->address, extent->length, PROT_NONE,
+				MAP_FIXED_NOREPLACE | MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
+				-1, 0) == MAP_FAILED)
+			extent->hole = true;
+	}
+}
+
+void fork_reserve(struct context *context)
+{
+	bool inherited = is_inherited(context);
+
+	list_for_each (node, &context_roll(context)->maps) {
+		struct pagein_map *map = list_entry(node, struct pagein_map, node);
+
+		if (!inherited || !map->memory->inherited)
+			map_reserve_addresses(map);
+	}
+}
+
 /* Memory that can't be inherited: to be unmapped, and nothing else. */
 static void map_disown(struct pagein_map *map)
 {
 	map_forget_waiters(map);
 	uffd_close(&map->uffd);
-	(void)map_close_addresses(map);
 	list_init(&map->want.node);
 	list_remove(&map->node);
 	map->closing = true;

@@ -13,6 +13,11 @@ void fork_prepare(struct context *context);
 /* After, in the parent: but nobody else's child. */
 void fork_finish(struct context *context);
 /*
+ * In the child, before it has asked for any memory: nothing else shall come to lie where it has
+ * lost a map's.
+ */
+void fork_reserve(struct context *context);
+/*
  * In the child, whose loop has been abandoned: makes the context the child's own. false: its
  * objects and maps can't be used here.
  */

@@ -17,7 +17,6 @@
 #include <assert.h>
 #include <errno.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
@@ -25,6 +24,7 @@
 
 #include "cleanup.h"
 #include "loop.h"
+#include "signals.h"
 
 #define THREADS_LIMIT 16
 
@@ -164,13 +164,12 @@ void worker_destroy(struct worker *worker)
 
 static int thread_add(struct worker *worker)
 {
-	sigset_t all, before;
+	sigset_t before;
 	int err;
 
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
+	signals_block(&before);
 	err = pthread_create(&worker->threads[worker->count], NULL, worker_run, worker);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	signals_restore(&before);
 	worker->count += err == 0;
 	return -err;
 }

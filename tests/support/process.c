@@ -114,7 +114,7 @@ int count_pending_faults(void)
 }
 
 /* ThreadSanitizer ends a child that makes threads, unless it is asked not to. */
-const char *__tsan_default_options(void);
+__attribute__((visibility("default"))) const char *__tsan_default_options(void);
 const char *__tsan_default_options(void)
 {
 	return "die_after_fork=0";

@@ -291,6 +291,46 @@ static int sleep_in_child(void *context)
 	return 0;
 }
 
+/* Another library's memory, asked for in the child before pagein has its turn there. */
+static void *occupied;
+
+static void occupy(void)
+{
+	if (occupied)
+		memset(mmap(occupied, PAGE, PROT_READ | PROT_WRITE,
+			       MAP_FIXED_NOREPLACE | MAP_PRIVATE | MAP_ANONYMOUS, -1, 0),
+			0x5a, PAGE);
+}
+
+static int use_what_is_occupied(void *context)
+{
+	const uint8_t *bytes = occupied;
+
+	for (int i = 0; i < 2; i++) {
+		for (size_t at = 0; at < PAGE; at++)
+			if (bytes[at] != 0x5a)
+				return 2 + i;
+		pagein_unmap(context);
+		context = NULL;
+	}
+	return 0;
+}
+
+static void a_child_keeps_what_others_put_where_it_has_lost_a_map(void **state)
+{
+	struct session session;
+	struct pagein_map *map;
+
+	(void)state;
+	session_open(&session, SIZE, NULL);
+	assert_int_equal(pagein_map(session.object, 0, 0, PAGEIN_SHARED, &map), 0);
+	occupied = pagein_address(map);
+	assert_int_equal(run_in_child(use_what_is_occupied, map), 0);
+	occupied = NULL;
+	pagein_unmap(map);
+	session_close(&session);
+}
+
 static void *fork_in_thread(void *context)
 {
 	*(int *)context = run_in_child(sleep_in_child, NULL);
@@ -613,6 +653,7 @@ int main(void)
 		cmocka_unit_test(a_denied_child_can_not_use_its_parents_maps),
 		cmocka_unit_test(a_denied_child_makes_maps_of_its_own),
 		cmocka_unit_test(a_clone_behind_libcs_back_gets_sigsegv),
+		cmocka_unit_test(a_child_keeps_what_others_put_where_it_has_lost_a_map),
 		cmocka_unit_test(a_living_child_does_not_hold_up_the_parents_unmap),
 		cmocka_unit_test(a_child_knows_what_mremap_did),
 		cmocka_unit_test(children_of_a_busy_parent_see_right_bytes),
@@ -626,5 +667,7 @@ int main(void)
 		cmocka_unit_test(a_busy_parent_serves_its_children),
 	};
 
+	/* Before pagein's own, which come with its first object. */
+	pthread_atfork(NULL, NULL, occupy);
 	return userfaultfd_is_missing() ? 77 : run_group(tests);
 }
