@@ -46,7 +46,7 @@ static struct run {
 	uint64_t end_ns;
 	int pattern_fd; /* page i is all bytes i */
 	uint64_t operations[THREADS], failures[THREADS];
-	char problem[200]; /* the first; under lock */
+	char problem[300]; /* the first; under lock */
 	pthread_mutex_t lock;
 } run = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
@@ -81,6 +81,26 @@ static size_t pick(struct worker *worker, size_t count)
 	return random_next(&worker->seed) % count;
 }
 
+/* What is there now, which may be something else than a moment ago. */
+static void wrong_bytes(struct worker *worker, struct pagein_map *map, const uint8_t *bytes,
+	size_t page, int result)
+{
+	const uint8_t *wanted = run.session.local.bytes + page * PAGE;
+	size_t at = 0, other = 0;
+	char what[200];
+
+	while (at < 40 * PAGE && page * PAGE + at < SIZE && bytes[at] == wanted[at])
+		at++;
+	/* The object's bytes of elsewhere? */
+	while (other + 8 < SIZE && memcmp(run.session.local.bytes + other, bytes + at, 8) != 0)
+		other++;
+	snprintf(what, sizeof what,
+		"wrong bytes or signal (%s map of kind %u%s%s, %zu bytes on: those of %zu)",
+		map == worker->map ? "own" : "common", map == worker->map ? worker->kind : 0,
+		worker->splits ? " splits" : "", worker->writes ? " writes" : "", at, other);
+	problem(worker, what, page, result);
+}
+
 /* A signal must have a reason, unless another thread has healed the page since. */
 static void check_error(
 	struct worker *worker, struct pagein_map *map, const uint8_t *bytes, size_t page)
@@ -108,7 +128,7 @@ static void compare(struct worker *worker, struct pagein_map *map, const uint8_t
 	if (result == SIGBUS)
 		check_error(worker, map, bytes, page);
 	else if (result != 0)
-		problem(worker, "wrong bytes or signal", page, result);
+		wrong_bytes(worker, map, bytes, page, result);
 }
 
 /* What was mapped where a part of the map was must stay what it is. */
