@@ -354,8 +354,8 @@ size_t pagein_length(const struct pagein_map *map)
 
 /* ---- unmapping ----------------------------------------------------------------------------- */
 
-/* How many pages from `start` on, below `end`, are the map's memory: searched by doubling. */
-static size_t map_count_owned(struct pagein_map *map, uintptr_t start, uintptr_t end)
+/* Searched by doubling. */
+size_t map_count_owned(struct pagein_map *map, uintptr_t start, uintptr_t end)
 {
 	size_t owned = 0, step = 1, max = (end - start) / PAGE_BYTES;
 
@@ -379,8 +379,7 @@ void map_find_growth(struct pagein_map *map)
 		uintptr_t end = i + 1 < extents->count ? extents->list[i + 1].address : UINTPTR_MAX;
 		size_t owned = map_count_owned(map, start, end);
 
-		/* Of memory that was moved there the event is still to come. */
-		if (owned > 0 && !uffd_is_changing(&map->uffd))
+		if (owned > 0)
 			(void)map_grow(map, start + (owned - 1) * PAGE_BYTES);
 	}
 }

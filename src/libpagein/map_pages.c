@@ -27,18 +27,31 @@ bool map_owns(struct pagein_map *map, uintptr_t address)
 				       (void *)address, length);
 }
 
-int map_grow(struct pagein_map *map, uintptr_t address)
+/* No event is to come: what is behind a hole now was there when it was made. */
+static void map_settle_holes(struct pagein_map *map)
+{
+	uintptr_t end;
+
+	while (extents_doubtful(&map->extents, &end))
+		extents_settle(&map->extents, end, map_owns(map, end));
+}
+
+bool map_grow(struct pagein_map *map, uintptr_t address)
 {
 	uint64_t object_end = align_up(map->object->size, PAGE_BYTES), offset, end;
-	int err = extents_grow(&map->extents, address, PAGE_BYTES);
 
+	if (uffd_is_changing(&map->uffd))
+		return false;
+	map_settle_holes(map);
 	map->moved = true;
-	if (err < 0 || !extents_find(&map->extents, address, &offset))
-		return err;
+	if (extents_grow(&map->extents, address, PAGE_BYTES) < 0)
+		return false;
+	if (!extents_find(&map->extents, address, &offset))
+		return true;
 	end = offset + PAGE_BYTES < object_end ? offset + PAGE_BYTES : object_end;
 	if (end > map->want.range.end)
 		map->want.range.end = end;
-	return 0;
+	return true;
 }
 
 static struct map_block *map_take_block(struct pagein_map *map)

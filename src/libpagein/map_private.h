@@ -330,8 +330,11 @@ bool map_call_next(struct pagein_map *map, struct range range, uintptr_t *cursor
 	struct range *ret_part, uintptr_t *ret_address);
 /* Drops the range's pages, wherever they lie; -errno, with words. Not on the loop. */
 int map_dont_need(struct pagein_map *map, struct range range);
-/* There is memory at this page, of which nothing was known. As extents_grow(). */
-int map_grow(struct pagein_map *map, uintptr_t address);
+/* There is memory of the map at this page, of which nothing was known: mremap(2) has grown it.
+ * false: not for sure (an event is to come), or out of memory. */
+bool map_grow(struct pagein_map *map, uintptr_t address);
+/* How many pages from `start` on, below `end`, are the map's: there is no gap between them. */
+size_t map_count_owned(struct pagein_map *map, uintptr_t start, uintptr_t end);
 /* Is the page at this offset of the object anywhere in memory? */
 bool map_lies_anywhere(const struct pagein_map *map, uint64_t offset);
 /* The want's question: does it still wait for any of these pages? */

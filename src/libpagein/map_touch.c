@@ -157,8 +157,7 @@ static enum ask_answer map_locate(struct pagein_map *map, uintptr_t address, uin
 		return ASK_FAILED;
 	if (!map_owns(map, page))
 		return ASK_FOREIGN;
-	/* It may have been moved here, of which the event is to come. */
-	if (uffd_is_changing(&map->uffd) || map_grow(map, page) < 0)
+	if (!map_grow(map, page))
 		return ASK_AGAIN;
 	map_show(map);
 	return extents_find(&map->extents, address, ret_offset) ? ASK_FAILED : ASK_AGAIN;
