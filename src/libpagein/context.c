@@ -70,7 +70,7 @@ static void before_fork(void)
 	list_for_each (node, &contexts) {
 		struct context *context = list_entry(node, struct context, node);
 
-		loop_hold(context->loop);
+		fork_hold(context);
 		fork_prepare(context);
 	}
 	address_hold();
@@ -95,12 +95,17 @@ static void after_fork_in_child(void)
 	generation++;
 	address_release();
 	asks_forget();
-	list_for_each (node, &contexts)
-		fork_reserve(list_entry(node, struct context, node));
+	/* All of it is given back before anything is asked for: addresses, numbers of descriptors.
+	 */
+	list_for_each (node, &contexts) {
+		struct context *context = list_entry(node, struct context, node);
+
+		fork_reserve(context);
+		loop_abandon(context->loop);
+	}
 	list_for_each_safe (node, &contexts) {
 		struct context *context = list_entry(node, struct context, node);
 
-		loop_abandon(context->loop);
 		if (fork_arm(context))
 			continue;
 		asks_close(&context->asks);
@@ -198,6 +203,7 @@ static int context_create(
 	list_init(&context->roll.objects);
 	list_init(&context->roll.maps);
 	list_init(&context->roll.served);
+	context->roll.context = context;
 	err = copy_options(context, options);
 	if (err == 0)
 		err = context_fill(context, error);
@@ -220,6 +226,8 @@ int context_renew(struct context *context)
 	context->loop = NULL;
 	context->core = NULL;
 	asks_close(&context->asks);
+	if (context->limit)
+		limit_renew(context->limit);
 	return context_fill(context, NULL);
 }
 

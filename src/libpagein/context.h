@@ -22,6 +22,10 @@ struct context_roll {
 	struct list maps;        /* of struct pagein_map, by its node */
 	struct list served;      /* children: see serve.c */
 	struct serving *serving; /* the fork(2) under way; NULL: none, or not to be served */
+	/* What a fork(2) has left undone: see fork.c. */
+	struct context *context;
+	struct loop_task undone;
+	struct loop_timer undone_timer;
 };
 
 /*

@@ -6,10 +6,6 @@
  * below it ends, so an address of the map that no extent knows belongs to the nearest extent below
  * it. That must stay true when this is cut away, so a cut behind which there is memory leaves a
  * hole, which is an extent that shows nothing. What is below a hole may grow into it again.
- *
- * Whether there is memory is seen when the event is applied, and its thread has gone on by then: it
- * may have moved memory there, and made it larger in one go. The next event tells; until all have
- * been applied, such a hole is doubtful.
  */
 #include "extent.h"
 
@@ -59,8 +55,7 @@ static struct extent extent_part(const struct extent *extent, uintptr_t start, u
 
 	if (from >= to)
 		return (struct extent){0};
-	return (struct extent){
-		from, to - from, extent_offset(extent, from), extent->hole, extent->doubtful};
+	return (struct extent){from, to - from, extent_offset(extent, from), extent->hole};
 }
 
 /* The lowest extent that begins above the address; the one before it may hold it. */
@@ -112,8 +107,7 @@ static void extents_join(struct extents *extents)
 			if (extent.hole)
 				extent = (struct extent){below->address,
 					extent_end(&extent) - below->address,
-					extent_offset(&extent, below->address), true,
-					extent.doubtful};
+					extent_offset(&extent, below->address), true};
 			count--;
 		}
 		extents->list[count++] = extent;
@@ -169,8 +163,7 @@ static void extents_replace(struct extents *extents, uintptr_t start, uintptr_t 
 	for (size_t i = 0; i < count; i++)
 		extents_insert(extents, list[i]);
 	if (below.hole && extent_end(&below) == end)
-		extents_insert(extents,
-			(struct extent){end, 0, extent_offset(&below, end), true, below.doubtful});
+		extents_insert(extents, (struct extent){end, 0, extent_offset(&below, end), true});
 	extents_join(extents);
 }
 
@@ -181,25 +174,20 @@ static void extents_empty_hole(struct extents *extents, uintptr_t address)
 	struct extent *hole = above > 0 ? &extents->list[above - 1] : NULL;
 
 	if (hole && hole->hole && extent_end(hole) > address)
-		*hole = (struct extent){extent_end(hole), 0, extent_offset(hole, extent_end(hole)),
-			true, hole->doubtful};
-}
-
-static void extents_take(struct extents *extents, size_t i)
-{
-	extents->count--;
-	memmove(&extents->list[i], &extents->list[i + 1],
-		(extents->count - i) * sizeof *extents->list);
+		*hole = (struct extent){
+			extent_end(hole), 0, extent_offset(hole, extent_end(hole)), true};
 }
 
 /* There is no memory at `address`: what a hole that ends there said of it is over. */
 static void extents_drop_hole(struct extents *extents, uintptr_t address)
 {
 	size_t above = extents_above(extents, address);
-	const struct extent *hole = extents->list + above - 1;
+	struct extent *hole = extents->list + above - 1;
 
-	if (above > 0 && hole->hole && extent_end(hole) == address)
-		extents_take(extents, above - 1);
+	if (above == 0 || !hole->hole || extent_end(hole) != address)
+		return;
+	extents->count--;
+	memmove(hole, hole + 1, (extents->count - (above - 1)) * sizeof *hole);
 }
 
 int extents_cut(struct extents *extents, uintptr_t start, uintptr_t end, bool more)
@@ -221,45 +209,6 @@ int extents_cut(struct extents *extents, uintptr_t start, uintptr_t end, bool mo
 	}
 	extents_join(extents);
 	return 0;
-}
-
-void extents_doubt(struct extents *extents, uintptr_t end)
-{
-	for (size_t i = 0; i < extents->count; i++)
-		if (extents->list[i].hole && extent_end(&extents->list[i]) == end)
-			extents->list[i].doubtful = true;
-}
-
-void extents_explain(struct extents *extents, uintptr_t start, uintptr_t end)
-{
-	for (size_t i = extents->count; i-- > 0;) {
-		uintptr_t behind = extent_end(&extents->list[i]);
-
-		if (extents->list[i].doubtful && behind > start && behind < end)
-			extents_take(extents, i);
-	}
-	extents_join(extents);
-}
-
-bool extents_doubtful(const struct extents *extents, uintptr_t *ret_end)
-{
-	for (size_t i = 0; i < extents->count; i++)
-		if (extents->list[i].doubtful) {
-			*ret_end = extent_end(&extents->list[i]);
-			return true;
-		}
-	return false;
-}
-
-void extents_settle(struct extents *extents, uintptr_t end, bool more)
-{
-	for (size_t i = extents->count; i-- > 0;)
-		if (extents->list[i].doubtful && extent_end(&extents->list[i]) == end) {
-			extents->list[i].doubtful = false;
-			if (!more)
-				extents_take(extents, i);
-		}
-	extents_join(extents);
 }
 
 int extents_copy(struct extents *extents, uintptr_t from, uintptr_t to, size_t length)

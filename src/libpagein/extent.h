@@ -16,7 +16,6 @@ struct extent {
 	size_t length;
 	uint64_t offset; /* in the object */
 	bool hole;       /* nothing is here any more; but see extent.c */
-	bool doubtful;   /* a hole, if there was memory of the map behind it */
 };
 
 /* Sorted by address, disjoint. Zeroed memory is an empty one. */
@@ -36,16 +35,6 @@ int extents_add(struct extents *extents, struct extent extent);
  * nothing changed.
  */
 int extents_cut(struct extents *extents, uintptr_t start, uintptr_t end, bool more);
-
-/*
- * A cut whose `more` was seen too late: what is behind it now may have come there since. Whoever
- * finds out that memory was put there as one piece, [start, end), says so; who finds that nothing
- * was, settles it.
- */
-void extents_doubt(struct extents *extents, uintptr_t end);
-void extents_explain(struct extents *extents, uintptr_t start, uintptr_t end);
-bool extents_doubtful(const struct extents *extents, uintptr_t *ret_end);
-void extents_settle(struct extents *extents, uintptr_t end, bool more);
 
 /*
  * What lies at [from, from + length) lies at `to`, too, instead of what was known of there.

@@ -22,6 +22,12 @@
  * be given back only by those who would speak to the parent's servers. Their descriptors are
  * closed.
  *
+ * Another thread may be moving, growing or unmapping a map at the time, of which the events can't
+ * be read while the loop stands still: what is known of the map's addresses is of before. So the
+ * loop is held when there is no event, if such a moment comes. If one comes after that, the child
+ * takes what it finds at the addresses of before; the parent ends the inheritance when the events
+ * have been applied, for those may be somebody else's by now.
+ *
  * Cost: two madvise(2) a map in the parent; a thread for each context, an open and a registration
  * for each map in the child. vfork(2) and posix_spawn(3) do not come here.
  */
@@ -29,11 +35,18 @@
 
 #include <errno.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include "address.h"
+#include "cleanup.h"
+#include "clock.h"
 #include "face.h"
 #include "map_private.h"
 #include "serve.h"
+
+#define UNDONE_PAUSE_NS NS_PER_MS
+#define CALM_TRIES 100
+#define CALM_PAUSE_US 50
 
 /* What a parent serves here is not for children. */
 static bool is_inherited(const struct context *context)
@@ -61,6 +74,70 @@ static bool is_followed(struct context *context)
 	return false;
 }
 
+/* false: not all of it, or perhaps not. */
+static bool map_disinherit(struct pagein_map *map)
+{
+	if (uffd_is_changing(&map->uffd))
+		return false;
+	map_find_growth(map);
+	map_advise_fork(map, MADV_DONTFORK);
+	return !uffd_is_changing(&map->uffd);
+}
+
+static bool roll_disinherit(struct context_roll *roll)
+{
+	bool done = true;
+
+	list_for_each (node, &roll->maps) {
+		struct pagein_map *map = list_entry(node, struct pagein_map, node);
+
+		if (map->inheritable && !map->closing)
+			map->inheritable = !map_disinherit(map);
+		done = done && !map->inheritable;
+	}
+	return done;
+}
+
+static void undone_expired(struct loop_timer *timer)
+{
+	struct context_roll *roll = container_of(timer, struct context_roll, undone_timer);
+
+	if (!roll_disinherit(roll))
+		loop_timer_set(
+			context_loop(roll->context), timer, clock_now_ns() + UNDONE_PAUSE_NS);
+}
+
+/* On the loop, when it goes on: the events come first. */
+static void undone_run(struct loop_task *task)
+{
+	struct context_roll *roll = container_of(task, struct context_roll, undone);
+
+	roll->undone_timer.expired = undone_expired;
+	if (roll->undone_timer.slot == 0)
+		loop_timer_set(context_loop(roll->context), &roll->undone_timer,
+			clock_now_ns() + UNDONE_PAUSE_NS);
+}
+
+static bool is_calm(struct context *context)
+{
+	list_for_each (node, &context_roll(context)->maps)
+		if (uffd_is_changing(&list_entry(node, struct pagein_map, node)->uffd))
+			return false;
+	return true;
+}
+
+void fork_hold(struct context *context)
+{
+	struct loop *loop = context_loop(context);
+
+	loop_hold(loop);
+	for (int i = 0; i < CALM_TRIES && !is_calm(context); i++) {
+		loop_release(loop);
+		usleep(CALM_PAUSE_US);
+		loop_hold(loop);
+	}
+}
+
 void fork_prepare(struct context *context)
 {
 	struct context_roll *roll = context_roll(context);
@@ -76,6 +153,7 @@ void fork_prepare(struct context *context)
 			continue;
 		map_find_growth(map);
 		overlay_fork(map);
+		map->inheritable = true;
 		map_advise_fork(map, MADV_DOFORK);
 	}
 }
@@ -86,8 +164,10 @@ void fork_finish(struct context *context)
 
 	if (!is_inherited(context))
 		return;
-	list_for_each (node, &roll->maps)
-		map_advise_fork(list_entry(node, struct pagein_map, node), MADV_DONTFORK);
+	/* The loop runs what was posted before it stands still again: this is not under way. */
+	roll->undone.run = undone_run;
+	if (!roll_disinherit(roll))
+		loop_post(context_loop(context), &roll->undone);
 	serving_end(roll->serving);
 	roll->serving = NULL;
 }
@@ -135,15 +215,20 @@ static void map_forget_waiters(struct pagein_map *map)
 	threads_init(&map->threads);
 }
 
+/* false: there is something. */
+static bool reserve(uintptr_t address, size_t length)
+{
+	return mmap((void *)address, length, PROT_NONE,
+		       MAP_FIXED_NOREPLACE | MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1,
+		       0) != MAP_FAILED;
+}
+
 static void map_reserve_addresses(struct pagein_map *map)
 {
 	for (size_t i = 0; i < map->extents.count; i++) {
 		struct extent *extent = &map->extents.list[i];
 
-		if (!extent->hole &&
-			mmap((void *)extent->address, extent->length, PROT_NONE,
-				MAP_FIXED_NOREPLACE | MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
-				-1, 0) == MAP_FAILED)
+		if (!extent->hole && !reserve(extent->address, extent->length))
 			extent->hole = true;
 	}
 }
@@ -176,25 +261,47 @@ static void map_renew(struct pagein_map *map)
 		map_disown(map);
 		return;
 	}
-	map_advise_fork(map, MADV_DONTFORK);
 	map_forget_waiters(map);
 	/* Its staging was not inherited: pages come by copies. */
 	map->units = NULL;
+	close_fd(&map->pagemap_fd);
+	map->pagemap_fd = -1;
 	map->want.place = NULL;
 	uffd_close(&map->uffd);
 	list_init(&map->want.node);
 	object_add_want(map->object->object, &map->want);
 }
 
+/* Takes what is there; what another thread was taking away is not. */
+static int map_rearm_at(struct pagein_map *map, uintptr_t address, size_t length)
+{
+	int err = uffd_register(&map->uffd, (void *)address, length, map->memory->modes);
+	size_t half = align_down(length / 2, map->memory->page_bytes);
+
+	/* EINVAL and EPERM: memory of another kind is among it. */
+	if (err != -ENOMEM && err != -EINVAL && err != -EPERM)
+		return err;
+	if (reserve(address, length)) {
+		(void)munmap((void *)address, length);
+		err = 0;
+	} else if (half > 0) {
+		err = map_rearm_at(map, address, half);
+		return err < 0 ? err : map_rearm_at(map, address + half, length - half);
+	}
+	return err == -ENOMEM ? err : extents_cut(&map->extents, address, address + length, false);
+}
+
 static int map_rearm(struct pagein_map *map)
 {
 	struct map_face *face = map->face;
+	uintptr_t cursor = 0, address;
+	struct range part;
 	int err = map_open_uffd(map);
 
-	for (size_t i = 0; i < map->extents.count && err == 0; i++)
-		if (!map->extents.list[i].hole)
-			err = uffd_register(&map->uffd, (void *)map->extents.list[i].address,
-				map->extents.list[i].length, map->memory->modes);
+	/* The extents change meanwhile. */
+	while (err == 0 && extents_next(&map->extents, (struct range){0, UINT64_MAX}, &cursor,
+				   &part, &address))
+		err = map_rearm_at(map, address, (size_t)range_length(part));
 	if (err == 0)
 		err = overlay_rearm(map);
 	if (err < 0)
@@ -212,6 +319,7 @@ static int fork_arm_all(struct context *context)
 	int err = context_renew(context);
 
 	list_init(&roll->served);
+	roll->undone_timer.slot = 0;
 	list_for_each (node, &roll->objects)
 		if (err == 0)
 			err = object_rearm(list_entry(node, struct pagein_object, node));
@@ -226,6 +334,9 @@ static int fork_arm_all(struct context *context)
 
 		if (err == 0 && map->uffd.fd < 0)
 			err = map_rearm(map);
+		map->inheritable = false;
+		if (err == 0)
+			map_advise_fork(map, MADV_DONTFORK);
 	}
 	if (err == 0 && !context_restart(context))
 		err = -EAGAIN;
@@ -246,6 +357,8 @@ bool fork_arm(struct context *context)
 		struct pagein_map *map = list_entry(node, struct pagein_map, node);
 
 		address_hide(map->face);
+		/* Nobody would read the events of these addresses. */
+		uffd_close(&map->uffd);
 		if (inherited)
 			(void)map_close_addresses(map);
 	}

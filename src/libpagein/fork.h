@@ -8,6 +8,8 @@
 
 struct context;
 
+/* Holds the loop, when there is no event to be read; or, if there always is one, all the same. */
+void fork_hold(struct context *context);
 /* Before: the child shall inherit the memory. */
 void fork_prepare(struct context *context);
 /* After, in the parent: but nobody else's child. */

@@ -75,6 +75,14 @@ int limit_create(uint64_t max_bytes, struct pagein_stats *stats, struct limit **
 	return 0;
 }
 
+void limit_renew(struct limit *limit)
+{
+	if (limit->memory_fd < 0)
+		return;
+	close(limit->memory_fd);
+	limit->memory_fd = open("/proc/self/mem", O_RDONLY | O_CLOEXEC);
+}
+
 void limit_destroy(struct limit *limit)
 {
 	if (!limit)

@@ -57,6 +57,8 @@ int limit_parse(const struct pagein_options *options, uint64_t *ret_bytes);
 
 /* stats outlive it. -ENOMEM */
 int limit_create(uint64_t max_bytes, struct pagein_stats *stats, struct limit **ret);
+/* In the child of a fork(2): what it reads of its memory shall not be its parent's. */
+void limit_renew(struct limit *limit);
 /* No map may be left. NULL is fine. */
 void limit_destroy(struct limit *limit);
 

@@ -354,8 +354,8 @@ size_t pagein_length(const struct pagein_map *map)
 
 /* ---- unmapping ----------------------------------------------------------------------------- */
 
-/* Searched by doubling. */
-size_t map_count_owned(struct pagein_map *map, uintptr_t start, uintptr_t end)
+/* How many pages from `start` on, below `end`, are the map's memory: searched by doubling. */
+static size_t map_count_owned(struct pagein_map *map, uintptr_t start, uintptr_t end)
 {
 	size_t owned = 0, step = 1, max = (end - start) / PAGE_BYTES;
 

@@ -62,15 +62,23 @@ static struct range map_range_at(const struct pagein_map *map, uintptr_t start, 
 	return hull;
 }
 
+/*
+ * Was there unseen memory of the map behind what was unmapped? The thread has gone on by now: if
+ * what it unmapped is the map's again, what is behind may have come with that, grown through it or
+ * moved there. (Only memory that has grown exactly to where unseen memory begins is misjudged, if
+ * it did so since the event was read.)
+ */
+static bool map_goes_on(struct pagein_map *map, uintptr_t end)
+{
+	return map_owns(map, end) && !map_owns(map, end - map->memory->page_bytes);
+}
+
 static void map_event_unmap(struct pagein_map *map, uintptr_t start, uintptr_t end)
 {
 	struct range gone = map_range_at(map, start, end);
-	bool more = map_owns(map, end);
 
 	/* Out of memory: a fill there gets ENOENT, and its fault goes unserved. */
-	(void)extents_cut(&map->extents, start, end, more);
-	if (more && uffd_is_changing(&map->uffd))
-		extents_doubt(&map->extents, end);
+	(void)extents_cut(&map->extents, start, end, map_goes_on(map, end));
 	map->moved = true;
 	/* The kernel lets them wait on, though no fill will ever go there. */
 	uffd_wake(&map->uffd, (void *)start, end - start);
@@ -81,20 +89,6 @@ static void map_event_unmap(struct pagein_map *map, uintptr_t start, uintptr_t e
 		map_abandon(map, gone);
 }
 
-/* What memory of one piece has come to lie at [to, to + length) and beyond, where it has grown. */
-static void map_explain_holes(struct pagein_map *map, uintptr_t to, uintptr_t length)
-{
-	uintptr_t end = to + length, limit = UINTPTR_MAX, hole;
-
-	if (!extents_doubtful(&map->extents, &hole))
-		return;
-	for (size_t i = map->extents.count; i-- > 0 && map->extents.list[i].address >= end;)
-		if (!map->extents.list[i].hole)
-			limit = map->extents.list[i].address;
-	end += map_count_owned(map, end, limit) * PAGE_BYTES;
-	extents_explain(&map->extents, to, end);
-}
-
 /*
  * The old place is left as it is: UNMAP takes it away, which comes next unless it was
  * MREMAP_DONTUNMAP, after which both places show the same. Faults at the new place that came before
@@ -102,10 +96,7 @@ static void map_explain_holes(struct pagein_map *map, uintptr_t to, uintptr_t le
  */
 static void map_event_remap(struct pagein_map *map, uintptr_t from, uintptr_t to, uintptr_t length)
 {
-	/* It was moved in one piece, too. */
-	extents_explain(&map->extents, from, from + length);
 	(void)extents_copy(&map->extents, from, to, length);
-	map_explain_holes(map, to, length);
 	map->moved = true;
 	map_answer(map, (struct range){0, UINT64_MAX});
 	uffd_wake(&map->uffd, (void *)from, length);

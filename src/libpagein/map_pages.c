@@ -27,22 +27,12 @@ bool map_owns(struct pagein_map *map, uintptr_t address)
 				       (void *)address, length);
 }
 
-/* No event is to come: what is behind a hole now was there when it was made. */
-static void map_settle_holes(struct pagein_map *map)
-{
-	uintptr_t end;
-
-	while (extents_doubtful(&map->extents, &end))
-		extents_settle(&map->extents, end, map_owns(map, end));
-}
-
 bool map_grow(struct pagein_map *map, uintptr_t address)
 {
 	uint64_t object_end = align_up(map->object->size, PAGE_BYTES), offset, end;
 
 	if (uffd_is_changing(&map->uffd))
 		return false;
-	map_settle_holes(map);
 	map->moved = true;
 	if (extents_grow(&map->extents, address, PAGE_BYTES) < 0)
 		return false;

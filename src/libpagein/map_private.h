@@ -108,6 +108,7 @@ struct pagein_map {
 	struct list held; /* the oldest first */
 	struct list asks; /* of threads in signal handlers, for waiting pages (map_touch.c) */
 	unsigned held_count;
+	bool inheritable; /* by the child of a fork(2): not for long */
 	struct loop_timer park_timer;
 	struct loop_timer pull_timer;
 	struct map_wait wait;
@@ -333,8 +334,6 @@ int map_dont_need(struct pagein_map *map, struct range range);
 /* There is memory of the map at this page, of which nothing was known: mremap(2) has grown it.
  * false: not for sure (an event is to come), or out of memory. */
 bool map_grow(struct pagein_map *map, uintptr_t address);
-/* How many pages from `start` on, below `end`, are the map's: there is no gap between them. */
-size_t map_count_owned(struct pagein_map *map, uintptr_t start, uintptr_t end);
 /* Is the page at this offset of the object anywhere in memory? */
 bool map_lies_anywhere(const struct pagein_map *map, uint64_t offset);
 /* The want's question: does it still wait for any of these pages? */

@@ -281,9 +281,13 @@ bool uffd_owns(const struct uffd *uffd, int probe_fd, void *page, size_t length)
 	struct uffdio_range range = {.start = (uintptr_t)page, .len = length};
 	int err = probe_fd < 0 ? -EBADF : register_once(&probe, page, length, 0);
 
-	/* Somebody's ordinary memory, for the length of these two calls. */
-	if (err == 0)
+	/* Somebody's ordinary memory, for the length of these calls. Who touched it meanwhile and was
+	 * queued after the kernel's own wake, as UNREGISTER began, would wait for ever (seen on
+	 * 6.18: a descriptor that nobody reads, with one pending fault). */
+	if (err == 0) {
 		ioctl(probe_fd, UFFDIO_UNREGISTER, &range);
+		ioctl(probe_fd, UFFDIO_WAKE, &range);
+	}
 	return err == -EBUSY && register_once(uffd, page, length, 0) == 0;
 }
 

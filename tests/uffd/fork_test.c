@@ -291,6 +291,74 @@ static int sleep_in_child(void *context)
 	return 0;
 }
 
+/* ---- with a memory limit ---- */
+
+#define LIMITED_PAGES 2048
+
+struct limited_child {
+	struct session *session;
+	int born[2]; /* a byte: there is the child */
+	int gone[2]; /* closed: the parent's map is gone */
+};
+
+/* Single pages, again and again: their bytes are kept when they are evicted. */
+static int touch_scattered(void *context)
+{
+	struct limited_child *child = context;
+	const struct session *session = child->session;
+	uint64_t seed = 4711;
+	char byte;
+
+	close(child->gone[1]);
+	if (write(child->born[1], "", 1) != 1 || read(child->gone[0], &byte, 1) != 0)
+		return 2;
+	for (int i = 0; i < 6000; i++) {
+		size_t page = random_next(&seed) % (i < 3000 ? LIMITED_PAGES : 600);
+
+		if (session_compare(session, page, page + 1) != 0)
+			return 3;
+	}
+	return map_stats(session->map).refilled > 0 ? 0 : 4;
+}
+
+static void *end_limited_parent(void *context)
+{
+	struct limited_child *child = context;
+	uint8_t *bytes = pagein_address(child->session->map);
+	char byte;
+
+	(void)!read(child->born[0], &byte, 1);
+	for (size_t i = 0; i < LIMITED_PAGES; i++)
+		(void)!memset(mmap(bytes + i * PAGE, PAGE, PROT_READ | PROT_WRITE,
+				      MAP_FIXED | MAP_PRIVATE | MAP_ANONYMOUS, -1, 0),
+			0x5a, PAGE);
+	close(child->gone[1]);
+	return NULL;
+}
+
+static void a_limited_child_keeps_its_own_bytes(void **state)
+{
+	const struct pagein_options limited = {
+		.size = sizeof limited, .timeout_ms = 10000, .memory = UINT64_C(2) << 20};
+	struct limited_child child;
+	struct session session;
+	pthread_t thread;
+
+	(void)state;
+	session_open(&session, (size_t)LIMITED_PAGES * PAGE, &limited);
+	pagein_advise(session.map, 0, 0, PAGEIN_RANDOM);
+	child.session = &session;
+	assert_int_equal(pipe(child.born), 0);
+	assert_int_equal(pipe(child.gone), 0);
+	assert_int_equal(pthread_create(&thread, NULL, end_limited_parent, &child), 0);
+	assert_int_equal(run_in_child(touch_scattered, &child), 0);
+	pthread_join(thread, NULL);
+	close(child.born[0]);
+	close(child.born[1]);
+	close(child.gone[0]);
+	session_close(&session);
+}
+
 /* Another library's memory, asked for in the child before pagein has its turn there. */
 static void *occupied;
 
@@ -653,6 +721,7 @@ int main(void)
 		cmocka_unit_test(a_denied_child_can_not_use_its_parents_maps),
 		cmocka_unit_test(a_denied_child_makes_maps_of_its_own),
 		cmocka_unit_test(a_clone_behind_libcs_back_gets_sigsegv),
+		cmocka_unit_test(a_limited_child_keeps_its_own_bytes),
 		cmocka_unit_test(a_child_keeps_what_others_put_where_it_has_lost_a_map),
 		cmocka_unit_test(a_living_child_does_not_hold_up_the_parents_unmap),
 		cmocka_unit_test(a_child_knows_what_mremap_did),

@@ -200,64 +200,6 @@ static void what_was_cut_does_not_come_back_by_growth(void **state)
 	extents_finish(&extents);
 }
 
-/*
- * Memory was moved behind what had just been cut, with a tail that no event tells of, before
- * anybody had looked: what is known of the tail is what was moved with it.
- */
-static void a_hole_that_others_memory_explains_is_none(void **state)
-{
-	struct extents extents = {0};
-	uint64_t offset;
-	uintptr_t end;
-
-	(void)state;
-	assert_int_equal(
-		extents_add(&extents, (struct extent){100 * PAGE, 10 * PAGE, 0, .hole = false}), 0);
-	/* From 100 to 40, and from there to 45 with a tail of 20 pages: 40 was cut in between. */
-	assert_int_equal(extents_copy(&extents, 100 * PAGE, 40 * PAGE, 10 * PAGE), 0);
-	assert_int_equal(extents_cut(&extents, 100 * PAGE, 110 * PAGE, false), 0);
-	assert_int_equal(extents_copy(&extents, 40 * PAGE, 20 * PAGE, 10 * PAGE), 0);
-	assert_int_equal(extents_cut(&extents, 40 * PAGE, 50 * PAGE, true), 0);
-	extents_doubt(&extents, 50 * PAGE);
-	assert_true(extents_doubtful(&extents, &end));
-	assert_true(end == 50 * PAGE);
-	assert_int_equal(extents_copy(&extents, 20 * PAGE, 30 * PAGE, 10 * PAGE), 0);
-	extents_explain(&extents, 30 * PAGE, 60 * PAGE);
-	assert_false(extents_doubtful(&extents, &end));
-	assert_int_equal(extents_grow(&extents, 55 * PAGE, PAGE), 0);
-	assert_true(extents_find(&extents, 55 * PAGE, &offset));
-	assert_true(offset == 25 * PAGE);
-	extents_finish(&extents);
-}
-
-/* Nothing has explained it: there was memory, or there was none. */
-static void a_doubtful_hole_is_settled(void **state)
-{
-	(void)state;
-	for (int more = 0; more < 2; more++) {
-		struct extents extents = {0};
-		uint64_t offset;
-		uintptr_t end;
-
-		assert_int_equal(extents_add(&extents,
-					 (struct extent){20 * PAGE, 10 * PAGE, 0, .hole = false}),
-			0);
-		assert_int_equal(extents_add(&extents, (struct extent){40 * PAGE, 10 * PAGE,
-							       100 * PAGE, .hole = false}),
-			0);
-		assert_int_equal(extents_cut(&extents, 40 * PAGE, 50 * PAGE, true), 0);
-		extents_doubt(&extents, 50 * PAGE);
-		extents_explain(&extents, 0, 50 * PAGE); /* ends where the hole does */
-		assert_true(extents_doubtful(&extents, &end));
-		extents_settle(&extents, 50 * PAGE, more);
-		assert_false(extents_doubtful(&extents, &end));
-		assert_int_equal(extents_grow(&extents, 50 * PAGE, PAGE), 0);
-		assert_true(extents_find(&extents, 50 * PAGE, &offset));
-		assert_true(offset == (more ? 110 : 30) * PAGE);
-		extents_finish(&extents);
-	}
-}
-
 static void holes_do_not_pile_up(void **state)
 {
 	struct extents extents = {0};
@@ -277,8 +219,6 @@ int main(void)
 		cmocka_unit_test(what_the_kernel_does_agrees_with_the_model),
 		cmocka_unit_test(a_cut_in_the_middle_splits),
 		cmocka_unit_test(what_was_cut_does_not_come_back_by_growth),
-		cmocka_unit_test(a_hole_that_others_memory_explains_is_none),
-		cmocka_unit_test(a_doubtful_hole_is_settled),
 		cmocka_unit_test(holes_do_not_pile_up),
 	};
 
