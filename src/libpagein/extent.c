@@ -178,8 +178,7 @@ static void extents_empty_hole(struct extents *extents, uintptr_t address)
 			extent_end(hole), 0, extent_offset(hole, extent_end(hole)), true};
 }
 
-/* There is no memory at `address`: what a hole that ends there said of it is over. */
-static void extents_drop_hole(struct extents *extents, uintptr_t address)
+void extents_drop_hole(struct extents *extents, uintptr_t address)
 {
 	size_t above = extents_above(extents, address);
 	struct extent *hole = extents->list + above - 1;
@@ -188,6 +187,17 @@ static void extents_drop_hole(struct extents *extents, uintptr_t address)
 		return;
 	extents->count--;
 	memmove(hole, hole + 1, (extents->count - (above - 1)) * sizeof *hole);
+}
+
+bool extents_hole_below(const struct extents *extents, uintptr_t address, uintptr_t *ret_end)
+{
+	size_t above = extents_above(extents, address);
+	const struct extent *hole = above > 0 ? &extents->list[above - 1] : NULL;
+
+	if (!hole || !hole->hole || extent_end(hole) > address)
+		return false;
+	*ret_end = extent_end(hole);
+	return true;
 }
 
 int extents_cut(struct extents *extents, uintptr_t start, uintptr_t end, bool more)

@@ -48,6 +48,11 @@ int extents_copy(struct extents *extents, uintptr_t from, uintptr_t to, size_t l
  */
 int extents_grow(struct extents *extents, uintptr_t address, size_t page_bytes);
 
+/* Is a hole the nearest that is below the address, and where does it end? */
+bool extents_hole_below(const struct extents *extents, uintptr_t address, uintptr_t *ret_end);
+/* What a hole that ends at `end` said of what is behind it is over. */
+void extents_drop_hole(struct extents *extents, uintptr_t end);
+
 /* The object's offset that lies at address; false: none. */
 bool extents_find(const struct extents *extents, uintptr_t address, uint64_t *ret_offset);
 

@@ -63,14 +63,14 @@ static struct range map_range_at(const struct pagein_map *map, uintptr_t start, 
 }
 
 /*
- * Was there unseen memory of the map behind what was unmapped? The thread has gone on by now: if
- * what it unmapped is the map's again, what is behind may have come with that, grown through it or
- * moved there. (Only memory that has grown exactly to where unseen memory begins is misjudged, if
- * it did so since the event was read.)
+ * May there be unseen memory of the map at `end`? Its thread has gone on since the event was read:
+ * what is there may be something else, which map_grow() finds out when it is touched. To ask whose
+ * it is now could take what that thread is putting there.
  */
-static bool map_goes_on(struct pagein_map *map, uintptr_t end)
+static bool map_may_go_on(struct pagein_map *map, uintptr_t end)
 {
-	return map_owns(map, end) && !map_owns(map, end - map->memory->page_bytes);
+	return !map->origin && uffd_is_taken(context_probe_fd(map->object->context), (void *)end,
+				       map->memory->page_bytes);
 }
 
 static void map_event_unmap(struct pagein_map *map, uintptr_t start, uintptr_t end)
@@ -78,7 +78,7 @@ static void map_event_unmap(struct pagein_map *map, uintptr_t start, uintptr_t e
 	struct range gone = map_range_at(map, start, end);
 
 	/* Out of memory: a fill there gets ENOENT, and its fault goes unserved. */
-	(void)extents_cut(&map->extents, start, end, map_goes_on(map, end));
+	(void)extents_cut(&map->extents, start, end, map_may_go_on(map, end));
 	map->moved = true;
 	/* The kernel lets them wait on, though no fill will ever go there. */
 	uffd_wake(&map->uffd, (void *)start, end - start);
@@ -137,13 +137,12 @@ void map_wake_all(struct pagein_map *map)
 /*
  * No extent knows the address: mremap(2) has grown the map in place, which no event tells, or has
  * moved it here, of which the event is still to come. While there may be one, they ask again: what
- * was taken for growth would stay known behind what the event then says.
+ * was taken for growth would stay known behind what the event then says. So do those of a batch
+ * with events, which may have been before them, at memory that is gone; UNMAP wakes all others.
  */
 static bool map_fault_unknown(struct pagein_map *map, uintptr_t page, uint64_t *ret_offset)
 {
-	/* The fault may be of before the memory was unmapped. */
-	if ((map->origin || map_owns(map, page)) && map_grow(map, page) &&
-		extents_find(&map->extents, page, ret_offset))
+	if (!map->is_stale && map_grow(map, page) && extents_find(&map->extents, page, ret_offset))
 		return true;
 	uffd_wake(&map->uffd, (void *)page, PAGE_BYTES);
 	return false;
@@ -341,12 +340,16 @@ static void map_read(struct pagein_map *map)
 	size_t count = uffd_read(&map->uffd, messages, MESSAGES_MAX), wanted = 0;
 
 	map->event_ns = clock_now_ns();
+	map->is_stale = false;
 	for (size_t i = 0; i < count; i++)
-		if (messages[i].event != UFFD_EVENT_PAGEFAULT)
+		if (messages[i].event != UFFD_EVENT_PAGEFAULT) {
 			map_event(map, &messages[i]);
+			map->is_stale = true;
+		}
 	for (size_t i = 0; i < count; i++)
 		if (messages[i].event == UFFD_EVENT_PAGEFAULT)
 			wanted += map_fault(map, &messages[i], &pages[wanted]);
+	map->is_stale = false;
 	map_show(map);
 	map_fetch_all(map, pages, wanted);
 	/* The requests are under way: this time costs nobody anything. */

@@ -27,12 +27,26 @@ bool map_owns(struct pagein_map *map, uintptr_t address)
 				       (void *)address, length);
 }
 
+/*
+ * A hole through which the map has grown is none: what is behind it goes on with that. (Of unseen
+ * memory behind a hole that has been filled up exactly, the same is thought.)
+ */
+static void map_drop_holes(struct pagein_map *map, uintptr_t address)
+{
+	uintptr_t end;
+
+	while (extents_hole_below(&map->extents, address, &end) &&
+		map_owns(map, end - map->memory->page_bytes))
+		extents_drop_hole(&map->extents, end);
+}
+
 bool map_grow(struct pagein_map *map, uintptr_t address)
 {
 	uint64_t object_end = align_up(map->object->size, PAGE_BYTES), offset, end;
 
 	if (uffd_is_changing(&map->uffd))
 		return false;
+	map_drop_holes(map, address);
 	map->moved = true;
 	if (extents_grow(&map->extents, address, PAGE_BYTES) < 0)
 		return false;

@@ -108,6 +108,7 @@ struct pagein_map {
 	struct list held; /* the oldest first */
 	struct list asks; /* of threads in signal handlers, for waiting pages (map_touch.c) */
 	unsigned held_count;
+	bool is_stale;    /* the batch of faults: events came with it */
 	bool inheritable; /* by the child of a fork(2): not for long */
 	struct loop_timer park_timer;
 	struct loop_timer pull_timer;

@@ -270,25 +270,30 @@ int uffd_open_probe(void)
 	return err < 0 ? err : fd;
 }
 
-/*
- * Two questions: is it anybody's (then another descriptor can't register it: EBUSY), and is it this
- * one's (then registering it again changes nothing)? Asked the other way round, the first question
- * would take what is nobody's. Neither waits for events, and both are right while one is pending.
- */
-bool uffd_owns(const struct uffd *uffd, int probe_fd, void *page, size_t length)
+/* Is it anybody's? Then another descriptor can't register it. */
+bool uffd_is_taken(int probe_fd, void *page, size_t length)
 {
 	const struct uffd probe = {.fd = probe_fd};
 	struct uffdio_range range = {.start = (uintptr_t)page, .len = length};
 	int err = probe_fd < 0 ? -EBADF : register_once(&probe, page, length, 0);
 
-	/* Somebody's ordinary memory, for the length of these calls. Who touched it meanwhile and was
-	 * queued after the kernel's own wake, as UNREGISTER began, would wait for ever (seen on
+	/* Somebody's ordinary memory, for the length of these calls. Who touched it meanwhile and
+	 * was queued after the kernel's own wake, as UNREGISTER began, would wait for ever (seen on
 	 * 6.18: a descriptor that nobody reads, with one pending fault). */
 	if (err == 0) {
 		ioctl(probe_fd, UFFDIO_UNREGISTER, &range);
 		ioctl(probe_fd, UFFDIO_WAKE, &range);
 	}
-	return err == -EBUSY && register_once(uffd, page, length, 0) == 0;
+	return err == -EBUSY;
+}
+
+/*
+ * If it is this one's, registering it again changes nothing. Asked without the other question, this
+ * one would take what is nobody's, and it still does if that has come there between the two.
+ */
+bool uffd_owns(const struct uffd *uffd, int probe_fd, void *page, size_t length)
+{
+	return uffd_is_taken(probe_fd, page, length) && register_once(uffd, page, length, 0) == 0;
 }
 
 size_t uffd_read(const struct uffd *uffd, struct uffd_msg *messages, size_t max)

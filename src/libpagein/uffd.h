@@ -76,10 +76,13 @@ int uffd_continue(const struct uffd *uffd, void *to, size_t length, size_t *ret_
 int uffd_poison(const struct uffd *uffd, void *address, size_t length);
 
 /*
- * Is this page, about which nothing is known, in an area that this descriptor is registered for?
- * Asks with a descriptor that is registered for nothing: uffd_open_probe(), -errno as uffd_open().
+ * Is this page, about which nothing is known, in an area that any descriptor is registered for;
+ * that this one is? Asks with a descriptor that is registered for nothing: uffd_open_probe(),
+ * -errno as uffd_open(). Neither waits for events. uffd_owns() is not for a page that another
+ * thread may be putting ordinary memory over: it could register that.
  */
 int uffd_open_probe(void);
+bool uffd_is_taken(int probe_fd, void *page, size_t length);
 bool uffd_owns(const struct uffd *uffd, int probe_fd, void *page, size_t length);
 
 /*
