@@ -189,14 +189,21 @@ void extents_drop_hole(struct extents *extents, uintptr_t address)
 	memmove(hole, hole + 1, (extents->count - (above - 1)) * sizeof *hole);
 }
 
+/* How many are below an unknown address: inside of a hole it is not the hole's. */
+static size_t extents_below(const struct extents *extents, uintptr_t address)
+{
+	size_t count = extents_above(extents, address);
+
+	return count - (count > 0 && address < extent_end(&extents->list[count - 1]));
+}
+
 bool extents_hole_below(const struct extents *extents, uintptr_t address, uintptr_t *ret_end)
 {
-	size_t above = extents_above(extents, address);
-	const struct extent *hole = above > 0 ? &extents->list[above - 1] : NULL;
+	size_t below = extents_below(extents, address);
 
-	if (!hole || !hole->hole || extent_end(hole) > address)
+	if (below == 0 || !extents->list[below - 1].hole)
 		return false;
-	*ret_end = extent_end(hole);
+	*ret_end = extent_end(&extents->list[below - 1]);
 	return true;
 }
 
@@ -249,18 +256,15 @@ int extents_copy(struct extents *extents, uintptr_t from, uintptr_t to, size_t l
 
 int extents_grow(struct extents *extents, uintptr_t address, size_t page_bytes)
 {
-	size_t above = extents_above(extents, address);
+	size_t count = extents_below(extents, address);
 	uintptr_t end = address + page_bytes, from;
 	struct extent below, grown;
 
-	/* Inside of a hole it is not the hole's. */
-	if (above > 0 && address < extent_end(&extents->list[above - 1]))
-		above--;
-	if (above == 0)
+	if (count == 0)
 		return -ENOENT;
 	if (extents_reserve(extents, 3) < 0)
 		return -ENOMEM;
-	below = extents->list[above - 1];
+	below = extents->list[count - 1];
 	from = extent_end(&below);
 	grown = (struct extent){from, end - from, extent_offset(&below, from), false};
 	extents_replace(extents, from, end, &grown, 1);

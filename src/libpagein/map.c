@@ -369,18 +369,36 @@ static size_t map_count_owned(struct pagein_map *map, uintptr_t start, uintptr_t
 	return owned;
 }
 
+/* How far the map goes on unseen behind its extent i: it may have grown into holes. */
+static uintptr_t map_unseen_end(struct pagein_map *map, size_t i)
+{
+	const struct extents *extents = &map->extents;
+	uintptr_t end = extents->list[i].address + extents->list[i].length, limit;
+
+	for (;;) {
+		i++;
+		limit = i < extents->count ? extents->list[i].address : UINTPTR_MAX;
+		end += map_count_owned(map, end, limit) * PAGE_BYTES;
+		if (end < limit || !extents->list[i].hole)
+			return end;
+		limit += extents->list[i].length;
+		end += map_count_owned(map, end, limit) * PAGE_BYTES;
+		if (end < limit)
+			return end;
+	}
+}
+
 /* What mremap(2) has grown unseen has to go, too: it would be memory of zeros. */
 void map_find_growth(struct pagein_map *map)
 {
 	struct extents *extents = &map->extents;
 
 	for (size_t i = 0; i < extents->count; i++) {
-		uintptr_t start = extents->list[i].address + extents->list[i].length;
-		uintptr_t end = i + 1 < extents->count ? extents->list[i + 1].address : UINTPTR_MAX;
-		size_t owned = map_count_owned(map, start, end);
+		uintptr_t end = map_unseen_end(map, i);
 
-		if (owned > 0)
-			(void)map_grow(map, start + (owned - 1) * PAGE_BYTES);
+		/* Of memory that was moved there the event is still to come. */
+		if (end > extents->list[i].address + extents->list[i].length)
+			(void)map_grow(map, end - PAGE_BYTES);
 	}
 }
 

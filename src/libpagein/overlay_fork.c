@@ -11,6 +11,7 @@
  * On the thread that forks; the loops stand still. Cost: a scan of what is resident in the parent,
  * and a read of 512 bytes for each block in the child.
  */
+#include <errno.h>
 #include <string.h>
 
 #include "cleanup.h"
@@ -97,6 +98,9 @@ static int overlay_protect_part(struct pagein_map *map, int pagemap, struct map_
 
 		err = uffd_write_protect(&map->uffd, (void *)(address + at * PAGE_BYTES),
 			length * PAGE_BYTES, UFFDIO_WRITEPROTECT_MODE_WP);
+		/* Other memory: it came there as the child was made. */
+		if (err == -ENOENT)
+			err = 0;
 	}
 	return err;
 }

@@ -200,6 +200,34 @@ static void what_was_cut_does_not_come_back_by_growth(void **state)
 	extents_finish(&extents);
 }
 
+/* Where an address is unknown, the nearest hole below it is the one to be asked about. */
+static void the_hole_below_an_address_is_found(void **state)
+{
+	struct extents extents = {0};
+	uint64_t offset;
+	uintptr_t end;
+
+	(void)state;
+	assert_int_equal(extents_add(&extents, (struct extent){0x10000, 0x10000, 0, false}), 0);
+	assert_false(extents_hole_below(&extents, 0x25000, &end));
+	/* Two holes with memory between them, which is gone then. */
+	assert_int_equal(extents_cut(&extents, 0x14000, 0x16000, true), 0);
+	assert_int_equal(extents_cut(&extents, 0x1a000, 0x20000, true), 0);
+	assert_false(extents_hole_below(&extents, 0x1c000, &end));
+	assert_int_equal(extents_cut(&extents, 0x16000, 0x1a000, false), 0);
+	assert_true(extents_hole_below(&extents, 0x25000, &end));
+	assert_true(end == 0x20000);
+	/* What lies in a hole is not the hole's; this one is the only one. */
+	assert_false(extents_hole_below(&extents, 0x18000, &end));
+	extents_drop_hole(&extents, 0x20000);
+	assert_false(extents_hole_below(&extents, 0x25000, &end));
+	/* The memory below has grown to there. */
+	assert_int_equal(extents_grow(&extents, 0x24000, 0x1000), 0);
+	assert_true(extents_find(&extents, 0x24000, &offset));
+	assert_true(offset == 0x14000);
+	extents_finish(&extents);
+}
+
 static void holes_do_not_pile_up(void **state)
 {
 	struct extents extents = {0};
@@ -219,6 +247,7 @@ int main(void)
 		cmocka_unit_test(what_the_kernel_does_agrees_with_the_model),
 		cmocka_unit_test(a_cut_in_the_middle_splits),
 		cmocka_unit_test(what_was_cut_does_not_come_back_by_growth),
+		cmocka_unit_test(the_hole_below_an_address_is_found),
 		cmocka_unit_test(holes_do_not_pile_up),
 	};
 
