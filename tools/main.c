@@ -16,6 +16,7 @@
 
 #include "commands.h"
 #include "options.h"
+#include "service.h"
 #include "url.h"
 
 #define EXIT_USAGE 2
@@ -50,6 +51,9 @@ static int subcommand_run(enum subcommand subcommand, int argc, char **argv)
 		options_help(subcommand, stdout);
 		return EXIT_SUCCESS;
 	}
+	/* From here on there may be secrets in memory. */
+	if (!options.debug)
+		service_guard_core();
 	return commands[subcommand](&options);
 }
 

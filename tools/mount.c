@@ -218,8 +218,6 @@ static int mount_run(const struct options *options, int report)
 
 	log_set_level((enum log_level)options->log_level);
 	service_log_to_stderr();
-	if (!options->debug)
-		service_guard_core();
 	err = mount_prepare(&mount);
 	if (err == 0)
 		err = loop_run(mount.loops[0]);

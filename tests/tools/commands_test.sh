@@ -117,6 +117,18 @@ expect 0 $'*size: *20000001\n*ranges: *no' '' "$PAGEIN" stat "$url/large"
 serve_as ': close'
 expect 1 '' "pagein ls: $url/: *" "$PAGEIN" ls "$url/"
 
+# a core file of any of them has no memory in it: waits until it is set, while the server waits
+serve_as ': delay=20s'
+"$PAGEIN" cat "$url/large" >"$base/out" 2>"$base/err" &
+slow=$!
+until [ "$(cat "/proc/$slow/coredump_filter")" = 00000000 ]; do
+	kill -0 "$slow" || { failures=$((failures + 1)) && break; }
+	sleep 0.01
+done
+kill "$slow"
+wait "$slow" || true
+serve_as ''
+
 # doctor
 "$PAGEIN" doctor >"$base/out" && status=0 || status=$?
 ! grep -vE '^(ok|warn|FAIL)  +[^ ].*: +[^ ]|^      fix: [^ ]' "$base/out" || failures=$((failures + 1))
