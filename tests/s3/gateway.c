@@ -99,7 +99,9 @@ static CURL *prepare(const struct gateway *gateway, const char *method, const ch
 	assert_true(asprintf(&url, "http://127.0.0.1:%u%s", gateway->port, target) > 0);
 	assert_true(asprintf(&scope, "aws:amz:us-east-1:%s", service) > 0);
 	curl_easy_setopt(easy, CURLOPT_URL, url);
-	curl_easy_setopt(easy, CURLOPT_PATH_AS_IS, 1L);
+	/* libcurl 8.14 refuses to sign with it (CURLE_BAD_FUNCTION_ARGUMENT). */
+	if (strstr(target, "/."))
+		curl_easy_setopt(easy, CURLOPT_PATH_AS_IS, 1L);
 	curl_easy_setopt(easy, CURLOPT_AWS_SIGV4, scope);
 	curl_easy_setopt(easy, CURLOPT_USERPWD, "tester-key:tester-secret");
 	curl_easy_setopt(easy, CURLOPT_HTTPHEADER, headers);

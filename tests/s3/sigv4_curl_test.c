@@ -48,7 +48,9 @@ static void curl_sign(
 	curl_easy_setopt(easy, CURLOPT_AWS_SIGV4, "aws:amz:eu-west-3:s3");
 	curl_easy_setopt(easy, CURLOPT_USERPWD, ACCESS_KEY ":" SECRET);
 	curl_easy_setopt(easy, CURLOPT_HTTPHEADER, headers);
-	curl_easy_setopt(easy, CURLOPT_PATH_AS_IS, 1L);
+	/* libcurl 8.14 refuses to sign with it (CURLE_BAD_FUNCTION_ARGUMENT). */
+	if (strstr(target, "/."))
+		curl_easy_setopt(easy, CURLOPT_PATH_AS_IS, 1L);
 	curl_easy_setopt(easy, CURLOPT_PROXY, "");
 	curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, ignore);
 	assert_int_equal(curl_easy_perform(easy), CURLE_OK);
