@@ -13,6 +13,9 @@
 #define SIZE (64 * PAGE)
 #define NOBODY 65534
 
+/* Nothing here fails by time. */
+static const struct pagein_options patient = {.size = sizeof patient, .timeout_ms = 20000};
+
 static bool is_unprivileged_allowed(void)
 {
 	FILE *file = fopen("/proc/sys/vm/unprivileged_userfaultfd", "re");
@@ -37,7 +40,7 @@ static int run_as_nobody(int (*function)(struct session *session), struct sessio
 	/* An errno or a step that went wrong. */
 	if (!become_nobody())
 		return 100;
-	if (pagein_open(server_url(&session->server, "data"), &quick_options, &session->object) < 0)
+	if (pagein_open(server_url(&session->server, "data"), &patient, &session->object) < 0)
 		return 101;
 	if (pagein_map(session->object, 0, 0, 0, &session->map) < 0)
 		return 102;
