@@ -569,11 +569,12 @@ static void file_get_hurry(struct source *source, struct exchange *exchange)
 
 static void file_unpin(struct source *source, struct remote *remote)
 {
-	struct file_remote *self = container_of(remote, struct file_remote, remote);
+	struct file_remote *self;
 
 	(void)source;
 	if (!remote)
 		return;
+	self = container_of(remote, struct file_remote, remote);
 	free(self->remote.url);
 	free(self->path);
 	free(self);

@@ -192,10 +192,11 @@ static bool remote_refused(struct http_remote *http, const struct exchange *exch
 
 static void http_unpin(struct source *source, struct remote *remote)
 {
-	struct web_remote *self = web_remote_of(remote);
+	struct web_remote *self;
 
 	if (!remote)
 		return;
+	self = web_remote_of(remote);
 	assert(list_empty(&self->waiting));
 	if (self->resolving)
 		http_probe_cancel(source, &self->probe);
