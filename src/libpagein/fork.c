@@ -98,13 +98,18 @@ static bool roll_disinherit(struct context_roll *roll)
 	return done;
 }
 
+static void undone_wait(struct context_roll *roll)
+{
+	loop_timer_set(
+		context_loop(roll->context), &roll->undone_timer, clock_now_ns() + UNDONE_PAUSE_NS);
+}
+
 static void undone_expired(struct loop_timer *timer)
 {
 	struct context_roll *roll = container_of(timer, struct context_roll, undone_timer);
 
 	if (!roll_disinherit(roll))
-		loop_timer_set(
-			context_loop(roll->context), timer, clock_now_ns() + UNDONE_PAUSE_NS);
+		undone_wait(roll);
 }
 
 /* On the loop, when it goes on: the events come first. */
@@ -114,8 +119,7 @@ static void undone_run(struct loop_task *task)
 
 	roll->undone_timer.expired = undone_expired;
 	if (roll->undone_timer.slot == 0)
-		loop_timer_set(context_loop(roll->context), &roll->undone_timer,
-			clock_now_ns() + UNDONE_PAUSE_NS);
+		undone_wait(roll);
 }
 
 static bool is_calm(struct context *context)

@@ -17,24 +17,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <unistd.h>
 
 #include "cleanup.h"
 #include "map_private.h"
-
-/* From <linux/fs.h> of Linux 6.7. */
-#define SCAN_IS_HUGE (UINT64_C(1) << 6)
-struct scan_region {
-	uint64_t start, end, categories;
-};
-struct scan_argument {
-	uint64_t size, flags, start, end, walk_end, vec, vec_len, max_pages;
-	uint64_t category_inverted, category_mask, category_anyof_mask, return_mask;
-};
-#define SCAN_IOCTL _IOWR('f', 16, struct scan_argument)
+#include "pagemap.h"
 
 /* Does the kernel make huge pages where it is asked to? */
 static bool huge_pages_are_on(void)
@@ -58,7 +47,7 @@ static int huge_register(struct pagein_map *map)
 		map->want.place = units_place;
 		if (units_create(map) < 0)
 			return -ENOMEM;
-		map->pagemap_fd = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
+		map->pagemap_fd = pagemap_open();
 	}
 	return uffd_register(&map->uffd, map->address, map->mapped, 0);
 }
@@ -85,20 +74,8 @@ static int huge_fill(struct pagein_map *map, void *to, uint64_t offset, const vo
 /* Without /proc nobody knows, and it is taken for one. */
 static bool is_huge(const struct pagein_map *map, const void *memory)
 {
-	struct scan_region region = {0};
-	struct scan_argument scan = {
-		.size = sizeof scan,
-		.start = (uintptr_t)memory,
-		.end = (uintptr_t)memory + UNIT_BYTES,
-		.vec = (uintptr_t)&region,
-		.vec_len = 1,
-		.category_mask = SCAN_IS_HUGE,
-		.return_mask = SCAN_IS_HUGE,
-	};
-
-	if (map->pagemap_fd < 0 || ioctl(map->pagemap_fd, SCAN_IOCTL, &scan) < 0)
-		return true;
-	return region.end - region.start == UNIT_BYTES;
+	return map->pagemap_fd < 0 ||
+	       pagemap_is_huge(map->pagemap_fd, (uintptr_t)memory, UNIT_BYTES);
 }
 
 static size_t huge_move(struct pagein_map *map, void *to, void *from, bool *ret_as_it_was)

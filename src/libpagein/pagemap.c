@@ -65,3 +65,19 @@ int pagemap_scan_written(
 	*address = (uintptr_t)argument.walk_end;
 	return count;
 }
+
+bool pagemap_is_huge(int fd, uintptr_t address, size_t length)
+{
+	struct page_region region = {0};
+	struct pm_scan_arg argument = {
+		.size = sizeof argument,
+		.start = address,
+		.end = address + length,
+		.vec = (uintptr_t)&region,
+		.vec_len = 1,
+		.category_mask = PAGE_IS_HUGE,
+		.return_mask = PAGE_IS_HUGE,
+	};
+
+	return ioctl(fd, PAGEMAP_SCAN, &argument) < 0 || region.end - region.start == length;
+}

@@ -1,6 +1,6 @@
 /*
  * pagemap.h - what the kernel's page tables say of this process's memory: /proc/self/pagemap. Any
- * thread but a loop's: what is asked for may be gigabytes of addresses.
+ * thread; the scans not on a loop: what is asked for may be gigabytes of addresses.
  */
 #pragma once
 
@@ -26,3 +26,6 @@ int pagemap_read(int fd, uintptr_t address, uint64_t *words, size_t count);
  */
 int pagemap_scan_written(
 	int fd, uintptr_t *address, uintptr_t end, struct page_region *regions, size_t max);
+
+/* Are these bytes, one huge page or many small ones, a huge page? Yes, where nobody can tell. */
+bool pagemap_is_huge(int fd, uintptr_t address, size_t length);

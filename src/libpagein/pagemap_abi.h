@@ -19,6 +19,7 @@
 #define PAGE_IS_WRITTEN (1 << 1)
 #define PAGE_IS_PRESENT (1 << 3)
 #define PAGE_IS_SWAPPED (1 << 4)
+#define PAGE_IS_HUGE (1 << 6)
 
 struct page_region {
 	__u64 start;

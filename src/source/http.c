@@ -259,29 +259,6 @@ static int http_get(struct source *source, struct exchange *exchange)
 	return 0;
 }
 
-static void http_get_cancel(struct source *source, struct exchange *exchange)
-{
-	(void)source;
-	if (exchange->waits) {
-		list_remove(&exchange->node);
-		return;
-	}
-	if (exchange->by_fallback)
-		fallback_cancel(exchange);
-	else
-		host_cancel(http_place_of(exchange)->host, exchange);
-	http_exchange_leave(exchange);
-}
-
-static void http_get_hurry(struct source *source, struct exchange *exchange)
-{
-	(void)source;
-	if (exchange->waits)
-		exchange->urgent = true;
-	else if (!exchange->by_fallback)
-		host_hurry(http_place_of(exchange)->host, exchange);
-}
-
 /* ---- the source --------------------------------------------------------------------------- */
 
 static void http_destroy(struct source *source)

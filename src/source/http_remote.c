@@ -15,6 +15,7 @@
 #include <string.h>
 
 #include "cleanup.h"
+#include "fallback.h"
 #include "http_head.h"
 #include "pool.h"
 #include "secret.h"
@@ -115,6 +116,29 @@ void http_exchange_end(struct exchange *exchange, int err)
 	place->is_proven |= err == 0;
 	http_exchange_leave(exchange);
 	exchange->ops->done(exchange, err);
+}
+
+void http_get_cancel(struct source *source, struct exchange *exchange)
+{
+	(void)source;
+	if (exchange->waits) {
+		list_remove(&exchange->node);
+		return;
+	}
+	if (exchange->by_fallback)
+		fallback_cancel(exchange);
+	else
+		host_cancel(http_place_of(exchange)->host, exchange);
+	http_exchange_leave(exchange);
+}
+
+void http_get_hurry(struct source *source, struct exchange *exchange)
+{
+	(void)source;
+	if (exchange->waits)
+		exchange->urgent = true;
+	else if (!exchange->by_fallback)
+		host_hurry(http_place_of(exchange)->host, exchange);
 }
 
 bool http_remote_may_help(struct exchange *exchange)

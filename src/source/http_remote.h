@@ -67,6 +67,10 @@ void http_exchange_end(struct exchange *exchange, int err);
 /* It was cancelled, or could not begin. */
 void http_exchange_leave(struct exchange *exchange);
 
+/* The source's get_cancel and get_hurry; `waits`: it is on a list of the remote's. */
+void http_get_cancel(struct source *source, struct exchange *exchange);
+void http_get_hurry(struct source *source, struct exchange *exchange);
+
 /* Asks the remote's refused(), where the answer was one that it is asked about. True: the exchange
  * is to fail with `again`, and at_no_cost is set. */
 bool http_remote_may_help(struct exchange *exchange);

@@ -176,8 +176,8 @@ static const struct source_ops s3_ops = {
 	.get = s3_get,
 	.probe_cancel = s3_probe_cancel,
 	.list_cancel = s3_list_cancel,
-	.get_cancel = s3_get_cancel,
-	.get_hurry = s3_get_hurry,
+	.get_cancel = http_get_cancel,
+	.get_hurry = http_get_hurry,
 	.pin = s3_pin,
 	.unpin = s3_unpin,
 };

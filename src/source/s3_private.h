@@ -131,5 +131,3 @@ int s3_pin(
 	struct source *source, const char *url, const struct version *version, struct remote **ret);
 void s3_unpin(struct source *source, struct remote *remote);
 int s3_get(struct source *source, struct exchange *exchange);
-void s3_get_cancel(struct source *source, struct exchange *exchange);
-void s3_get_hurry(struct source *source, struct exchange *exchange);

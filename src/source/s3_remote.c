@@ -298,29 +298,6 @@ int s3_get(struct source *source, struct exchange *exchange)
 	return 0;
 }
 
-void s3_get_cancel(struct source *source, struct exchange *exchange)
-{
-	(void)source;
-	if (exchange->waits) {
-		list_remove(&exchange->node);
-		return;
-	}
-	if (exchange->by_fallback)
-		fallback_cancel(exchange);
-	else
-		host_cancel(http_place_of(exchange)->host, exchange);
-	http_exchange_leave(exchange);
-}
-
-void s3_get_hurry(struct source *source, struct exchange *exchange)
-{
-	(void)source;
-	if (exchange->waits)
-		exchange->urgent = true;
-	else if (!exchange->by_fallback)
-		host_hurry(http_place_of(exchange)->host, exchange);
-}
-
 /* ---- beginning and end -------------------------------------------------------------------- */
 
 void s3_unpin(struct source *source, struct remote *self)

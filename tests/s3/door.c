@@ -18,8 +18,12 @@
 #include "check.h"
 #include "cleanup.h"
 
-void door_open(struct door *door, const char *command)
+void door_open(struct door *door, const char *command, uint16_t port)
 {
+	char endpoint[64];
+
+	snprintf(endpoint, sizeof endpoint, "http://127.0.0.1:%u", port);
+	setenv("AWS_ENDPOINT_URL", endpoint, 1);
 	*door = (struct door){.command = command, .directory = "/tmp/pagein-test-XXXXXX"};
 	assert_non_null(mkdtemp(door->directory));
 }

@@ -6,6 +6,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 struct door {
 	const char *command;
@@ -14,8 +15,11 @@ struct door {
 	size_t printed; /* bytes by the last run, which may have NULs in them */
 };
 
-/* Makes the directory; the command must live until door_close(). */
-void door_open(struct door *door, const char *command);
+/*
+ * Makes the directory; the command must live until door_close(), and finds S3 on this port of
+ * 127.0.0.1 (AWS_ENDPOINT_URL).
+ */
+void door_open(struct door *door, const char *command, uint16_t port);
 /* Unmounts what a failed test has left. */
 void door_close(struct door *door);
 

@@ -22,7 +22,6 @@ static uint8_t *bytes;
 static int start_gateway(void **state)
 {
 	uint64_t seed = 7;
-	char endpoint[64];
 
 	(void)state;
 	gateway_start(&gateway);
@@ -36,9 +35,7 @@ static int start_gateway(void **state)
 	gateway_put(&gateway, "/bucket/models/day%3D2024%253A05/part", bytes, 9);
 	gateway_fill(&gateway, "/bucket/small/", FILES);
 	s3_environment("tester-key", "tester-secret", NULL);
-	snprintf(endpoint, sizeof endpoint, "http://127.0.0.1:%u", gateway.port);
-	setenv("AWS_ENDPOINT_URL", endpoint, 1);
-	door_open(&door, command);
+	door_open(&door, command, gateway.port);
 	return 0;
 }
 

@@ -189,7 +189,6 @@ static void listing_beside_curl(void **state)
 	struct client client;
 	struct relay relay;
 	struct door door;
-	char endpoint[64];
 
 	(void)state;
 	gateway_start(&gateway);
@@ -198,9 +197,7 @@ static void listing_beside_curl(void **state)
 	relay_start(&relay, &gateway, "list-type=2");
 	s3_environment("tester-key", "tester-secret", NULL);
 	s3_open(&client, relay.port, NULL);
-	snprintf(endpoint, sizeof endpoint, "http://127.0.0.1:%u", relay.port);
-	setenv("AWS_ENDPOINT_URL", endpoint, 1);
-	door_open(&door, command);
+	door_open(&door, command, relay.port);
 	/* Each opendir(3) asks anew. */
 	door_mount(&door, "-o metadata-ttl=0s", "s3://many");
 	before = mount_bytes(&door);

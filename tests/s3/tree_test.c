@@ -45,15 +45,11 @@ static void put(const char *bucket, const char *key, const void *bytes, size_t s
 
 static int start_gateway(void **state)
 {
-	char endpoint[64];
-
 	(void)state;
 	gateway_start(&gateway);
 	relay_start(&relay, &gateway, " HTTP/1.1\r\n");
 	s3_environment("tester-key", "tester-secret", NULL);
-	snprintf(endpoint, sizeof endpoint, "http://127.0.0.1:%u", relay.port);
-	setenv("AWS_ENDPOINT_URL", endpoint, 1);
-	door_open(&door, command);
+	door_open(&door, command, relay.port);
 	return 0;
 }
 
