@@ -284,8 +284,6 @@ static void a_listed_file_costs_only_its_get(void **state)
 	door_unmount(&door);
 }
 
-/* ---- what is overwritten ------------------------------------------------------------------ */
-
 #define BIG 3000017
 
 static uint8_t *bytes_of(uint64_t seed)
@@ -297,6 +295,63 @@ static uint8_t *bytes_of(uint64_t seed)
 		bytes[i] = (uint8_t)random_next(&seed);
 	return bytes;
 }
+
+/* A file that is 128 KiB long comes with the one GET; what is open is not asked for again. */
+static void a_short_file_is_one_request(void **state)
+{
+	uint8_t *bytes = bytes_of(7);
+	unsigned before;
+
+	(void)state;
+	gateway_put(&gateway, "/short", NULL, 0);
+	put("/short/", "all", bytes, 131072);
+	put("/short/", "more", bytes, 131073);
+	door_mount(&door, BELIEVE, "s3://short");
+	assert_int_equal(access(door_path(&door, "all"), F_OK), 0);
+	before = relay_count(&relay);
+	door_expect_file(&door, "all", bytes, 131072);
+	assert_int_equal(requests_since(&before), 1);
+	door_expect_file(&door, "more", bytes, 131073);
+	assert_true(requests_since(&before) > 1);
+	door_unmount(&door);
+	free(bytes);
+}
+
+/* T8: the GET names the version that the listing told, wherever it reads. */
+static void what_is_immutable_is_opened_without_a_request(void **state)
+{
+	uint8_t *bytes = bytes_of(8);
+	uint8_t found[4096];
+	unsigned before;
+	int fd;
+
+	(void)state;
+	gateway_put(&gateway, "/immutable", NULL, 0);
+	put("/immutable/", "a", bytes, BIG);
+	put("/immutable/", "b", bytes, BIG);
+	door_mount(&door, "-o immutable", "s3://immutable");
+	assert_int_equal(access(door_path(&door, "a"), F_OK), 0);
+	before = relay_count(&relay);
+	fd = open(door_path(&door, "a"), O_RDONLY);
+	assert_true(fd >= 0);
+	assert_int_equal(requests_since(&before), 0);
+	assert_int_equal(pread(fd, found, sizeof found, 2000000), sizeof found);
+	assert_memory_equal(found, &bytes[2000000], sizeof found);
+	assert_int_equal(requests_since(&before), 1);
+	close(fd);
+	/* Who was promised wrongly gets no bytes of another version, and finds it the next time. */
+	put("/immutable/", "b", "new", 3);
+	fd = open(door_path(&door, "b"), O_RDONLY);
+	assert_true(fd >= 0);
+	assert_int_equal(pread(fd, found, sizeof found, 0), -1);
+	assert_int_equal(errno, ESTALE);
+	close(fd);
+	door_expect_file(&door, "b", "new", 3);
+	door_unmount(&door);
+	free(bytes);
+}
+
+/* ---- what is overwritten ------------------------------------------------------------------ */
 
 /* F4: though its old version was listed, and is believed. */
 static void a_new_open_sees_what_was_overwritten(void **state)
@@ -396,6 +451,8 @@ int main(int argc, char **argv)
 		cmocka_unit_test(a_directory_takes_as_many_requests_as_pages),
 		cmocka_unit_test(a_page_may_end_at_any_key),
 		cmocka_unit_test(a_listed_file_costs_only_its_get),
+		cmocka_unit_test(a_short_file_is_one_request),
+		cmocka_unit_test(what_is_immutable_is_opened_without_a_request),
 		cmocka_unit_test(a_new_open_sees_what_was_overwritten),
 		cmocka_unit_test(a_reader_of_the_old_version_gets_no_mixture),
 		cmocka_unit_test(a_version_that_is_kept_is_read_to_its_end),
