@@ -105,7 +105,7 @@ static int probe_answer(struct s3_probe *self)
 		return err;
 	}
 	http_head_version(&self->ask.head_read, size, &probe->version);
-	client_content_type(&self->ask.curl, probe->content_type);
+	strcpy(probe->content_type, self->ask.content_type);
 	probe->effective_url = probe->url;
 	probe->bytes = self->ask.body;
 	probe->bytes_len = self->ask.head ? 0 : self->ask.body_len;

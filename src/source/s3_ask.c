@@ -60,6 +60,7 @@ int s3_credentials_got(struct s3_source *s3, const struct s3_credentials_want *w
 
 static void ask_end(struct s3_ask *ask, int err)
 {
+	client_content_type(&ask->curl, ask->content_type);
 	client_finish(&ask->curl);
 	ask->done(ask, err);
 }

@@ -97,6 +97,7 @@ struct s3_ask {
 	void (*done)(struct s3_ask *self, int err);
 	/* the answer */
 	struct http_head head_read; /* of the newest answer */
+	char content_type[CONTENT_TYPE_MAX + 1];
 	char *body;
 	size_t body_len;
 	struct s3_error error;

@@ -442,6 +442,32 @@ static void a_version_that_is_kept_is_read_to_its_end(void **state)
 	door_unmount(&door);
 }
 
+/* F7 */
+static void attributes_of_a_version(void **state)
+{
+	char told[300] = "";
+	struct gateway_answer answer;
+	ssize_t length;
+
+	(void)state;
+	gateway_put(&gateway, "/attributes", NULL, 0);
+	put("/attributes/", "a", "one", 3);
+	door_mount(&door, BELIEVE, "s3://attributes");
+	length = getxattr(door_path(&door, "a"), "user.pagein.etag", told, sizeof told - 1);
+	assert_int_equal(length, 34);
+	answer = gateway_ask(&gateway, "GET", "/attributes?list-type=2", NULL, 0, "s3");
+	/* There in XML. */
+	told[33] = '\0';
+	assert_non_null(strstr(answer.body, &told[1]));
+	free(answer.body);
+	memset(told, 0, sizeof told);
+	length = getxattr(door_path(&door, "a"), "user.pagein.content-type", told, sizeof told - 1);
+	assert_true(length > 0);
+	/* What libcurl says that it sends. */
+	assert_string_equal(told, "application/x-www-form-urlencoded");
+	door_unmount(&door);
+}
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
@@ -456,6 +482,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(a_new_open_sees_what_was_overwritten),
 		cmocka_unit_test(a_reader_of_the_old_version_gets_no_mixture),
 		cmocka_unit_test(a_version_that_is_kept_is_read_to_its_end),
+		cmocka_unit_test(attributes_of_a_version),
 	};
 
 	assert_int_equal(argc, 2);
