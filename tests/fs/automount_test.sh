@@ -54,6 +54,8 @@ if [ "${1-}" = inside ]; then
 	check "mount -a" mount -a -T "$base/fstab"
 	check "has mounted" cmp "$base/www/file" "$base/fstab.mnt/file"
 	check "mount -a, again" mount -a -T "$base/fstab"
+	server=$(pgrep -x mount.pagein)
+	check "by a server in a session of its own" [ "$(ps -o sid= -p "$server" | tr -d ' ')" = "$server" ]
 	check "umount" umount "$base/fstab.mnt"
 
 	# In a group of its own: the group of an automounter never triggers it.
