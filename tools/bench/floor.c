@@ -1,5 +1,5 @@
 /*
- * bench_floor.c - the floor: what the kernel and the wire charge for a fault that is filled from a
+ * floor.c - the floor: what the kernel and the wire charge for a fault that is filled from a
  * server, with no library in between.
  *
  * One thread: a blocking read of the fault, the ranged request on a raw kept-alive socket, a
@@ -51,6 +51,7 @@ struct floor {
 	uint8_t *staging;
 	uint8_t *warm; /* the object's bytes and zeros to the last page's end; NULL: the server's */
 	bool is_inline;
+	uint64_t last_fill_ns; /* for --slow-fill */
 	struct sigaction before;
 };
 
@@ -129,6 +130,26 @@ static int floor_copy(struct floor *floor, uint64_t offset, const uint8_t *from,
 	return 0;
 }
 
+/*
+ * --slow-fill: a part of what the last one took goes by before this one, as the copy wakes the
+ * thread that waits for it.
+ */
+static int floor_copy_slowly(struct floor *floor, uint64_t offset, const uint8_t *from, size_t len)
+{
+	uint64_t percent = floor->session->options->slow_fill, begun_ns;
+	int err;
+
+	if (percent == 0)
+		return floor_copy(floor, offset, from, len);
+	begun_ns = clock_now_ns();
+	while (clock_now_ns() - begun_ns < floor->last_fill_ns * percent / 100)
+		;
+	begun_ns = clock_now_ns();
+	err = floor_copy(floor, offset, from, len);
+	floor->last_fill_ns = clock_now_ns() - begun_ns;
+	return err;
+}
+
 /* Receives [at, end) behind the `have` bytes of staging, and copies whole pages as they come. */
 static int floor_fill(struct floor *floor, uint64_t at, uint64_t end, size_t have)
 {
@@ -144,7 +165,7 @@ static int floor_fill(struct floor *floor, uint64_t at, uint64_t end, size_t hav
 		if (last && floor->session->stages)
 			floor->session->stages->last_byte_ns = clock_now_ns();
 		if (whole > 0) {
-			err = floor_copy(floor, at, floor->staging, whole);
+			err = floor_copy_slowly(floor, at, floor->staging, whole);
 			if (err < 0 || last)
 				return err;
 			have -= whole;
@@ -193,7 +214,7 @@ static int floor_serve_cached(struct floor *floor, uint64_t address, uint64_t ev
 	struct bench_stages *stages = floor->session->stages;
 	uint64_t start = (address - (uintptr_t)floor->memory) & ~(PAGE - 1);
 	uint64_t found_ns = stages ? clock_now_ns() : 0;
-	int err = floor_copy(floor, start, floor->warm + start,
+	int err = floor_copy_slowly(floor, start, floor->warm + start,
 		floor->streaming ? (size_t)(floor->mapped - start) : PAGE);
 
 	if (stages) {

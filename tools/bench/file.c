@@ -1,5 +1,5 @@
 /*
- * bench_file.c - the engines that read a file: on our own mount (fuse-*), which runs in a child as
+ * file.c - the engines that read a file: on our own mount (fuse-*), which runs in a child as
  * `pagein mount -f` and so is what users get, or on any other file system (path-*).
  *
  * Cold is what posix_fadvise(POSIX_FADV_DONTNEED) makes of the page cache before each run. Random
