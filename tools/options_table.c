@@ -226,6 +226,10 @@ const struct option_row option_rows[] = {
 		.argument = "FILE",
 		.subcommands = BENCH,
 		.help = "write each access of each run to FILE, as CSV"},
+	{"html", 0, STRING(html),
+		.argument = "FILE",
+		.subcommands = BENCH,
+		.help = "draw the results in FILE, a page for browsers that needs no other"},
 
 	{"netrc-file", 0, STRING(netrc_file),
 		.argument = "FILE",

@@ -62,6 +62,8 @@ static int write_files(const struct options *options, const struct bench_record 
 		err = bench_write_json(options, record);
 	if (options->samples && bench_write_samples(options, record) < 0)
 		err = -EIO;
+	if (options->html && bench_write_html(options, record) < 0)
+		err = -EIO;
 	return err;
 }
 
@@ -89,8 +91,10 @@ static void record_free(struct bench_record *record)
 	for (size_t i = 0; i < record->cell_count; i++) {
 		struct bench_cell *cell = &record->cells[i];
 
-		for (uint64_t run = 0; run < cell->count; run++)
+		for (uint64_t run = 0; run < cell->count; run++) {
 			free(cell->runs[run].samples);
+			free(cell->runs[run].heat);
+		}
 		for (int stage = 0; stage < STAGE_COUNT; stage++)
 			free(cell->stages_us[stage]);
 		free(cell->runs);

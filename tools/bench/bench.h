@@ -11,6 +11,7 @@
  *	summary.c	of all runs of a cell: the one in the middle, and how far they lie apart
  *	machine.c	where it was measured, and who else was busy there
  *	table.c, json.c, samples.c	what is shown and written
+ *	html.c, chart.c, heat.c	pictures
  *	diff.c, rank.c	two records, and whether they differ by more than chance
  *	floor.c, uffd.c, file.c	the engines
  *
@@ -23,6 +24,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "heat.h"
 #include "histogram.h"
 #include "options.h"
 #include "order.h"
@@ -75,6 +77,7 @@ struct bench_session {
 	int fd;
 	uint64_t size;
 	void *state;
+	bool keep;                   /* samples and heat of the next run */
 	struct bench_stages *stages; /* the engine fills them in, if it can and this is not NULL */
 	char error[BENCH_ERROR_MAX];
 };
@@ -94,6 +97,9 @@ struct bench_engine {
 	/* After the accesses: -errno, with session->error, if the run was not what it is called.
 	 * May be NULL. */
 	int (*check)(struct bench_session *session);
+	/* Which of `count` pages are in memory: 0 or not, in ret. May be NULL. -errno. */
+	int (*resident)(
+		struct bench_session *session, uint64_t first, uint64_t count, uint8_t *ret);
 };
 
 extern const struct bench_engine bench_floor, bench_floor_cached, bench_floor_inline, bench_uffd,
@@ -126,6 +132,7 @@ struct bench_result {
 	double stages_us[STAGE_COUNT]; /* medians; negative: not known */
 	struct histogram latency;
 	struct bench_sample *samples; /* `accesses` of them, by start; NULL: not kept */
+	struct bench_heat *heat;      /* NULL: not kept, or not known */
 };
 
 /* One engine and one pattern in one scenario, and all runs of it. */
@@ -178,7 +185,7 @@ bool bench_target_counters(
  * again. -errno, with session->error where there are words for it.
  */
 int bench_run(struct bench_session *session, enum pattern pattern, const struct bench_order *order,
-	bool keep_samples, struct bench_result *ret);
+	struct bench_result *ret);
 
 /* scenario.c: appends its cells to the record. -errno after lines on stderr; a cell that failed
  * says so itself, and is no error. */
@@ -205,9 +212,10 @@ double bench_judged(const struct bench_cell *cell, const struct bench_result *ru
 /* table.c */
 void bench_table(const struct bench_record *record);
 
-/* json.c, samples.c: -errno after one line on stderr. */
+/* json.c, samples.c, html.c: -errno after one line on stderr. */
 int bench_write_json(const struct options *options, const struct bench_record *record);
 int bench_write_samples(const struct options *options, const struct bench_record *record);
+int bench_write_html(const struct options *options, const struct bench_record *record);
 
 /* diff.c: 0: no difference that is more than chance; 1: some; 2: trouble, after a line on stderr.
  */

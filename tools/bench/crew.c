@@ -21,8 +21,8 @@
 #include <unistd.h>
 
 #include "clock.h"
-#include "pattern.h"
 #include "crew.h"
+#include "pattern.h"
 
 #define PAGE 4096
 #define COMPARED 16 /* bytes of each access */

@@ -3,9 +3,10 @@
  * server, with no library in between.
  *
  * One thread: a blocking read of the fault, the ranged request on a raw kept-alive socket, a
- * blocking receive, one UFFDIO_COPY. Random accesses ask for their page; a sequential run asks once
- * for everything, and copies pages as they come, since that is what streaming costs. It checks the
- * status line and nothing else: it is a measure, not a client. Plain HTTP to a numeric address.
+ * blocking receive, one UFFDIO_COPY. Random accesses ask for what they access, in one request; a
+ * sequential run asks once for everything, and copies pages as they come, since that is what
+ * streaming costs. It checks the status line and nothing else: it is a measure, not a client. Plain
+ * HTTP to a numeric address.
  *
  * The engine "floor-cached" has received all of the object into its own memory before: what is left
  * is the read of the fault and the copy.
@@ -50,6 +51,7 @@ struct floor {
 	uint8_t *memory;
 	uint8_t *staging;
 	uint8_t *warm; /* the object's bytes and zeros to the last page's end; NULL: the server's */
+	uint64_t unit; /* bytes of an access, in whole pages */
 	bool is_inline;
 	uint64_t last_fill_ns; /* for --slow-fill */
 	struct sigaction before;
@@ -184,7 +186,7 @@ static int floor_serve(struct floor *floor, uint64_t address, uint64_t event_ns)
 {
 	struct bench_stages *stages = floor->session->stages;
 	uint64_t start = (address - (uintptr_t)floor->memory) & ~(PAGE - 1);
-	uint64_t end = floor->streaming ? floor->session->size : start + PAGE;
+	uint64_t end = floor->streaming ? floor->session->size : start + floor->unit;
 	uint64_t submit_ns, first_ns = 0;
 	ssize_t have;
 	int err;
@@ -372,6 +374,10 @@ static int floor_open(struct bench_session *session, enum pattern pattern)
 	floor->session = session;
 	floor->uffd = floor->socket = -1;
 	floor->streaming = pattern == PATTERN_SEQUENTIAL;
+	/* Accesses that overlap on a page would have it copied twice, which can't be. */
+	floor->unit = pattern == PATTERN_RANDOM && session->options->access_bytes % PAGE == 0
+			      ? session->options->access_bytes
+			      : PAGE;
 	floor->is_inline = session->engine == &bench_floor_inline;
 	session->size = session->target->size;
 	floor->mapped = (session->size + PAGE - 1) / PAGE * PAGE;

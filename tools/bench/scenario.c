@@ -18,6 +18,7 @@
 #include "pagein.h"
 #include "progress.h"
 #include "trace.h"
+#include "url.h"
 
 #define WARM_MAX_BYTES (UINT64_C(4) << 30)
 #define STAGE_ACCESSES 500 /* of a run for the stages */
@@ -194,7 +195,6 @@ static int run_once(struct scenario *scenario, struct bench_cell *cell,
 	const struct options *options, struct bench_result *ret)
 {
 	const struct bench_engine *engine = cell->engine;
-	bool keep_samples = options->samples && !cell->session->stages;
 	struct bench_order order;
 	int err = bench_order_make(
 		options, cell->pattern, &scenario->trace, scenario->target.size, &order);
@@ -208,7 +208,8 @@ static int run_once(struct scenario *scenario, struct bench_cell *cell,
 	warm_memory(scenario, cell->pattern,
 		engine->map_flags & PAGEIN_HUGE ? MADV_HUGEPAGE : MADV_NOHUGEPAGE);
 	cell->session->options = options;
-	err = bench_run(cell->session, cell->pattern, &order, keep_samples, ret);
+	cell->session->keep = (options->samples || options->html) && !cell->session->stages;
+	err = bench_run(cell->session, cell->pattern, &order, ret);
 	bench_order_free(&order);
 	return err;
 }
@@ -335,8 +336,8 @@ int bench_scenario(const char *name, const struct options *options, struct bench
 	scenario->first_cell = record->cell_count;
 	err = scenario_run(scenario);
 	if (record->origin[0] == '\0')
-		snprintf(record->origin, sizeof record->origin, "%s",
-			scenario->target.embedded ? "embedded" : scenario->target.url);
+		url_tell_in(scenario->target.embedded ? "embedded" : scenario->target.url,
+			record->origin, sizeof record->origin);
 	scenario_finish(scenario);
 	return err;
 }

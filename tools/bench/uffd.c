@@ -194,6 +194,19 @@ static void uffd_session_close_shared(struct bench_session *session)
 	pagein_close(state->shared);
 }
 
+static int uffd_resident(
+	struct bench_session *session, uint64_t first, uint64_t count, uint8_t *ret)
+{
+	const struct uffd_state *state = session->state;
+	uint64_t left = session->size - first * 4096;
+	int err = pagein_residency(
+		state->map, first * 4096, left < count * 4096 ? left : count * 4096, ret);
+
+	for (uint64_t i = 0; i < count && err == 0; i++)
+		ret[i] = ret[i] == PAGEIN_RESIDENT;
+	return err;
+}
+
 /* A pool that is too small is known before the first run. */
 static int uffd_prepare_hugetlb(struct bench_session *session, const struct options *options)
 {
@@ -211,6 +224,7 @@ const struct bench_engine bench_uffd = {
 	.floor = &bench_floor,
 	.prepare = uffd_prepare,
 	.finish = uffd_finish,
+	.resident = uffd_resident,
 	.open = uffd_session_open,
 	.close = uffd_session_close,
 };
@@ -220,6 +234,7 @@ const struct bench_engine bench_uffd_cached = {
 	.floor = &bench_floor_cached,
 	.prepare = uffd_prepare_cached,
 	.finish = uffd_finish,
+	.resident = uffd_resident,
 	.open = uffd_session_open,
 	.close = uffd_session_close,
 	.check = uffd_check_cached,
@@ -231,6 +246,7 @@ const struct bench_engine bench_uffd_inline = {
 	.floor = &bench_floor_inline,
 	.prepare = uffd_prepare_cached,
 	.finish = uffd_finish,
+	.resident = uffd_resident,
 	.open = uffd_session_open,
 	.close = uffd_session_close,
 	.check = uffd_check_cached,
@@ -242,6 +258,7 @@ const struct bench_engine bench_uffd_huge = {
 	.floor = &bench_floor,
 	.prepare = uffd_prepare,
 	.finish = uffd_finish,
+	.resident = uffd_resident,
 	.open = uffd_session_open,
 	.close = uffd_session_close,
 };
@@ -252,6 +269,7 @@ const struct bench_engine bench_uffd_shared = {
 	.floor = &bench_floor,
 	.prepare = uffd_prepare,
 	.finish = uffd_finish,
+	.resident = uffd_resident,
 	.open = uffd_session_open_shared,
 	.close = uffd_session_close_shared,
 };
@@ -262,6 +280,7 @@ const struct bench_engine bench_uffd_hugetlb = {
 	.floor = &bench_floor,
 	.prepare = uffd_prepare_hugetlb,
 	.finish = uffd_finish,
+	.resident = uffd_resident,
 	.open = uffd_session_open,
 	.close = uffd_session_close,
 };

@@ -68,8 +68,10 @@ static void run_finish(struct run *run)
 	free(run->children);
 }
 
-static int run_init(struct run *run, bool keep_samples)
+static int run_init(struct run *run)
 {
+	bool keep_samples = run->session->keep;
+
 	run->threads = run->session->options->threads;
 	run->processes = run->session->options->processes;
 	run->ready[0] = run->ready[1] = run->go[0] = run->go[1] = -1;
@@ -306,6 +308,9 @@ static int collect(const struct run *run, const struct part *part, struct bench_
 					    : -1;
 	if (!run->samples)
 		return 0;
+	/* Of several processes, each has memory of its own. */
+	if (run->processes == 1)
+		ret->heat = bench_heat_take(run->session, run->order);
 	ret->samples = malloc(samples_size(run));
 	if (!ret->samples)
 		return -ENOMEM;
@@ -334,11 +339,11 @@ static int run_all(struct run *run, struct part *part, struct bench_result *ret)
 }
 
 int bench_run(struct bench_session *session, enum pattern pattern, const struct bench_order *order,
-	bool keep_samples, struct bench_result *ret)
+	struct bench_result *ret)
 {
 	struct run run = {.session = session, .pattern = pattern, .order = order};
 	struct part part = {0};
-	int err = run_init(&run, keep_samples), ended;
+	int err = run_init(&run), ended;
 
 	*ret = (struct bench_result){.requests = UINT64_MAX, .bytes_fetched = UINT64_MAX};
 	session->error[0] = '\0';
