@@ -85,6 +85,7 @@ struct bench_session {
 struct bench_engine {
 	const char *name;
 	bool needs_path;
+	bool has_stages;                  /* fills session->stages in */
 	unsigned map_flags;               /* pagein_map()'s */
 	const struct bench_engine *floor; /* what its figures are beside; NULL: it is a floor */
 	/* Once for all runs, for what is slow: a mount. May be NULL. -errno, with session->error.

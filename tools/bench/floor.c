@@ -396,18 +396,21 @@ static int floor_open(struct bench_session *session, enum pattern pattern)
 
 const struct bench_engine bench_floor = {
 	.name = "floor",
+	.has_stages = true,
 	.open = floor_open,
 	.close = floor_close,
 };
 
 const struct bench_engine bench_floor_cached = {
 	.name = "floor-cached",
+	.has_stages = true,
 	.open = floor_open,
 	.close = floor_close,
 };
 
 const struct bench_engine bench_floor_inline = {
 	.name = "floor-inline",
+	.has_stages = true,
 	.open = floor_open,
 	.close = floor_close,
 };

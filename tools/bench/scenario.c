@@ -237,8 +237,8 @@ static bool has_stages(const struct bench_cell *cell)
 {
 	const struct options *options = cell->options;
 
-	return !cell->failed && cell->pattern != PATTERN_SEQUENTIAL && options->threads == 1 &&
-	       options->processes == 1 && !options->warm;
+	return !cell->failed && cell->engine->has_stages && cell->pattern != PATTERN_SEQUENTIAL &&
+	       options->threads == 1 && options->processes == 1 && !options->warm;
 }
 
 static void run_stages(struct scenario *scenario, struct bench_cell *cell)
@@ -264,11 +264,13 @@ static void run_all(struct scenario *scenario)
 {
 	struct bench_cell *cells = scenario->record->cells + scenario->first_cell;
 	size_t count = scenario->record->cell_count - scenario->first_cell;
+	/* Nobody sees the stages but in a file. */
+	int kinds = scenario->options->json || scenario->options->html ? 2 : 1;
 	uint64_t done = 0;
 
 	progress_start(&scenario->progress, scenario->name[0] ? scenario->name : "bench", "runs",
-		2 * count * scenario->options->runs);
-	for (int kind = 0; kind < 2; kind++)
+		(uint64_t)kinds * count * scenario->options->runs);
+	for (int kind = 0; kind < kinds; kind++)
 		for (uint64_t run = 0; run < scenario->options->runs; run++)
 			for (size_t i = 0; i < count; i++) {
 				if (kind == 0)

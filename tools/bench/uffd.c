@@ -221,6 +221,7 @@ static int uffd_prepare_hugetlb(struct bench_session *session, const struct opti
 
 const struct bench_engine bench_uffd = {
 	.name = "uffd",
+	.has_stages = true,
 	.floor = &bench_floor,
 	.prepare = uffd_prepare,
 	.finish = uffd_finish,
@@ -231,6 +232,7 @@ const struct bench_engine bench_uffd = {
 
 const struct bench_engine bench_uffd_cached = {
 	.name = "uffd-cached",
+	.has_stages = true,
 	.floor = &bench_floor_cached,
 	.prepare = uffd_prepare_cached,
 	.finish = uffd_finish,
@@ -254,6 +256,7 @@ const struct bench_engine bench_uffd_inline = {
 
 const struct bench_engine bench_uffd_huge = {
 	.name = "uffd-huge",
+	.has_stages = true,
 	.map_flags = PAGEIN_HUGE,
 	.floor = &bench_floor,
 	.prepare = uffd_prepare,
@@ -265,6 +268,7 @@ const struct bench_engine bench_uffd_huge = {
 
 const struct bench_engine bench_uffd_shared = {
 	.name = "uffd-shared",
+	.has_stages = true,
 	.map_flags = PAGEIN_SHARED,
 	.floor = &bench_floor,
 	.prepare = uffd_prepare,
@@ -276,6 +280,7 @@ const struct bench_engine bench_uffd_shared = {
 
 const struct bench_engine bench_uffd_hugetlb = {
 	.name = "uffd-hugetlb",
+	.has_stages = true,
 	.map_flags = PAGEIN_HUGETLB,
 	.floor = &bench_floor,
 	.prepare = uffd_prepare_hugetlb,
