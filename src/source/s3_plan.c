@@ -129,6 +129,17 @@ static int find_process(struct planner *planner, const char *profile)
 	return plan_copy(process, &planner->plan->process) < 0 ? -ENOMEM : FOUND;
 }
 
+/* Its tokens are bound to a key of the login's, which signs each renewal. */
+static int find_login(struct planner *planner, const char *profile)
+{
+	if (!s3_profiles_get(&planner->profiles, profile, "login_session"))
+		return NOT_MINE;
+	return plan_complain(planner, -EACCES,
+		"profile %.40s: `aws login` is not for pagein to do; a profile with "
+		"credential_process = aws configure export-credentials --profile %.40s does it",
+		profile, profile);
+}
+
 /* One line without its line break; anything else in the way of a header is refused later. */
 int plan_token_read(struct planner *planner, const char *name, const char *path, char **ret)
 {
@@ -154,8 +165,8 @@ int plan_token_read(struct planner *planner, const char *name, const char *path,
 
 int plan_profile(struct planner *planner, const char *profile)
 {
-	static provider_function *const providers[] = {
-		plan_web_identity, plan_sso, find_credentials_file, find_process, find_config_file};
+	static provider_function *const providers[] = {plan_web_identity, plan_sso,
+		find_credentials_file, find_login, find_process, find_config_file};
 	int found = NOT_MINE;
 
 	for (size_t i = 0; i < sizeof providers / sizeof *providers && found == NOT_MINE; i++)
