@@ -1,5 +1,6 @@
 /*
- * replay.h - a trace: who touched what, when. Text, so that anything can write one, and awk read it:
+ * replay.h - a trace: who touched what, when. Text, so that anything can write one, and awk read
+ *it:
  *
  *	# a comment
  *	OFFSET LENGTH [TIME_US [THREAD [OBJECT]]]
