@@ -30,6 +30,7 @@ struct rule {
 	uint64_t per_million; /* percent=12.5 */
 	uint64_t seed;        /* seed=N: other numbers for percent */
 	uint64_t count;       /* matches so far */
+	uint64_t hits;        /* of these, those that it was applied to */
 	struct actions actions;
 };
 
@@ -377,7 +378,25 @@ void origin_script_match(
 	for (size_t i = 0; i < script->count; i++) {
 		struct rule *rule = &script->rules[i];
 
-		if (rule_admits(rule, request, age) && rule_counts(rule))
-			origin_actions_merge(ret, &rule->actions);
+		if (!rule_admits(rule, request, age) || !rule_counts(rule))
+			continue;
+		rule->hits++;
+		origin_actions_merge(ret, &rule->actions);
 	}
+}
+
+char *origin_script_hits(const struct script *script)
+{
+	char *text = NULL;
+	size_t length = 0;
+	FILE *to = open_memstream(&text, &length);
+
+	if (!to)
+		return NULL;
+	for (size_t i = 0; i < script->count; i++)
+		fprintf(to, "%ju\n", (uintmax_t)script->rules[i].hits);
+	if (fclose(to) == 0)
+		return text;
+	free(text);
+	return NULL;
 }
