@@ -551,6 +551,23 @@ static void test_surplus(void **state)
 	assert_int_equal(response.length, 124);
 }
 
+static void test_queries_and_logins(void **state)
+{
+	static const char script[] = "query=*b=2* : status=400\n"
+				     "authorization=?* : header=\"X: known\"\n"
+				     "authorization=\"\" : header=\"X: nobody\"";
+
+	(void)state;
+	client_set_script(&control, script);
+	client_request(client, "GET", "/generated/1?a=1&b=2", NULL, &response);
+	assert_int_equal(response.status, 400);
+	client_request(client, "GET", "/generated/1?a=1", NULL, &response);
+	assert_int_equal(response.status, 200);
+	assert_string_equal(response_field(&response, "X"), "nobody");
+	client_request(client, "GET", "/generated/1", "Authorization: Basic eA==\r\n", &response);
+	assert_string_equal(response_field(&response, "X"), "known");
+}
+
 static void test_rules_count_what_they_met(void **state)
 {
 	(void)state;
@@ -650,6 +667,7 @@ int main(void)
 		action_test(test_numbered_bodies),
 		action_test(test_odd_heads),
 		action_test(test_surplus),
+		action_test(test_queries_and_logins),
 		action_test(test_rules_count_what_they_met),
 		action_test(test_bad_script_is_refused),
 	};

@@ -120,8 +120,11 @@ static int reply_find(struct origin *origin, const char *path, struct reply *rep
 static void reply_match_script(struct origin *origin, const struct reply *reply)
 {
 	struct range_spec spec = origin_range_parse(origin->request.fields[FIELD_RANGE]);
+	const char *login = origin->request.fields[FIELD_AUTHORIZATION];
 	struct script_request request = {
 		.path = origin->request.path,
+		.query = origin->request.query,
+		.authorization = login ? login : "",
 		.method = origin->request.method_name,
 		.now_ns = clock_now_ns(),
 	};

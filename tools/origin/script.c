@@ -20,6 +20,8 @@
 
 struct rule {
 	const char *path;     /* path=GLOB; NULL: any */
+	const char *query;    /* query=GLOB; as it was sent */
+	const char *login;    /* authorization=GLOB; without such a field "" */
 	const char *method;   /* method=GET */
 	bool ranged;          /* range=START-END was given */
 	struct range range;   /* the requested range starts in it */
@@ -46,6 +48,18 @@ struct script {
 static int parse_path(struct rule *rule, char *value)
 {
 	rule->path = value;
+	return 0;
+}
+
+static int parse_query(struct rule *rule, char *value)
+{
+	rule->query = value;
+	return 0;
+}
+
+static int parse_authorization(struct rule *rule, char *value)
+{
+	rule->login = value;
 	return 0;
 }
 
@@ -136,6 +150,8 @@ static const struct {
 	int (*parse)(struct rule *rule, char *value);
 } conditions[] = {
 	{"path", parse_path},
+	{"query", parse_query},
+	{"authorization", parse_authorization},
 	{"method", parse_method},
 	{"range", parse_range},
 	{"after", parse_after},
@@ -345,6 +361,10 @@ static bool rule_admits(const struct rule *rule, const struct script_request *re
 		return false;
 	if (rule->ranged && (!request->ranged || request->range_start < rule->range.start ||
 				    request->range_start >= rule->range.end))
+		return false;
+	if (rule->query && fnmatch(rule->query, request->query, 0))
+		return false;
+	if (rule->login && fnmatch(rule->login, request->authorization, 0))
 		return false;
 	return !rule->path || !fnmatch(rule->path, request->path, 0);
 }

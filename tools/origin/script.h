@@ -12,6 +12,8 @@ struct script;
 /* What the conditions of a rule look at. */
 struct script_request {
 	const char *path; /* decoded */
+	const char *query;
+	const char *authorization; /* "": none */
 	const char *method;
 	bool ranged;
 	uint64_t range_start;
