@@ -59,6 +59,12 @@ static size_t take_header(char *line, size_t size, size_t count, void *context)
 {
 	struct http_request *request = context;
 
+	request->head_bytes += size * count;
+	if (request->head_bytes > HTTP_HEAD_MAX) {
+		request->head.bad = request->refused = true;
+		request->head.reason = "the answer's head is too long";
+		return 0;
+	}
 	http_head_line(&request->head, line, size * count);
 	return size * count;
 }
@@ -74,8 +80,9 @@ static size_t take_body(char *bytes, size_t size, size_t count, void *context)
 		request->idle_bytes += len;
 		return request->idle_bytes > IDLE_BODY_MAX ? 0 : len;
 	}
-	/* A whole object must not be read. */
-	request->refused = (request->method == HTTP_GET_START && request->head.status != 206) ||
+	/* A whole object must not be read, and what has such a head neither: it may not end. */
+	request->refused = request->head.bad ||
+			   (request->method == HTTP_GET_START && request->head.status != 206) ||
 			   len > request->max - request->len;
 	if (request->refused)
 		return 0;
@@ -93,6 +100,8 @@ int http_request_error(struct http_request *request, int err)
 	unsigned status = request->head.status;
 	char words[32];
 
+	if (request->refused && request->head.bad)
+		return request_fail(request, -EPROTO, request->head.reason);
 	if (err < 0 && !(status >= 300 && request->refused))
 		return err;
 	if (status >= 300) {
@@ -217,6 +226,7 @@ static int request_attempt(struct http_request *request)
 	client_free_headers(steal_pointer(&request->headers));
 	request->head = (struct http_head){0};
 	request->len = 0;
+	request->head_bytes = 0;
 	request->idle_bytes = 0;
 	request->refused = false;
 	strcpy(request->reason, "out of memory");
@@ -236,6 +246,8 @@ static int request_attempt(struct http_request *request)
 		curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, open_socket);
 		curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, request);
 	}
+	if (request->attempts > 0)
+		curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, 1L);
 	method_set(request);
 	return client_start(request->http->client, &request->curl);
 }
@@ -250,14 +262,29 @@ static void timer_expired(struct loop_timer *timer)
 }
 
 /*
- * What failed in a way that may pass is repeated after a pause. Not the failure to reach a server
- * at all: whoever opens something wants to know at once that there is none.
+ * Is it no answer of HTTP's, on a connection that has served others? It may be what was left of one
+ * of theirs, which was longer than its head had said.
+ */
+static bool is_leftover(const struct http_request *request, CURLcode result)
+{
+	long connects = 1;
+
+	curl_easy_getinfo(request->curl.easy, CURLINFO_NUM_CONNECTS, &connects);
+	return connects == 0 &&
+	       (result == CURLE_UNSUPPORTED_PROTOCOL || result == CURLE_WEIRD_SERVER_REPLY);
+}
+
+/*
+ * What failed in a way that may pass is repeated after a pause, on another connection. Not the
+ * failure to reach a server at all: whoever opens something wants to know at once that there is
+ * none.
  */
 static bool request_repeats(struct http_request *request, CURLcode result)
 {
 	struct http_source *http = request->http;
 	bool passing = result == CURLE_GOT_NOTHING || result == CURLE_RECV_ERROR ||
-		       result == CURLE_SEND_ERROR || result == CURLE_PARTIAL_FILE;
+		       result == CURLE_SEND_ERROR || result == CURLE_PARTIAL_FILE ||
+		       is_leftover(request, result);
 
 	/* A method that a server does not know (501) it will not know later. */
 	if (result == CURLE_OK)
