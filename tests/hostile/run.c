@@ -138,7 +138,8 @@ static void open_file(struct job *job)
 	}
 	/* No more than is asked for: what follows is to be met later. */
 	posix_fadvise(job->fd, 0, 0, POSIX_FADV_RANDOM);
-	if (fstat(job->fd, &status) == 0 && (uint64_t)status.st_size != row_size(job->row))
+	if (fstat(job->fd, &status) == 0 && S_ISREG(status.st_mode) &&
+		(uint64_t)status.st_size != row_size(job->row))
 		job->wrong = true;
 }
 
@@ -225,6 +226,8 @@ static void read_three(struct job *job)
 {
 	uint64_t size = row_size(job->row);
 
+	/* A page first: the kernel asks for each page of a window that can't be had. */
+	read_range(job, 0, PAGE);
 	read_range(job, 0, WINDOW);
 	read_range(job, size / 2 / PAGE * PAGE, WINDOW);
 	read_range(job, size > 5000 ? (size - 5000) / PAGE * PAGE : 0, WINDOW);

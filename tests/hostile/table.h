@@ -21,6 +21,8 @@ struct expected {
 	bool is_case;
 	int err;           /* an errno; 0: the bytes (or names) are right */
 	const char *words; /* that the log (mount) or the error (others) must have; NULL: any */
+	unsigned within_s;
+	int or_err; /* this errno is right, too; 0: none */
 };
 
 /* What a row's name is of. */
@@ -35,7 +37,7 @@ struct hostile {
 	/*
 	 * Lines of the origin's script (tools/origin/origin.h) for this row's object alone; each
 	 * gets `path=` before it unless it has one. @ is the object's path on the origin, or
-	 * BUCKET's prefix. They hold from before the opening on (AT_OPEN), or from when the file
+	 * BUCKET's prefix (@@: an @), {NAME} what world_fill() knows. They hold from before the opening on (AT_OPEN), or from when the file
 	 * has been opened and its first page was read (LATER). Some request must meet one of them.
 	 */
 	const char *rules;
@@ -57,26 +59,42 @@ struct hostile {
 	 * above. Or what writes it. */
 	const char *page;
 	void (*write_page)(FILE *to, const char *prefix);
-	unsigned names;    /* that a right listing has */
-	unsigned within_s; /* 0: WITHIN_S */
-	bool bare;         /* the mount finds it in an index page without sizes and times */
-	bool stays;        /* what is wrong can't be put right by another script */
-	bool unmet;        /* no rule is met: nobody is to ask */
+	unsigned names; /* that a right listing has */
+	bool bare;      /* the mount finds it in an index page without sizes and times */
+	bool no_map;    /* a map can't meet it */
+	bool stays;     /* what is wrong can't be put right by another script */
 	bool needs_tls, needs_dns;
 };
 
-/* For each, the limit's reason: the mount and the map give up after TIMEOUT_MS without a page, the
- * kernel asks up to four times for a page that can't be had, and this machine is busy. */
+/*
+ * How long a case may take at the most, in seconds. At once: a few round trips of a busy machine. A
+ * while: the mount and the map try again until TIMEOUT_MS have passed without a page, and the kernel
+ * asks up to four times for a page that can't be had.
+ */
 #define TIMEOUT_MS 3000
-#define WITHIN_S 25
+#define AT_ONCE_S 10
+#define A_WHILE_S 25
 
-#define WORKS          \
-	{              \
-		true, 0, NULL \
+#define WORKS                      \
+	{                          \
+		true, 0, NULL, AT_ONCE_S, 0 \
 	}
-#define FAILS(err, words)        \
-	{                        \
-		true, err, words \
+#define WORKS_OR(err)                     \
+	{                                 \
+		true, 0, NULL, AT_ONCE_S, err \
+	}
+#define FAILS(err, words)                 \
+	{                                 \
+		true, err, words, AT_ONCE_S, 0 \
+	}
+#define TIMES_OUT(words)                        \
+	{                                       \
+		true, ETIMEDOUT, words, A_WHILE_S, 0 \
+	}
+/* Tried again while there is time; whether that or the tries end first is a matter of chance. */
+#define GIVES_UP(err, words)                            \
+	{                                               \
+		true, err, words, A_WHILE_S, ETIMEDOUT \
 	}
 
 #define TABLES(X) X(framing_rows) X(object_rows) X(world_rows) X(index_rows) X(bucket_rows)

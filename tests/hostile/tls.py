@@ -100,9 +100,13 @@ def relay(plain, made, limit=None, reset=False):
     except OSError:
         return end(plain)
     server = socket.create_connection(("127.0.0.1", origin_port))
-    threading.Thread(target=pump, args=(secure, server), daemon=True).start()
+    other_way = threading.Thread(target=pump, args=(secure, server), daemon=True)
+    other_way.start()
     pump(server, secure, limit)
     if reset:
+        # Nobody else may be in it, or it would not be closed.
+        secure.shutdown(socket.SHUT_RD)
+        other_way.join()
         secure.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         os.close(secure.detach())
     else:

@@ -33,7 +33,7 @@ struct world {
 	uint16_t mute_port, dead_port;
 	char base[64];            /* mounts, logs, files that no server shows */
 	char netrc[96];
-	struct mount web, manifest, bucket; /* their points are there, empty */
+	struct mount web, manifest, bucket, files; /* their points are there, empty */
 };
 
 void world_open(struct world *world);
