@@ -102,6 +102,8 @@ int http_request_error(struct http_request *request, int err)
 
 	if (request->refused && request->head.bad)
 		return request_fail(request, -EPROTO, request->head.reason);
+	if (err < 0 && request->refused && status < 300)
+		return request_fail(request, -EFBIG, "the answer is too long");
 	if (err < 0 && !(status >= 300 && request->refused))
 		return err;
 	if (status >= 300) {
