@@ -23,7 +23,8 @@
 #include "cleanup.h"
 #include "world.h"
 
-#define ADDRESS "127.77.0.1" /* some other loopback address: nobody else's port 53 is in the way */
+#define ADDRESS "127.77.0.1" /* some other loopback address: nobody else's port 53 is in the way \
+			      */
 #define HEAD_BYTES 12
 #define RCODE_SERVFAIL 2
 #define RCODE_NXDOMAIN 3
@@ -66,7 +67,9 @@ static size_t answer(uint8_t *bytes, size_t len, size_t max)
 	}
 	/* An answer, recursion is offered; the additional records are gone. */
 	bytes[2] |= 0x80;
-	bytes[3] = (uint8_t)(0x80 | (!row ? RCODE_NXDOMAIN : row->kind == FAILURE ? RCODE_SERVFAIL : 0));
+	bytes[3] = (uint8_t)(0x80 | (!row                          ? RCODE_NXDOMAIN
+					    : row->kind == FAILURE ? RCODE_SERVFAIL
+								   : 0));
 	memset(bytes + 6, 0, 6);
 	if (row && row->kind == ANSWER && is_a) {
 		/* The name is the question's; A, IN, for a second, 4 bytes. */

@@ -26,7 +26,7 @@
 #define PAGE 4096
 #define WINDOW ((size_t)64 << 10)
 #define WORKERS 64     /* those that wait for a deadline are many */
-#define HANG_S 100     /* four times the longest that any case may take */
+#define HANG_S 100     /* twice the longest that any case may take */
 #define TEXT_MAX 65536 /* of what `pagein ls` prints */
 
 struct pagein_options map_options = PAGEIN_OPTIONS_INIT;
@@ -72,8 +72,8 @@ static void read_file(struct job *job, uint64_t offset, const uint8_t *expected,
 }
 
 /* A page at a time, so that those before one that fails are compared, too. */
-static void read_memory(struct job *job, struct pagein_map *map, size_t at,
-	const uint8_t *expected, size_t len)
+static void read_memory(
+	struct job *job, struct pagein_map *map, size_t at, const uint8_t *expected, size_t len)
 {
 	const uint8_t *bytes = pagein_address(map);
 
@@ -197,8 +197,8 @@ static void list_by_command(struct job *job)
 	size_t len;
 	FILE *out;
 
-	(void)!(asprintf(&command, "'%s' ls --netrc-file=%s --timeout=%dms '%s' 2>&1", getenv("PAGEIN"),
-		       map_options.netrc_file, TIMEOUT_MS, job->place) > 0);
+	(void)!(asprintf(&command, "'%s' ls --netrc-file=%s --timeout=%dms '%s' 2>&1",
+			getenv("PAGEIN"), map_options.netrc_file, TIMEOUT_MS, job->place) > 0);
 	out = popen(command, "re");
 	while ((len = fread(text, 1, TEXT_MAX - 1, out)) > 0) {
 		text[len] = '\0';

@@ -25,8 +25,8 @@ struct job {
 	struct pagein_object *object;
 	struct pagein_map *map;
 	/* what came of the last step */
-	int err;          /* an errno */
-	bool wrong;       /* bytes or names that are not right */
+	int err;    /* an errno */
+	bool wrong; /* bytes or names that are not right */
 	bool running;
 	char words[512];
 	unsigned names;

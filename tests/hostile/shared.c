@@ -10,18 +10,11 @@ static struct {
 	size_t size;
 	struct local local;
 } files[] = {
-	{"data", DATA_BYTES, {0}},
-	{"other", DATA_BYTES, {0}}, /* of the same length */
-	{"longer", DATA_BYTES + 8192, {0}},
-	{"shorter", DATA_BYTES - 8192, {0}},
-	{"0", 0, {0}},
-	{"1", 1, {0}},
-	{"4095", 4095, {0}},
-	{"4096", 4096, {0}},
-	{"4097", 4097, {0}},
-	{"16384", 16384, {0}}, /* all that a probe asks for */
-	{"16385", 16385, {0}},
-	{"small", 9999, {0}}, /* for servers that are slow */
+	{"data", DATA_BYTES, {0}}, {"other", DATA_BYTES, {0}}, /* of the same length */
+	{"longer", DATA_BYTES + 8192, {0}}, {"shorter", DATA_BYTES - 8192, {0}}, {"0", 0, {0}},
+	{"1", 1, {0}}, {"4095", 4095, {0}}, {"4096", 4096, {0}}, {"4097", 4097, {0}},
+	{"16384", 16384, {0}},                       /* all that a probe asks for */
+	{"16385", 16385, {0}}, {"small", 9999, {0}}, /* for servers that are slow */
 };
 
 void shared_make(const struct server *server)

@@ -79,6 +79,13 @@ def end(connection):
     connection.close()
 
 
+def end_reading(connection):
+    try:
+        connection.shutdown(socket.SHUT_RD)
+    except OSError:
+        pass
+
+
 def pump(source, target, limit=None):
     """Copies until the end, or `limit` bytes; target is left open."""
     try:
@@ -105,7 +112,7 @@ def relay(plain, made, limit=None, reset=False):
     pump(server, secure, limit)
     if reset:
         # Nobody else may be in it, or it would not be closed.
-        secure.shutdown(socket.SHUT_RD)
+        end_reading(secure)
         other_way.join()
         secure.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         os.close(secure.detach())

@@ -86,8 +86,8 @@ static bool relays_start(struct world *world)
 	close(in[0]);
 	close(out[1]);
 	while (!strstr(world->relay_ports, "\n\n")) {
-		ssize_t n = read(out[0], world->relay_ports + len,
-			sizeof world->relay_ports - 1 - len);
+		ssize_t n = read(
+			out[0], world->relay_ports + len, sizeof world->relay_ports - 1 - len);
 
 		if (n <= 0)
 			break;
@@ -121,6 +121,11 @@ static void name_value(const struct world *world, const char *name, char value[9
 		{"dead", world->dead_port}};
 	char key[64], *line;
 
+	/* The origin's own. */
+	if (strcmp(name, "n") == 0) {
+		strcpy(value, "{n}");
+		return;
+	}
 	for (size_t i = 0; i < array_len(ports); i++)
 		if (strcmp(ports[i].name, name) == 0) {
 			snprintf(value, 96, "%u", ports[i].port);
@@ -168,8 +173,9 @@ static bool is_mounted(const char *point)
 
 	snprintf(parent, sizeof parent, "%s/..", point);
 	/* A dead one is there, too: ENOTCONN. */
-	return stat(point, &status) < 0 ? errno != ENOENT
-					: stat(parent, &above) == 0 && above.st_dev != status.st_dev;
+	return stat(point, &status) < 0
+		       ? errno != ENOENT
+		       : stat(parent, &above) == 0 && above.st_dev != status.st_dev;
 }
 
 static void mount_exec(const struct world *world, const struct mount *mount, const char *source,

@@ -25,13 +25,13 @@ struct mount {
 
 struct world {
 	struct server origin;
-	struct server relays;     /* tls.py; pid 0: none */
-	int relays_in;            /* its stdin */
-	char relay_ports[2048];   /* lines "NAME PORT" */
+	struct server relays;   /* tls.py; pid 0: none */
+	int relays_in;          /* its stdin */
+	char relay_ports[2048]; /* lines "NAME PORT" */
 	bool has_names;
 	int mute;
 	uint16_t mute_port, dead_port;
-	char base[64];            /* mounts, logs, files that no server shows */
+	char base[64]; /* mounts, logs, files that no server shows */
 	char netrc[96];
 	struct mount web, manifest, bucket, files; /* their points are there, empty */
 };
