@@ -23,8 +23,9 @@
 #include "cleanup.h"
 #include "world.h"
 
-#define ADDRESS "127.77.0.1" /* some other loopback address: nobody else's port 53 is in the way \
-			      */
+#define ADDRESS                                                                          \
+	"127.77.0.1" /* some other loopback address: nobody else's port 53 is in the way \
+		      */
 #define HEAD_BYTES 12
 #define RCODE_SERVFAIL 2
 #define RCODE_NXDOMAIN 3
