@@ -58,6 +58,7 @@ struct http_request {
 	size_t len;
 	char reason[SOURCE_ERROR_MAX];
 	/* its own */
+	size_t room; /* at bytes */
 	struct client_request curl;
 	struct curl_slist *headers;
 	unsigned redirects;

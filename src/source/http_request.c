@@ -69,11 +69,30 @@ static size_t take_header(char *line, size_t size, size_t count, void *context)
 	return size * count;
 }
 
+/* Room for so many bytes more, which are below max: it doubles, so that no byte is moved often. */
+static bool body_grow(struct http_request *request, size_t len)
+{
+	size_t room = 2 * request->room;
+	char *grown;
+
+	if (len <= request->room - request->len)
+		return true;
+	if (room < request->len + len)
+		room = request->len + len;
+	if (room > request->max)
+		room = request->max;
+	grown = realloc(request->bytes, room);
+	if (!grown)
+		return false;
+	request->bytes = grown;
+	request->room = room;
+	return true;
+}
+
 static size_t take_body(char *bytes, size_t size, size_t count, void *context)
 {
 	struct http_request *request = context;
 	size_t len = size * count;
-	char *grown;
 
 	/* A redirect's or an error's words are of no use. */
 	if (request->head.status >= 300) {
@@ -84,13 +103,9 @@ static size_t take_body(char *bytes, size_t size, size_t count, void *context)
 	request->refused = request->head.bad ||
 			   (request->method == HTTP_GET_START && request->head.status != 206) ||
 			   len > request->max - request->len;
-	if (request->refused)
+	if (request->refused || !body_grow(request, len))
 		return 0;
-	grown = realloc(request->bytes, request->len + len);
-	if (!grown)
-		return 0;
-	memcpy(grown + request->len, bytes, len);
-	request->bytes = grown;
+	memcpy(request->bytes + request->len, bytes, len);
 	request->len += len;
 	return len;
 }

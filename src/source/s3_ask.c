@@ -103,13 +103,30 @@ static size_t ask_take_header(char *line, size_t size, size_t count, void *conte
 	return len;
 }
 
+/* It doubles, so that no byte is moved often. */
+static bool ask_body_grow(struct s3_ask *ask, size_t len)
+{
+	size_t room = 2 * ask->body_room;
+	char *grown;
+
+	if (len <= ask->body_room - ask->body_len)
+		return true;
+	if (room < ask->body_len + len)
+		room = ask->body_len + len;
+	grown = realloc(ask->body, room);
+	if (!grown)
+		return false;
+	ask->body = grown;
+	ask->body_room = room;
+	return true;
+}
+
 static size_t ask_take_body(char *bytes, size_t size, size_t count, void *context)
 {
 	struct s3_ask *ask = context;
 	size_t len = size * count;
 	bool is_wanted = ask->head_read.status / 100 == 2;
 	size_t max = is_wanted ? ask->body_max : S3_ERROR_BODY_MAX;
-	char *grown;
 
 	/* All of an object for a part of it: the head has said it. */
 	if (is_wanted && ask->range && ask->head_read.status != 206)
@@ -118,11 +135,9 @@ static size_t ask_take_body(char *bytes, size_t size, size_t count, void *contex
 		ask->too_long = -EFBIG;
 		return 0;
 	}
-	grown = realloc(ask->body, ask->body_len + len);
-	if (!grown)
+	if (!ask_body_grow(ask, len))
 		return 0;
-	memcpy(grown + ask->body_len, bytes, len);
-	ask->body = grown;
+	memcpy(ask->body + ask->body_len, bytes, len);
 	ask->body_len += len;
 	return len;
 }
@@ -386,6 +401,7 @@ void s3_ask_finish(struct s3_ask *ask)
 	client_finish(&ask->curl);
 	client_free_headers(steal_pointer(&ask->headers));
 	free(steal_pointer(&ask->body));
+	ask->body_room = 0;
 	free(steal_pointer(&ask->key));
 	free(steal_pointer(&ask->query));
 	free(steal_pointer(&ask->range));
