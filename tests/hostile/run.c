@@ -25,8 +25,8 @@
 
 #define PAGE 4096
 #define WINDOW ((size_t)64 << 10)
-#define WORKERS 64     /* those that wait for a deadline are many */
-#define HANG_S 100     /* twice the longest that any case may take */
+#define WORKERS 64 /* those that wait for a deadline are many */
+#define HANG_S (2 * A_WHILE_S)
 #define TEXT_MAX 65536 /* of what `pagein ls` prints */
 
 struct pagein_options map_options = PAGEIN_OPTIONS_INIT;
@@ -72,6 +72,22 @@ static void read_file(struct job *job, uint64_t offset, const uint8_t *expected,
 }
 
 /* A page at a time, so that those before one that fails are compared, too. */
+static void touch_failed(struct job *job, struct pagein_map *map, const uint8_t *page, int signal)
+{
+	struct pagein_error error = {0};
+	char words[96];
+	int err = pagein_error(map, page, &error);
+
+	if (err == 0 && error.error) {
+		job_fail(job, error.error, error.message);
+		return;
+	}
+	/* No page raises a signal without a reason. */
+	snprintf(words, sizeof words, "signal %d, and pagein_error() says %d; touched again: %d",
+		signal, err, touch(page, NULL));
+	job_fail(job, EFAULT, words);
+}
+
 static void read_memory(
 	struct job *job, struct pagein_map *map, size_t at, const uint8_t *expected, size_t len)
 {
@@ -80,14 +96,11 @@ static void read_memory(
 	for (size_t done = 0; done < len && job->err == 0; done += PAGE) {
 		size_t part = len - done < PAGE ? len - done : PAGE;
 		int result = touch_compare(bytes + at + done, expected + done, part);
-		struct pagein_error error = {0};
 
 		if (result == -1)
 			job->wrong = true;
-		if (result <= 0)
-			continue;
-		pagein_error(map, bytes + at + done, &error);
-		job_fail(job, error.error ? error.error : EFAULT, error.message);
+		else if (result > 0)
+			touch_failed(job, map, bytes + at + done, result);
 	}
 }
 

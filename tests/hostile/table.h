@@ -14,6 +14,8 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#include "sanitizer.h"
+
 enum moment { AT_OPEN, LATER, MOMENTS };
 enum door { DOOR_MOUNT, DOOR_MAP, DOOR_LS, DOORS };
 
@@ -77,11 +79,12 @@ struct hostile {
 /*
  * How long a case may take at the most, in seconds. At once: a few round trips of a busy machine. A
  * while: the mount and the map try again until TIMEOUT_MS have passed without a page, and the
- * kernel asks up to four times for a page that can't be had.
+ * kernel asks up to four times for a page that can't be had. A sanitizer makes all of it slower.
  */
-#define TIMEOUT_MS 3000
-#define AT_ONCE_S 20
-#define A_WHILE_S 45
+#define SLOWNESS (WITH_SANITIZER ? 4 : 1)
+#define TIMEOUT_MS (4000 * SLOWNESS)
+#define AT_ONCE_S (20 * SLOWNESS)
+#define A_WHILE_S (4 * TIMEOUT_MS / 1000 + AT_ONCE_S)
 
 #define WORKS                               \
 	{                                   \
