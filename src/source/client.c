@@ -309,6 +309,15 @@ int client_start(struct client *client, struct client_request *request)
 	return 0;
 }
 
+bool client_got_leftover(const struct client_request *request, CURLcode result)
+{
+	long connects = 1;
+
+	curl_easy_getinfo(request->easy, CURLINFO_NUM_CONNECTS, &connects);
+	return connects == 0 &&
+	       (result == CURLE_UNSUPPORTED_PROTOCOL || result == CURLE_WEIRD_SERVER_REPLY);
+}
+
 void client_content_type(const struct client_request *request, char to[CONTENT_TYPE_MAX + 1])
 {
 	char *type = NULL;

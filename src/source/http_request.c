@@ -279,19 +279,6 @@ static void timer_expired(struct loop_timer *timer)
 }
 
 /*
- * Is it no answer of HTTP's, on a connection that has served others? It may be what was left of one
- * of theirs, which was longer than its head had said.
- */
-static bool is_leftover(const struct http_request *request, CURLcode result)
-{
-	long connects = 1;
-
-	curl_easy_getinfo(request->curl.easy, CURLINFO_NUM_CONNECTS, &connects);
-	return connects == 0 &&
-	       (result == CURLE_UNSUPPORTED_PROTOCOL || result == CURLE_WEIRD_SERVER_REPLY);
-}
-
-/*
  * What failed in a way that may pass is repeated after a pause, on another connection. Not the
  * failure to reach a server at all: whoever opens something wants to know at once that there is
  * none.
@@ -301,7 +288,7 @@ static bool request_repeats(struct http_request *request, CURLcode result)
 	struct http_source *http = request->http;
 	bool passing = result == CURLE_GOT_NOTHING || result == CURLE_RECV_ERROR ||
 		       result == CURLE_SEND_ERROR || result == CURLE_PARTIAL_FILE ||
-		       is_leftover(request, result);
+		       client_got_leftover(&request->curl, result);
 
 	/* A method that a server does not know (501) it will not know later. */
 	if (result == CURLE_OK)

@@ -275,12 +275,11 @@ static void the_table_is_long_enough(void **state)
 	unsigned all = 0;
 
 	(void)state;
-	for (int door = 0; door < DOORS; door++) {
+	for (unsigned door = 0; door < DOORS; door++) {
 		unsigned counts[MOMENTS] = {0};
 
 		for (size_t i = 0; i < job_count; i++)
-			counts[jobs[i].moment] += (int)jobs[i].door == door &&
-						  !jobs[i].row->undetected;
+			counts[jobs[i].moment] += jobs[i].door == door && !jobs[i].row->undetected;
 		printf("%s: %u cases at open, %u later\n", doors[door], counts[AT_OPEN],
 			counts[LATER]);
 		all += counts[AT_OPEN] + counts[LATER];

@@ -177,8 +177,8 @@ static void job_make(struct job *job, size_t number)
 
 static void add_row(const struct hostile *row, size_t number)
 {
-	for (int moment = 0; moment < MOMENTS; moment++)
-		for (int door = 0; door < DOORS; door++) {
+	for (unsigned moment = 0; moment < MOMENTS; moment++)
+		for (unsigned door = 0; door < DOORS; door++) {
 			struct job *job = &jobs[job_count];
 
 			if (!is_case(row, moment, door))

@@ -294,6 +294,7 @@ void step_heal(struct job *job)
 	int before = job->err;
 
 	job->err = 0;
+	job->wrong = false;
 	job->words[0] = '\0';
 	job->names = 0;
 	if (job->row->subject != OBJECT || job->moment == AT_OPEN || before == ESTALE) {

@@ -1,6 +1,7 @@
 /* shared.c - see shared.h. */
 #include "shared.h"
 
+#include <fcntl.h>
 #include <sys/stat.h>
 
 #include "check.h"
@@ -17,6 +18,14 @@ static struct {
 	{"16385", 16385, {0}}, {"small", 9999, {0}}, /* for servers that are slow */
 };
 
+/* Two that were written in the same tick of the kernel's clock would have the same ETag. */
+static void set_time(const char *path, time_t seconds)
+{
+	struct timespec times[2] = {{.tv_sec = seconds}, {.tv_sec = seconds}};
+
+	assert_int_equal(utimensat(AT_FDCWD, path, times, 0), 0);
+}
+
 void shared_make(const struct server *server)
 {
 	char path[96];
@@ -26,6 +35,7 @@ void shared_make(const struct server *server)
 	for (size_t i = 0; i < array_len(files); i++) {
 		snprintf(path, sizeof path, "shared/%s", files[i].name);
 		local_make(&files[i].local, server, path, files[i].size, i + 1);
+		set_time(files[i].local.path, 1700000000 + (time_t)i);
 	}
 }
 

@@ -424,7 +424,8 @@ void server_script(const struct server *server, const char *rules)
 
 	control(server, "PUT", "script", rules, answer, sizeof answer);
 	if (!strstr(answer, " 204 "))
-		fail_msg("the origin refuses the script: %.500s\n%.400s", strstr(answer, "\r\n\r\n"), rules);
+		fail_msg("the origin refuses the script: %.500s\n%.400s",
+			strstr(answer, "\r\n\r\n"), rules);
 }
 
 uint64_t server_count(const struct server *server, const char *name)
