@@ -69,7 +69,7 @@ server_of() {
 	done
 }
 
-mount_quietly() { "$PAGEIN" mount "$url/" "$mnt" -o timeout=3s,metadata-ttl=0s; }
+mount_quietly() { "$PAGEIN" mount "$url/" "$mnt" -o "timeout=${1:-3s},metadata-ttl=0s"; }
 
 mkdir -p "$www/d" "$mnt" "$other"
 head -c 3000000 /dev/urandom >"$www/file"
@@ -192,17 +192,18 @@ meet "kill -9: a new reader" 1 "Transport endpoint is not connected" cat "$mnt/f
 meet "kill -9: an open file" 1 "" cat <&9
 exec 9<&-
 meet "kill -9: umount" 0 "" "$PAGEIN" umount "$mnt"
-mount_quietly || fail "kill -9: mounted again"
+mount_quietly 60s || fail "kill -9: mounted again"
 check "kill -9: serves again" cmp "$www/file" "$mnt/file"
 
 # Readers that wait for a server that says nothing.
+server=$(server_of "$mnt")
 script 'path=/waits range=1M- : stall=0'
 for i in 1 2 3 4; do
 	timeout -s KILL 60 dd if="$mnt/waits" of=/dev/null bs=4096 skip=$((500 + i * 40)) count=1 2>"$base/dd$i" &
 	readers[i]=$!
 done
 sleep 0.5
-kill -9 "$(server_of "$mnt")"
+kill -9 "$server"
 for i in 1 2 3 4; do
 	cases=$((cases + 1))
 	wait "${readers[i]}"
