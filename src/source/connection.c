@@ -147,7 +147,9 @@ static long connection_read_head(struct connection *connection)
 		if (len < 0 || connection->heads++ == INTERIM_HEADS_MAX) {
 			/* It may be left of the answer before it: more than its head had said. */
 			connection_fail(connection, -EPROTO,
-				connection->reused && connection->heads == 0, reason);
+				connection->reused && connection->heads == 0 &&
+					connection->head.status == 0,
+				reason);
 			return -EPROTO;
 		}
 		at += (size_t)len;
