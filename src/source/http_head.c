@@ -320,6 +320,14 @@ static const char *status_reason(unsigned status)
 	}
 }
 
+/* Is the date to be compared? Two answers with the same weak ETag need not have the same bytes. */
+static bool date_counts(const struct version *version)
+{
+	if (version->etag[0] == '"')
+		return false;
+	return version->modified[0] != '\0' || (version->etag[0] == '\0' && !version->is_partial);
+}
+
 static const char *version_difference(const struct http_head *head, const struct version *version)
 {
 	if (head->has_total && head->total != version->size)
@@ -327,8 +335,7 @@ static const char *version_difference(const struct http_head *head, const struct
 	if ((version->etag[0] != '\0' || !version->is_partial) &&
 		strcmp(head->etag, version->etag) != 0)
 		return "the object has changed: another ETag";
-	if (version->etag[0] == '\0' && (version->modified[0] != '\0' || !version->is_partial) &&
-		strcmp(head->modified, version->modified) != 0)
+	if (date_counts(version) && strcmp(head->modified, version->modified) != 0)
 		return "the object has changed: another Last-Modified";
 	if (version->id[0] != '\0' && strcmp(head->id, version->id) != 0)
 		return "the object has changed: another version id";
@@ -384,8 +391,9 @@ int http_head_probe(const struct http_head *head, size_t asked, size_t body_len,
 		return 0;
 	}
 	if (head->status != 206) {
-		*ret_reason = "the server does not serve ranges";
-		return -ENOTSUP;
+		*ret_reason = head->status == 200 ? "the server does not serve ranges"
+						  : "an answer that has no part of the object";
+		return http_status_errno(head->status, true).err;
 	}
 	*ret_reason = "malformed answer to a ranged request";
 	if (head->multipart || !head->has_range || !head->has_total || head->range.start != 0)

@@ -112,6 +112,9 @@ struct s3_ask {
 	unsigned attempts;       /* that failed in a way that may pass */
 	unsigned moves;          /* to other regions */
 	bool is_signed, has_session, refreshed, clocked, wants_words;
+	size_t body_room; /* at body */
+	size_t head_bytes;
+	int too_long; /* -EPROTO: the head, -EFBIG: the body; then it was not read to its end */
 	char date[64];
 	char region[S3_REGION_MAX + 1]; /* x-amz-bucket-region; "" */
 };

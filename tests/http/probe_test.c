@@ -123,7 +123,7 @@ static const struct refusal {
 	int err;
 } refusals[] = {
 	{"ignore-range", -ENOTSUP},
-	{"status=204", -ENOTSUP},
+	{"status=204", -EPROTO},
 	{"status=304", -ELOOP},
 	{"status=400", -EINVAL},
 	{"status=401", -EACCES},
@@ -151,7 +151,7 @@ static const struct refusal {
 	{"reset", -EIO},
 	{"stall=10", -ETIMEDOUT},
 	{"delay=1h", -ETIMEDOUT},
-	{"header-flood=100000", -EIO},
+	{"header-flood=100000", -EPROTO},
 };
 
 /* One probe for each rule, all at once: those of passing faults are repeated after pauses. */
