@@ -403,6 +403,20 @@ static unsigned long connections_open(void)
 	return strtoul(found + strlen("\"connections_open\": "), NULL, 10);
 }
 
+static void test_rules_tell_how_often_they_applied(void **state)
+{
+	(void)state;
+	client_set_script(&control, "every=2 : no-keepalive\npath=/none : reset\n: delay=1us");
+	for (int i = 0; i < 5; i++) {
+		client_request(client, "GET", "/generated/1", NULL, &response);
+		client_close(client);
+		client_open(client, origin_port(server.origin));
+	}
+	client_request(&control, "GET", "/.origin/rules", NULL, &response);
+	response.body[response.length] = '\0';
+	assert_string_equal(response.body, "[2, 0, 5]\n");
+}
+
 static void test_waiting_connections_end_with_their_client(void **state)
 {
 	static const char *const scripts[] = {": delay=1h", ": stall=0", ": close-after=1h",
@@ -561,6 +575,7 @@ int main(void)
 		cmocka_unit_test(test_conditions),
 		cmocka_unit_test(test_percent_can_be_repeated),
 		action_test(test_rules_add_up),
+		action_test(test_rules_tell_how_often_they_applied),
 		action_test(test_delay),
 		cmocka_unit_test(test_many_delays),
 		action_test(test_rate),

@@ -445,3 +445,18 @@ void server_reset_counts(const struct server *server)
 	control(server, "PUT", "reset", "", answer, sizeof answer);
 	assert_non_null(strstr(answer, " 204 "));
 }
+
+void server_rule_counts(const struct server *server, uint64_t *ret, size_t max)
+{
+	char answer[4096], *at;
+
+	control(server, "GET", "rules", "", answer, sizeof answer);
+	at = strchr(answer, '[');
+	assert_non_null(at);
+	for (size_t i = 0; i < max; i++) {
+		char *number = at + 1;
+
+		ret[i] = strtoull(number, &at, 10);
+		assert_ptr_not_equal(at, number);
+	}
+}

@@ -15,6 +15,7 @@
 #include "server.h"
 
 #define PREFIX "/.origin/"
+#define RULES_MAX 256 /* told of; far more than any test has */
 
 bool origin_control_wanted(const struct origin *origin)
 {
@@ -35,6 +36,27 @@ static int answer_stats(struct origin *origin, struct answer *answer)
 	if (length < 0)
 		return -ENOMEM;
 	return origin_answer_text(origin, 200, "application/json", text, (size_t)length, answer);
+}
+
+/* Of the rules that stand now: a new script counts anew. */
+static int answer_rules(struct origin *origin, struct answer *answer)
+{
+	uint64_t counts[RULES_MAX];
+	size_t count = origin_script_counts(origin->script, counts, RULES_MAX), length;
+	char *text = NULL;
+	FILE *stream = open_memstream(&text, &length);
+
+	if (!stream)
+		return -ENOMEM;
+	fputc('[', stream);
+	for (size_t i = 0; i < count && i < RULES_MAX; i++)
+		fprintf(stream, "%s%ju", i ? ", " : "", (uintmax_t)counts[i]);
+	fputs("]\n", stream);
+	if (fclose(stream) != 0) {
+		free(text);
+		return -ENOMEM;
+	}
+	return origin_answer_text(origin, 200, "application/json", text, length, answer);
 }
 
 static int answer_reset(struct origin *origin, struct answer *answer)
@@ -76,6 +98,8 @@ int origin_control_answer(
 
 	if (!strcmp(name, "stats") && method == METHOD_GET)
 		return answer_stats(origin, answer);
+	if (!strcmp(name, "rules") && method == METHOD_GET)
+		return answer_rules(origin, answer);
 	if (!strcmp(name, "reset") && method == METHOD_PUT)
 		return answer_reset(origin, answer);
 	if (!strcmp(name, "script") && method == METHOD_PUT)

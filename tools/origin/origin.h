@@ -11,6 +11,7 @@
  *   /generated/SIZE[-SEED]   SIZE bytes of pattern_fill() with SEED (0 by default); the suffixes
  *                            K, M, G and T are binary: /generated/1G-7
  *   /.origin/stats           GET: counters, as JSON
+ *   /.origin/rules           GET: how often each rule of the script has applied, as a JSON array
  *   /.origin/reset           PUT: the counters back to zero (but for the open connections)
  *   /.origin/script          PUT: the body replaces the script; 204, or 400 and the reason
  * The script does not apply to /.origin/, nor are such requests counted.

@@ -30,6 +30,7 @@ struct rule {
 	uint64_t per_million; /* percent=12.5 */
 	uint64_t seed;        /* seed=N: other numbers for percent */
 	uint64_t count;       /* matches so far */
+	uint64_t applied;     /* of these: those that the dice and their like let through */
 	struct actions actions;
 };
 
@@ -377,7 +378,16 @@ void origin_script_match(
 	for (size_t i = 0; i < script->count; i++) {
 		struct rule *rule = &script->rules[i];
 
-		if (rule_admits(rule, request, age) && rule_counts(rule))
-			origin_actions_merge(ret, &rule->actions);
+		if (!rule_admits(rule, request, age) || !rule_counts(rule))
+			continue;
+		rule->applied++;
+		origin_actions_merge(ret, &rule->actions);
 	}
+}
+
+size_t origin_script_counts(const struct script *script, uint64_t *ret, size_t max)
+{
+	for (size_t i = 0; i < script->count && i < max; i++)
+		ret[i] = script->rules[i].applied;
+	return script->count;
 }

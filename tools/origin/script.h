@@ -23,6 +23,10 @@ int origin_script_parse(
 	const char *text, uint64_t now_ns, struct script **ret, char *error, size_t error_size);
 void origin_script_destroy(struct script *script);
 
+/* How often each rule has spoiled an answer, in their order; the first max of them. All there are.
+ */
+size_t origin_script_counts(const struct script *script, uint64_t *ret, size_t max);
+
 bool origin_script_empty(const struct script *script);
 
 /* Merges the actions of all rules that match, and counts the matches. */
