@@ -21,6 +21,7 @@ struct object {
 	char stale_error[SOURCE_ERROR_MAX];
 	void (*stale_told)(void *context); /* NULL: nobody is */
 	void *stale_context;
+	uint32_t trace_number;
 };
 
 /* A transfer's answer began so long after its request. */
