@@ -73,11 +73,11 @@ static void objects_begin(void)
 	for (size_t i = 0; i < OBJECTS; i++)
 		seed_sizes[objects[i].seed] = objects[i].size;
 	next_seed = OBJECTS + 1;
-	memory.objects = objects;
-	memory.count = OBJECTS;
-	memory.tells_sizes = how & 1;
-	memory.probes_bring = how & 2;
-	memory.page_names = how & 4 ? 3 : 1000;
+	memory_store.objects = objects;
+	memory_store.count = OBJECTS;
+	memory_store.tells_sizes = how & 1;
+	memory_store.probes_bring = how & 2;
+	memory_store.page_names = how & 4 ? 3 : 1000;
 }
 
 static void object_change(void)
@@ -179,10 +179,12 @@ static size_t any_name(char name[1025])
 static void ask_lookup(void)
 {
 	char name[1025];
-	struct question question = {
-		.opcode = FUSE_LOOKUP, .pid = any_process(), .node = any_node()};
-	size_t size = any_name(name);
+	struct question question = {.opcode = FUSE_LOOKUP};
+	size_t size;
 
+	question.pid = any_process();
+	question.node = any_node();
+	size = any_name(name);
 	memcpy(kernel_ask(&question, size), name, size);
 }
 
@@ -206,11 +208,13 @@ static bool has_free_handle(void)
 
 static void ask_open(void)
 {
-	struct question question = {.pid = any_process(), .node = any_node()};
+	struct question question = {0};
 	struct fuse_open_in *open;
 
 	if (!has_free_handle())
 		return;
+	question.pid = any_process();
+	question.node = any_node();
 	question.opcode = question.node->is_dir ? FUSE_OPENDIR : FUSE_OPEN;
 	open = kernel_ask(&question, sizeof *open);
 	open->flags = input_byte(&input) & 7 ? 0 : input_u16(&input);
@@ -325,14 +329,13 @@ static void ask_xattr(void)
 		"security.selinux", "user.pagein."};
 	const char *name = xattrs[input_byte(&input) % (sizeof xattrs / sizeof *xattrs)];
 	uint8_t how = input_byte(&input);
-	struct question question = {
-		.opcode = how & 1 ? FUSE_LISTXATTR : FUSE_GETXATTR,
-		.pid = any_process(),
-		.node = any_node(),
-		.size = how & 2 ? input_u16(&input) : 0,
-	};
-	struct fuse_getxattr_in *xattr = kernel_ask(&question, sizeof *xattr + strlen(name) + 1);
+	struct question question = {.opcode = how & 1 ? FUSE_LISTXATTR : FUSE_GETXATTR};
+	struct fuse_getxattr_in *xattr;
 
+	question.pid = any_process();
+	question.node = any_node();
+	question.size = how & 2 ? input_u16(&input) : 0;
+	xattr = kernel_ask(&question, sizeof *xattr + strlen(name) + 1);
 	xattr->size = (uint32_t)question.size;
 	strcpy((char *)(xattr + 1), name);
 }
@@ -354,10 +357,11 @@ static bool is_asked_elsewhere(uint32_t opcode)
 /* Whatever the kernel may ask one day, with any bytes behind it. */
 static void ask_anything(void)
 {
-	struct question question = {.opcode = input_byte(&input), .node = any_node()};
+	struct question question = {.opcode = input_byte(&input)};
 	size_t length = input_byte(&input);
 	uint8_t *body;
 
+	question.node = any_node();
 	if (is_asked_elsewhere(question.opcode))
 		return;
 	body = kernel_ask(&question, length + 1);

@@ -26,7 +26,7 @@ struct job {
 	size_t next; /* of a listing: the first object that it has not looked at */
 };
 
-struct memory memory;
+struct memory_store memory_store;
 
 static struct source memory_source;
 static struct job *jobs[JOBS_MAX];
@@ -105,9 +105,9 @@ static struct memory_object *find(const char *url)
 	char key[KEY_MAX];
 
 	decode(url, key);
-	for (size_t i = 0; i < memory.count; i++)
-		if (!memory.objects[i].gone && strcmp(memory.objects[i].key, key) == 0)
-			return &memory.objects[i];
+	for (size_t i = 0; i < memory_store.count; i++)
+		if (!memory_store.objects[i].gone && strcmp(memory_store.objects[i].key, key) == 0)
+			return &memory_store.objects[i];
 	return NULL;
 }
 
@@ -136,7 +136,7 @@ static void probe_end(struct probe *probe, int err)
 	}
 	probe->version = version_of(object);
 	probe->effective_url = probe->url;
-	if (!probe->head_only && memory.probes_bring)
+	if (!probe->head_only && memory_store.probes_bring)
 		probe->bytes_len = object->size < sizeof bytes ? object->size : sizeof bytes;
 	for (size_t i = 0; i < probe->bytes_len; i++)
 		bytes[i] = memory_byte(object->seed, i);
@@ -166,7 +166,7 @@ static int tell(struct listing *listing, const char *name, size_t length,
 	encode(name, length, href);
 	if (!object)
 		strcat(href, "/");
-	if (object && memory.tells_sizes) {
+	if (object && memory_store.tells_sizes) {
 		entry.size = version.size;
 		entry.mtime = (time_t)version.mtime_s;
 		entry.etag = version.etag;
@@ -179,8 +179,8 @@ static bool tell_next(struct job *job, const char *prefix, int *ret_err)
 {
 	size_t length = strlen(prefix);
 
-	for (; job->next < memory.count; job->next++) {
-		const struct memory_object *object = &memory.objects[job->next];
+	for (; job->next < memory_store.count; job->next++) {
+		const struct memory_object *object = &memory_store.objects[job->next];
 		const char *name = object->key + length, *slash;
 
 		if (object->gone || strncmp(object->key, prefix, length) != 0)
@@ -192,7 +192,7 @@ static bool tell_next(struct job *job, const char *prefix, int *ret_err)
 			return true;
 		}
 		*ret_err = tell(job->listing, name, (size_t)(slash - name), NULL);
-		while (job->next < memory.count && strncmp(memory.objects[job->next].key, object->key,
+		while (job->next < memory_store.count && strncmp(memory_store.objects[job->next].key, object->key,
 							   (size_t)(slash + 1 - object->key)) == 0)
 			job->next++;
 		return true;
@@ -210,7 +210,7 @@ static void list_answer(struct job *job, bool whole)
 
 	decode(listing->url, prefix);
 	do {
-		for (size_t i = 0; i < memory.page_names && more && err == 0; i++)
+		for (size_t i = 0; i < memory_store.page_names && more && err == 0; i++)
 			more = tell_next(job, prefix, &err);
 		/* Who is told may cancel the listing. */
 		if (more && err == 0 && listing->page)
@@ -349,7 +349,7 @@ static int memory_pin(
 
 	assert(remote);
 	*remote = (struct remote){source, strdup(url), *version};
-	memory.pinned++;
+	memory_store.pinned++;
 	*ret = remote;
 	return 0;
 }
@@ -359,7 +359,7 @@ static void memory_unpin(struct source *source, struct remote *remote)
 	(void)source;
 	if (!remote)
 		return;
-	memory.pinned--;
+	memory_store.pinned--;
 	free(remote->url);
 	free(remote);
 }
@@ -367,7 +367,7 @@ static void memory_unpin(struct source *source, struct remote *remote)
 static void memory_destroy(struct source *source)
 {
 	(void)source;
-	assert(job_count == 0 && memory.pinned == 0);
+	assert(job_count == 0 && memory_store.pinned == 0);
 }
 
 static const struct source_ops memory_ops = {

@@ -24,7 +24,7 @@ struct memory_object {
 	bool gone;
 };
 
-struct memory {
+struct memory_store {
 	struct memory_object *objects; /* in the order of keys */
 	size_t count;
 	size_t page_names;  /* of a page of a listing */
@@ -32,7 +32,7 @@ struct memory {
 	bool probes_bring;  /* the first bytes */
 	unsigned pinned;    /* gauge */
 };
-extern struct memory memory;
+extern struct memory_store memory_store;
 
 uint8_t memory_byte(unsigned seed, uint64_t offset);
 

@@ -1,0 +1,597 @@
+/*
+ * uffd_kernel.c - see uffd_kernel.h. One map at a time, in one window of addresses, which are
+ * nothing but numbers: no code reads a map's memory but the application's.
+ */
+#include "uffd_kernel.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "memory_source.h"
+
+#define WAITERS_MAX 256
+#define EVENTS_MAX 64
+#define LIES_MAX 64
+
+enum kind { NOTHING, OTHER, OURS };
+
+struct page {
+	enum kind kind;
+	bool registered, present, poisoned, barred;
+	uint64_t offset; /* of the object */
+};
+
+struct waiter {
+	size_t page;
+	int32_t thread;
+	bool unread; /* its message */
+};
+
+/* A call of the application that waits for its event to be read. */
+struct event {
+	struct uffd_msg message;
+	bool read;
+};
+
+struct space space;
+_Atomic uint64_t uffd_features_off;
+
+static struct page pages[SPACE_PAGES];
+static struct waiter waiters[WAITERS_MAX];
+static size_t waiter_count;
+static struct event events[EVENTS_MAX];
+static size_t event_count;
+static struct uffd_msg lies[LIES_MAX];
+static size_t lie_count;
+
+void space_reset(void)
+{
+	memset(&space, 0, sizeof space);
+	memset(pages, 0, sizeof pages);
+	waiter_count = event_count = lie_count = 0;
+}
+
+/* ---- addresses ---------------------------------------------------------------------------- */
+
+static uint64_t address_of(size_t page)
+{
+	return SPACE_START + page * SPACE_PAGE;
+}
+
+static bool in_space(uint64_t address)
+{
+	return address >= SPACE_START && address < address_of(SPACE_PAGES);
+}
+
+/* The pages of [address, address + length) that there are. */
+static bool pages_of(uint64_t address, uint64_t length, size_t *ret_first, size_t *ret_end)
+{
+	if (!in_space(address))
+		return false;
+	*ret_first = (size_t)((address - SPACE_START) / SPACE_PAGE);
+	length = (length + SPACE_PAGE - 1) / SPACE_PAGE;
+	*ret_end = length < SPACE_PAGES - *ret_first ? *ret_first + (size_t)length : SPACE_PAGES;
+	return true;
+}
+
+static bool all_of_kind(size_t page, size_t count, enum kind kind)
+{
+	for (size_t i = page; i < page + count; i++)
+		if (pages[i].kind != kind)
+			return false;
+	return true;
+}
+
+/* ---- threads ------------------------------------------------------------------------------ */
+
+/* What the thread finds: true, it has to wait. */
+static bool must_wait(const struct page *page)
+{
+	return page->kind == OURS && page->registered && !page->present && !page->poisoned &&
+	       !page->barred;
+}
+
+void space_touch(size_t page, int32_t thread)
+{
+	if (must_wait(&pages[page]) && waiter_count < WAITERS_MAX)
+		waiters[waiter_count++] = (struct waiter){page, thread, true};
+}
+
+void space_repeat(size_t waiter)
+{
+	if (waiter < waiter_count)
+		space_touch(waiters[waiter].page, waiters[waiter].thread);
+}
+
+size_t space_waiting(void)
+{
+	return waiter_count;
+}
+
+/* They look again: what must wait faults anew. */
+static void wake(size_t first, size_t end)
+{
+	size_t count = waiter_count;
+
+	waiter_count = 0;
+	for (size_t i = 0; i < count; i++) {
+		struct waiter waiter = waiters[i];
+		bool woken = waiter.page >= first && waiter.page < end;
+
+		if (woken && !must_wait(&pages[waiter.page]))
+			continue;
+		waiter.unread |= woken;
+		waiters[waiter_count++] = waiter;
+	}
+}
+
+/* ---- the application ---------------------------------------------------------------------- */
+
+static void event_add(uint8_t kind, uint64_t a, uint64_t b, uint64_t c)
+{
+	struct uffd_msg message = {.event = kind};
+
+	assert(event_count < EVENTS_MAX);
+	message.arg.reserved.reserved1 = a;
+	message.arg.reserved.reserved2 = b;
+	message.arg.reserved.reserved3 = c;
+	events[event_count++] = (struct event){message, false};
+}
+
+static bool has_room(size_t page, size_t count)
+{
+	return count > 0 && page < SPACE_PAGES && count <= SPACE_PAGES - page &&
+	       event_count + 8 < EVENTS_MAX;
+}
+
+static void forget_pages(size_t page, size_t count)
+{
+	memset(&pages[page], 0, count * sizeof *pages);
+}
+
+/* One event for each run of the map's pages. */
+static void unmap(size_t page, size_t count)
+{
+	for (size_t i = page, end; i < page + count; i = end) {
+		for (end = i + 1; end < page + count && pages[end].registered == pages[i].registered;)
+			end++;
+		if (pages[i].registered && event_count < EVENTS_MAX)
+			event_add(UFFD_EVENT_UNMAP, address_of(i), address_of(end), 0);
+	}
+	forget_pages(page, count);
+}
+
+void space_unmap(size_t page, size_t count)
+{
+	if (has_room(page, count))
+		unmap(page, count);
+}
+
+void space_move(size_t from, size_t count, size_t to, bool keeps_old)
+{
+	if (!has_room(from, count) || !has_room(to, count) || !all_of_kind(from, count, OURS))
+		return;
+	if (from < to + count && to < from + count)
+		return;
+	/* One area: offsets go on, and so does what the kernel remembers of it. */
+	for (size_t i = from + 1; i < from + count; i++)
+		if (pages[i].offset != pages[i - 1].offset + SPACE_PAGE)
+			return;
+	for (size_t i = from; i < from + count; i++)
+		if (pages[i].barred)
+			return;
+	unmap(to, count);
+	memcpy(&pages[to], &pages[from], count * sizeof *pages);
+	event_add(UFFD_EVENT_REMAP, address_of(from), address_of(to), count * SPACE_PAGE);
+	if (!keeps_old) {
+		unmap(from, count);
+		return;
+	}
+	for (size_t i = from; i < from + count; i++)
+		pages[i].present = pages[i].poisoned = false;
+}
+
+void space_drop(size_t page, size_t count)
+{
+	if (has_room(page, count) && all_of_kind(page, count, OURS))
+		event_add(UFFD_EVENT_REMOVE, address_of(page), address_of(page + count), 0);
+}
+
+bool space_grow(size_t page, size_t count)
+{
+	if (page == 0 || !has_room(page, count) || pages[page - 1].kind != OURS ||
+		!all_of_kind(page, count, NOTHING))
+		return false;
+	for (size_t i = page; i < page + count; i++) {
+		pages[i] = (struct page){.kind = OURS, .registered = true};
+		pages[i].offset = pages[i - 1].offset + SPACE_PAGE;
+	}
+	return true;
+}
+
+void space_map_other(size_t page, size_t count)
+{
+	if (!has_room(page, count) || !all_of_kind(page, count, NOTHING))
+		return;
+	for (size_t i = page; i < page + count; i++)
+		pages[i].kind = OTHER;
+}
+
+/* madvise(2) takes the pages away when its thread goes on, not before. */
+static void drop_now(const struct uffd_msg *message)
+{
+	size_t first, end;
+
+	if (!pages_of(message->arg.remove.start, message->arg.remove.end - message->arg.remove.start,
+		    &first, &end))
+		return;
+	for (size_t i = first; i < end; i++)
+		if (pages[i].kind == OURS)
+			pages[i].present = pages[i].poisoned = false;
+}
+
+bool space_resume(void)
+{
+	size_t count = event_count;
+	bool any = false;
+
+	event_count = 0;
+	for (size_t i = 0; i < count; i++) {
+		if (!events[i].read) {
+			events[event_count++] = events[i];
+			continue;
+		}
+		any = true;
+		if (events[i].message.event == UFFD_EVENT_REMOVE)
+			drop_now(&events[i].message);
+	}
+	return any;
+}
+
+/* ---- reading ------------------------------------------------------------------------------ */
+
+void space_lie(const struct uffd_msg *message)
+{
+	if (lie_count < LIES_MAX)
+		lies[lie_count++] = *message;
+	space.lies = true;
+}
+
+bool space_is_readable(void)
+{
+	bool any = lie_count > 0;
+
+	for (size_t i = 0; i < waiter_count; i++)
+		any |= waiters[i].unread;
+	for (size_t i = 0; i < event_count; i++)
+		any |= !events[i].read;
+	return any;
+}
+
+static struct uffd_msg fault_message(const struct waiter *waiter)
+{
+	struct uffd_msg message = {.event = UFFD_EVENT_PAGEFAULT};
+
+	message.arg.pagefault.address = address_of(waiter->page);
+	message.arg.pagefault.feat.ptid = (uint32_t)waiter->thread;
+	return message;
+}
+
+size_t uffd_read(const struct uffd *uffd, struct uffd_msg *messages, size_t max)
+{
+	size_t count = 0;
+
+	(void)uffd;
+	for (size_t i = 0; i < waiter_count && count < max; i++)
+		if (waiters[i].unread) {
+			messages[count++] = fault_message(&waiters[i]);
+			waiters[i].unread = false;
+		}
+	for (size_t i = 0; i < event_count && count < max; i++)
+		if (!events[i].read) {
+			messages[count++] = events[i].message;
+			events[i].read = true;
+		}
+	while (lie_count > 0 && count < max)
+		messages[count++] = lies[--lie_count];
+	return count;
+}
+
+/* ---- filling ------------------------------------------------------------------------------ */
+
+static bool is_refused(int *ret_err)
+{
+	*ret_err = space.refusal_err;
+	if (event_count > 0)
+		*ret_err = -EAGAIN;
+	else if (space.refusals > 0)
+		space.refusals--;
+	else
+		return false;
+	return true;
+}
+
+/* Is all of it one area? */
+static bool is_one_area(size_t first, size_t end)
+{
+	for (size_t i = first; i < end; i++)
+		if (!pages[i].registered || pages[i].barred != pages[first].barred ||
+			(i > first && pages[i].offset != pages[i - 1].offset + SPACE_PAGE))
+			return false;
+	return true;
+}
+
+static uint8_t expected_byte(uint64_t offset)
+{
+	return offset < space.object_size ? memory_byte(space.object_seed, offset) : 0;
+}
+
+static void check_bytes(const struct page *page, const uint8_t *bytes)
+{
+	if (space.lies)
+		return;
+	assert(page->offset < space.object_size);
+	for (size_t i = 0; i < SPACE_PAGE; i++)
+		assert((bytes ? bytes[i] : 0) == expected_byte(page->offset + i));
+}
+
+/* bytes NULL: zeros. */
+static int fill(const void *to, const uint8_t *bytes, size_t length, size_t *ret_filled)
+{
+	size_t first, end;
+	int err;
+
+	*ret_filled = 0;
+	assert((uintptr_t)to % SPACE_PAGE == 0 && length % SPACE_PAGE == 0 && length > 0);
+	if (is_refused(&err))
+		return err;
+	if (!pages_of((uintptr_t)to, length, &first, &end) || !is_one_area(first, end))
+		return -ENOENT;
+	for (size_t i = first; i < end; i++) {
+		if (pages[i].present)
+			break;
+		check_bytes(&pages[i], bytes ? bytes + *ret_filled : NULL);
+		pages[i].present = true;
+		pages[i].poisoned = false;
+		space.filled++;
+		*ret_filled += SPACE_PAGE;
+	}
+	wake(first, first + *ret_filled / SPACE_PAGE);
+	if (*ret_filled == length)
+		return 0;
+	return *ret_filled > 0 ? -EAGAIN : -EEXIST;
+}
+
+int uffd_copy(const struct uffd *uffd, void *to, const void *from, size_t length, uint64_t mode,
+	size_t *ret_copied)
+{
+	(void)uffd, (void)mode;
+	return fill(to, from, length, ret_copied);
+}
+
+int uffd_zeropage(const struct uffd *uffd, void *to, size_t length, size_t *ret_zeroed)
+{
+	(void)uffd;
+	return fill(to, NULL, length, ret_zeroed);
+}
+
+int uffd_wake(const struct uffd *uffd, void *address, size_t length)
+{
+	size_t first, end;
+
+	(void)uffd;
+	assert((uintptr_t)address % SPACE_PAGE == 0 || space.lies);
+	if (pages_of((uintptr_t)address, length, &first, &end))
+		wake(first, end);
+	return 0;
+}
+
+int uffd_poison(const struct uffd *uffd, void *address, size_t length)
+{
+	size_t first, end;
+	int err;
+
+	if (!(uffd->features & UFFD_FEATURE_POISON))
+		return -ENOTSUP;
+	if (is_refused(&err))
+		return err;
+	if (!pages_of((uintptr_t)address, length, &first, &end) || !is_one_area(first, end))
+		return -ENOENT;
+	if (pages[first].present || pages[first].poisoned)
+		return -EEXIST;
+	assert(space.may_fail || space.lies || pages[first].offset >= space.object_size);
+	for (size_t i = first; i < end; i++)
+		pages[i].poisoned = true;
+	space.poisoned += (unsigned)(end - first);
+	wake(first, end);
+	return 0;
+}
+
+/* ---- descriptors -------------------------------------------------------------------------- */
+
+int uffd_open(struct uffd *ret, uint64_t wanted, unsigned flags)
+{
+	uint64_t features = UFFD_FEATURE_EVENT_REMAP | UFFD_FEATURE_EVENT_REMOVE |
+			    UFFD_FEATURE_EVENT_UNMAP | UFFD_FEATURE_THREAD_ID |
+			    (space.has_poison ? UFFD_FEATURE_POISON : 0);
+
+	(void)flags;
+	*ret = (struct uffd){
+		.fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK),
+		.features = features,
+		.enabled = features & (wanted | UFFD_FEATURE_THREAD_ID),
+	};
+	return ret->fd < 0 ? -errno : 0;
+}
+
+void uffd_close(struct uffd *uffd)
+{
+	if (uffd->fd < 0)
+		return;
+	/* They would find zeros. */
+	assert(waiter_count == 0 || space.lies);
+	close(uffd->fd);
+	uffd->fd = -1;
+	for (size_t i = 0; i < SPACE_PAGES; i++)
+		pages[i].registered = false;
+	waiter_count = event_count = lie_count = 0;
+}
+
+int uffd_register(const struct uffd *uffd, void *address, size_t length, uint64_t modes)
+{
+	size_t first, end;
+
+	(void)uffd, (void)modes;
+	if (!pages_of((uintptr_t)address, length, &first, &end))
+		return -EINVAL;
+	for (size_t i = first; i < end; i++)
+		pages[i].registered = true;
+	return 0;
+}
+
+int uffd_unregister(const struct uffd *uffd, void *address, size_t length)
+{
+	(void)uffd, (void)address, (void)length;
+	return -EINVAL; /* only detaching does that */
+}
+
+bool uffd_is_taken(int probe_fd, void *page, size_t length)
+{
+	size_t first, end;
+
+	(void)probe_fd;
+	return pages_of((uintptr_t)page, length, &first, &end) && is_one_area(first, end);
+}
+
+bool uffd_owns(const struct uffd *uffd, int probe_fd, void *page, size_t length)
+{
+	(void)uffd;
+	return uffd_is_taken(probe_fd, page, length);
+}
+
+bool uffd_is_changing(const struct uffd *uffd)
+{
+	(void)uffd;
+	return event_count > 0;
+}
+
+int uffd_open_probe(void)
+{
+	return eventfd(0, EFD_CLOEXEC);
+}
+
+bool uffd_has_poison(void)
+{
+	return space.has_poison;
+}
+
+void uffd_probe(struct uffd_access *ret)
+{
+	*ret = (struct uffd_access){0};
+}
+
+/* Other kinds of memory are not a target's. */
+int uffd_write_protect(const struct uffd *uffd, void *address, size_t length, uint64_t mode)
+{
+	(void)uffd, (void)address, (void)length, (void)mode;
+	return -EINVAL;
+}
+
+int uffd_move(const struct uffd *uffd, void *to, void *from, size_t length, size_t *ret_moved)
+{
+	(void)uffd, (void)to, (void)from, (void)length;
+	*ret_moved = 0;
+	return -EINVAL;
+}
+
+int uffd_continue(const struct uffd *uffd, void *to, size_t length, size_t *ret_shown)
+{
+	(void)uffd, (void)to, (void)length;
+	*ret_shown = 0;
+	return -EINVAL;
+}
+
+/* ---- system calls ------------------------------------------------------------------------- */
+
+void *__wrap_mmap64(void *at, size_t length, int protection, int flags, int fd, off_t offset);
+void *__real_mmap64(void *at, size_t length, int protection, int flags, int fd, off_t offset);
+int __wrap_munmap(void *at, size_t length);
+int __real_munmap(void *at, size_t length);
+int __wrap_mprotect(void *at, size_t length, int protection);
+int __real_mprotect(void *at, size_t length, int protection);
+int __wrap_madvise(void *at, size_t length, int advice);
+int __real_madvise(void *at, size_t length, int advice);
+int __wrap_mincore(void *at, size_t length, unsigned char *ret);
+int __real_mincore(void *at, size_t length, unsigned char *ret);
+
+static void *make_map(size_t length)
+{
+	space.makes_map = false;
+	assert(space.place + length / SPACE_PAGE <= SPACE_PAGES);
+	for (size_t i = 0; i < length / SPACE_PAGE; i++)
+		pages[space.place + i] = (struct page){
+			.kind = OURS, .offset = space.offset + i * SPACE_PAGE};
+	return (void *)(uintptr_t)address_of(space.place);
+}
+
+void *__wrap_mmap64(void *at, size_t length, int protection, int flags, int fd, off_t offset)
+{
+	size_t first, end;
+
+	if (space.makes_map)
+		return make_map(length);
+	if (!(flags & MAP_FIXED) || !pages_of((uintptr_t)at, length, &first, &end))
+		return __real_mmap64(at, length, protection, flags, fd, offset);
+	/* The end of a map: what waits there stays until it is woken. */
+	assert(protection == PROT_NONE);
+	forget_pages(first, end - first);
+	return at;
+}
+
+int __wrap_munmap(void *at, size_t length)
+{
+	size_t first, end;
+
+	if (!pages_of((uintptr_t)at, length, &first, &end))
+		return __real_munmap(at, length);
+	forget_pages(first, end - first);
+	return 0;
+}
+
+int __wrap_mprotect(void *at, size_t length, int protection)
+{
+	size_t first, end;
+
+	if (!pages_of((uintptr_t)at, length, &first, &end))
+		return __real_mprotect(at, length, protection);
+	for (size_t i = first; i < end; i++)
+		pages[i].barred = pages[i].kind == OURS && protection == PROT_NONE;
+	return 0;
+}
+
+/* With UFFD_NO_REMOVE, as maps with a limit are opened: at once, and nobody is told. */
+int __wrap_madvise(void *at, size_t length, int advice)
+{
+	size_t first, end;
+
+	if (!pages_of((uintptr_t)at, length, &first, &end))
+		return __real_madvise(at, length, advice);
+	for (size_t i = first; i < end && advice == MADV_DONTNEED; i++)
+		pages[i].present = pages[i].poisoned = false;
+	return 0;
+}
+
+int __wrap_mincore(void *at, size_t length, unsigned char *ret)
+{
+	size_t first, end;
+
+	if (!pages_of((uintptr_t)at, length, &first, &end))
+		return __real_mincore(at, length, ret);
+	for (size_t i = first; i < end; i++)
+		ret[i - first] = pages[i].present;
+	return 0;
+}
