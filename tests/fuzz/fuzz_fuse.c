@@ -51,7 +51,7 @@ static struct memory_object objects[OBJECTS];
 static uint64_t seed_sizes[MEMORY_SEEDS];
 static unsigned next_seed;
 static struct input input;
-static struct loop *loop;
+static struct loop *loop, *other_loop; /* the main one, and another shard's */
 static bool is_ended;
 
 /* ---- objects ------------------------------------------------------------------------------ */
@@ -101,11 +101,12 @@ static void source_answer(void)
 {
 	size_t waiting = memory_waiting();
 	uint8_t which = input_byte(&input), how = input_byte(&input);
+	uint64_t bytes = input_u16(&input) + 1U;
 	/* Most are whole, or little comes to pass. */
 	enum memory_answer answer = how < 160 ? MEMORY_WHOLE : how % MEMORY_ANSWERS;
 
 	if (waiting > 0)
-		memory_answer(which % waiting, answer, input_u16(&input) + 1U);
+		memory_answer(which % waiting, answer, bytes);
 }
 
 /* Before there is a mount, the source is asked whether it can be one. */
@@ -398,10 +399,17 @@ static void unmount(void)
 	kernel.is_gone = input_byte(&input) == 77;
 }
 
+/* The other shard comes to what was handed over; until then that waits. */
+static void serve_other(void)
+{
+	still_pass(other_loop, 0);
+}
+
 static void (*const steps[])(void) = {source_answer, ask_lookup, ask_open, ask_read, ask_names,
 	source_answer, ask_lookup, ask_open, ask_read, ask_names, source_answer, ask_release,
 	ask_forget, ask_forget_all, ask_interrupt, ask_xattr, ask_getattr, ask_anything,
-	forget_pruned, pass_time, object_change, refuse_answer, unmount};
+	forget_pruned, pass_time, object_change, refuse_answer, unmount,
+	serve_other};
 
 /* ---- a mount's life ----------------------------------------------------------------------- */
 
@@ -411,7 +419,7 @@ static void mount_ended(void *context)
 	is_ended = true;
 }
 
-static int mount_begin(struct core *core, struct fs **ret)
+static int mount_begin(struct core *const *cores, struct fs **ret)
 {
 	static const uint64_t ttls_ns[] = {3600 * NS_PER_S, NS_PER_S, 0, UINT64_MAX};
 	static const char *const urls[] = {MEMORY_URL, MEMORY_URL "dir/", MEMORY_URL "big",
@@ -433,7 +441,8 @@ static int mount_begin(struct core *core, struct fs **ret)
 	int err;
 
 	kernel.knows_prune = how & 128;
-	err = fs_create(&core, 1, &options, ret, error);
+	/* With two, every second file is the other's. */
+	err = fs_create(cores, how & 64 ? 2 : 1, &options, ret, error);
 	/* What fails has words. */
 	assert(err == 0 || error[0]);
 	return err;
@@ -462,8 +471,9 @@ static void settle(void)
 		if (memory_waiting() > 0)
 			memory_answer(0, MEMORY_WHOLE, 0);
 		else
-			assert(still_next(loop));
+			assert(still_next(other_loop) || still_next(loop));
 		deliver();
+		serve_other();
 		assert(++events < PATIENCE);
 	}
 }
@@ -484,19 +494,42 @@ static void mount_live(struct fs *fs)
 	assert(kernel.pending_count == 0);
 }
 
-static void check_left(struct core *core)
+static struct core *core_begin(struct loop **ret_loop)
 {
-	const struct core_stats *stats = core_stats(core);
+	const struct core_options options = {.memory_max_bytes = 1 << 20, .attempts_max = 3};
+	struct core *core = NULL;
 
+	assert(loop_create(ret_loop) == 0 && core_create(*ret_loop, &options, &core) == 0);
+	return core;
+}
+
+/* Nothing is left. */
+static void core_end(struct core *core, struct loop *of)
+{
+	const struct core_stats *stats;
+
+	still_pass(of, 0);
+	stats = core_stats(core);
 	assert(stats->transfers == 0 && stats->objects == 0 && stats->blocks == 0 &&
 		stats->buffer_bytes == 0);
+	core_destroy(core);
+	loop_destroy(of);
+}
+
+/* On the main loop. */
+static void mount_whole_life(void *context)
+{
+	struct core *const *cores = context;
+	struct fs *fs = NULL;
+
+	if (mount_begin(cores, &fs) == 0)
+		mount_live(fs);
+	fs_destroy(fs);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
 {
-	const struct core_options options = {.memory_max_bytes = 1 << 20, .attempts_max = 3};
-	struct core *core;
-	struct fs *fs = NULL;
+	struct core *cores[2];
 
 	log_set_level(LOG_ERROR);
 	input = (struct input){bytes, len};
@@ -506,12 +539,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
 	kernel_reset();
 	kernel_versions = versions_of_size;
 	objects_begin();
-	assert(loop_create(&loop) == 0 && core_create(loop, &options, &core) == 0);
-	if (mount_begin(core, &fs) == 0)
-		mount_live(fs);
-	fs_destroy(fs);
-	check_left(core);
-	core_destroy(core);
-	loop_destroy(loop);
+	cores[0] = core_begin(&loop);
+	cores[1] = core_begin(&other_loop);
+	loop_call(loop, mount_whole_life, cores);
+	core_end(cores[1], other_loop);
+	core_end(cores[0], loop);
+	assert(memory_store.pinned == 0 && memory_waiting() == 0);
 	return 0;
 }

@@ -55,6 +55,9 @@ static void catch_up(void)
 	while (space_is_readable() || space_resume()) {
 		read_messages();
 		space_resume();
+		/* Who waits at what a lie has taken away asks for ever. */
+		if (space.lies && events > 100)
+			return;
 		assert(++events < PATIENCE);
 	}
 }
@@ -76,6 +79,15 @@ static void touch_and_read(void)
 	read_messages();
 }
 
+/* As it comes from a signal handler: once more, and not by a message. */
+static void touch_by_signal(void)
+{
+	size_t page;
+
+	if (space_find_waiting(input_byte(&input), &page))
+		map_fault_at(map, SPACE_START + page * SPACE_PAGE);
+}
+
 static void touch_again(void)
 {
 	space_repeat(input_byte(&input));
@@ -85,13 +97,14 @@ static void source_answer(void)
 {
 	size_t waiting = memory_waiting();
 	uint8_t which = input_byte(&input), how = input_byte(&input);
+	uint64_t bytes = input_u16(&input) * 3U + 1;
 	enum memory_answer answer = how < 160 ? MEMORY_WHOLE : how % MEMORY_ANSWERS;
 
 	if (waiting == 0)
 		return;
 	if (answer == MEMORY_AGAIN || answer == MEMORY_FAILED)
 		space.may_fail = true;
-	memory_answer(which % waiting, answer, input_u16(&input) * 3U + 1);
+	memory_answer(which % waiting, answer, bytes);
 }
 
 static void source_changes(void)
@@ -158,16 +171,17 @@ static void refuse_fills(void)
 
 	space.refusals = how & 7;
 	space.refusal_err = errs[how >> 6];
-	/* A page is given up after two seconds of this, which is longer than it lasts; but a poison
-	 * that is refused is not tried again: who touches the page fetches it anew. */
 }
 
 static void pass_time(void)
 {
 	static const uint64_t times_ns[] = {
 		NS_PER_US, 50 * NS_PER_US, NS_PER_MS, 100 * NS_PER_MS, NS_PER_S, 6 * NS_PER_S};
+	uint64_t ns = times_ns[input_byte(&input) % (sizeof times_ns / sizeof *times_ns)];
 
-	still_pass(loop, times_ns[input_byte(&input) % (sizeof times_ns / sizeof *times_ns)]);
+	/* Some of these, and what is asked for has been given up. */
+	space.may_fail |= ns > NS_PER_S;
+	still_pass(loop, ns);
 }
 
 static void advise(void)
@@ -189,35 +203,32 @@ static void ask_error(void)
 		assert(error.message[0]);
 }
 
-/* What no kernel says. */
+/* What no kernel says, of the addresses that there are: who maps others' is believed to. */
 static void lie(void)
 {
-	struct uffd_msg message = {0};
-	uint8_t event = input_byte(&input);
+	static const uint8_t kinds[] = {
+		UFFD_EVENT_PAGEFAULT, UFFD_EVENT_REMAP, UFFD_EVENT_REMOVE, UFFD_EVENT_UNMAP};
+	uint8_t kind = input_byte(&input);
+	size_t first = any_page(), second = any_page();
+	struct uffd_msg message = {.event = kind < 128 ? kinds[kind % 4] : kind};
+	uint64_t length = (input_byte(&input) % (SPACE_PAGES - second)) * SPACE_PAGE;
 
-	input_take(&input, &message.arg, sizeof message.arg);
-	message.event = event < 64 ? event % 8 + UFFD_EVENT_PAGEFAULT : event;
+	message.arg.remap.from = SPACE_START + first * SPACE_PAGE;
+	message.arg.remap.to = SPACE_START + second * SPACE_PAGE;
 	if (message.event == UFFD_EVENT_PAGEFAULT) {
-		message.arg.pagefault.flags &= UFFD_PAGEFAULT_FLAG_WRITE;
-		if (event & 32)
-			message.arg.pagefault.address = SPACE_START + any_page() * SPACE_PAGE;
-		space_lie(&message);
-		return;
-	}
-	/* Addresses are of whole pages, and in order: all code relies on that much. */
-	message.arg.remap.from &= ~(SPACE_PAGE - 1);
-	message.arg.remap.to &= ~(SPACE_PAGE - 1);
-	message.arg.remap.len &= ~(SPACE_PAGE - 1);
-	if (event & 32) {
-		message.arg.remap.from = SPACE_START + any_page() * SPACE_PAGE;
-		message.arg.remap.to = SPACE_START + any_page() * SPACE_PAGE;
-		message.arg.remap.len = input_byte(&input) * SPACE_PAGE;
+		message.arg.pagefault.flags = kind & 64 ? UFFD_PAGEFAULT_FLAG_WRITE : 0;
+		message.arg.pagefault.address = SPACE_START + second * SPACE_PAGE + first;
+		message.arg.pagefault.feat.ptid = kind;
+	} else if (message.event == UFFD_EVENT_REMAP) {
+		message.arg.remap.len = length;
+	} else {
+		message.arg.remove.end = message.arg.remove.start + length;
 	}
 	space_lie(&message);
 }
 
 static void (*const steps[])(void) = {touch_and_read, source_answer, touch, read_messages,
-	touch_and_read, source_answer, touch, read_messages, touch_again, unmap_part, drop_part,
+	touch_and_read, source_answer, touch, read_messages, touch_again, touch_by_signal, unmap_part, drop_part,
 	move_part, grow, map_other, resume, resume, refuse_fills, pass_time, advise, ask_error,
 	source_changes};
 
@@ -282,7 +293,14 @@ static void space_begin(uint8_t how)
 	space.place = 100 + (how & 8);
 }
 
-static int map_begin(uint8_t how)
+static void check_trace(const struct fill_trace *trace, void *context)
+{
+	(void)context;
+	assert(trace->submit_ns <= trace->first_byte_ns && trace->first_byte_ns <= trace->last_byte_ns);
+	assert(trace->last_byte_ns <= trace->fill_ns);
+}
+
+static void map_begin(uint8_t how)
 {
 	struct pagein_options options = PAGEIN_OPTIONS_INIT;
 	size_t length = (1 + input_u16(&input) % MAP_PAGES_MAX) * SPACE_PAGE - (how & 1);
@@ -299,7 +317,8 @@ static int map_begin(uint8_t how)
 	space.makes_map = true;
 	err = pagein_map(object, space.offset, length, how & 64 ? PAGEIN_WAIT : 0, &map);
 	assert(err == 0);
-	return err;
+	if (how & 128)
+		map_set_trace(map, check_trace, NULL);
 }
 
 /* Whose events nobody has read would be about a map that is not there. */

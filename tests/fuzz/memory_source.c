@@ -14,12 +14,14 @@
 
 #include "clock.h"
 #include "index.h"
+#include "loop.h"
 #include "url.h"
 
 #define JOBS_MAX 512
 #define KEY_MAX 2048
 
 struct job {
+	struct source *source;
 	struct probe *probe; /* one of these three */
 	struct listing *listing;
 	struct exchange *exchange;
@@ -28,7 +30,6 @@ struct job {
 
 struct memory_store memory_store;
 
-static struct source memory_source;
 static struct job *jobs[JOBS_MAX];
 static size_t job_count;
 
@@ -268,54 +269,64 @@ static void get_answer(struct job *job, uint64_t bytes)
 		get_end(job, 0, false);
 }
 
-void memory_answer(size_t n, enum memory_answer answer, uint64_t bytes)
+struct answer {
+	struct job *job;
+	enum memory_answer answer;
+	uint64_t bytes;
+};
+
+/* On the loop of who has asked. */
+static void answer_job(void *context)
 {
 	static const int errs[MEMORY_ANSWERS] = {[MEMORY_AGAIN] = -EIO, [MEMORY_FAILED] = -EACCES};
-	struct job *job = jobs[n];
+	const struct answer *how = context;
+	struct probe *probe = how->job->probe;
+	struct listing *listing = how->job->listing;
+	int err = errs[how->answer];
+
+	if (how->job->exchange && err < 0) {
+		get_end(how->job, err, how->answer == MEMORY_AGAIN);
+	} else if (how->job->exchange) {
+		get_answer(how->job, how->answer == MEMORY_WHOLE ? UINT64_MAX : how->bytes);
+	} else if (listing && err == 0) {
+		list_answer(how->job, how->answer == MEMORY_WHOLE);
+	} else if (listing) {
+		job_end(how->job);
+		snprintf(listing->error, sizeof listing->error, "list: refused");
+		listing->done(listing, err);
+	} else {
+		job_end(how->job);
+		probe_end(probe, err);
+	}
+}
+
+void memory_answer(size_t n, enum memory_answer answer, uint64_t bytes)
+{
+	struct answer how = {jobs[n], answer, bytes};
 
 	assert(n < job_count);
-	if (job->exchange && errs[answer] < 0) {
-		get_end(job, errs[answer], answer == MEMORY_AGAIN);
-	} else if (job->exchange) {
-		get_answer(job, answer == MEMORY_WHOLE ? UINT64_MAX : bytes);
-	} else if (job->listing && errs[answer] == 0) {
-		list_answer(job, answer == MEMORY_WHOLE);
-	} else if (job->listing) {
-		struct listing *listing = job->listing;
-
-		job_end(job);
-		snprintf(listing->error, sizeof listing->error, "list: refused");
-		listing->done(listing, errs[answer]);
-	} else {
-		struct probe *probe = job->probe;
-
-		job_end(job);
-		probe_end(probe, errs[answer]);
-	}
+	loop_call(how.job->source->loop, answer_job, &how);
 }
 
 /* ---- the source --------------------------------------------------------------------------- */
 
 static int memory_probe(struct source *source, struct probe *probe)
 {
-	(void)source;
-	return job_add((struct job){.probe = probe}, &probe->state);
+	return job_add((struct job){.source = source, .probe = probe}, &probe->state);
 }
 
 static int memory_list(struct source *source, struct listing *listing)
 {
-	(void)source;
-	return job_add((struct job){.listing = listing}, &listing->state);
+	return job_add((struct job){.source = source, .listing = listing}, &listing->state);
 }
 
 static int memory_get(struct source *source, struct exchange *exchange)
 {
-	(void)source;
 	assert(!range_empty(exchange->range) && range_length(exchange->range) <= EXCHANGE_BYTES_MAX);
 	assert(exchange->range.end <= exchange->remote->version.size);
 	exchange_reset(exchange);
 	exchange->submit_ns = clock_now_ns();
-	return job_add((struct job){.exchange = exchange}, &exchange->connection);
+	return job_add((struct job){.source = source, .exchange = exchange}, &exchange->connection);
 }
 
 static void memory_probe_cancel(struct source *source, struct probe *probe)
@@ -366,8 +377,9 @@ static void memory_unpin(struct source *source, struct remote *remote)
 
 static void memory_destroy(struct source *source)
 {
-	(void)source;
-	assert(job_count == 0 && memory_store.pinned == 0);
+	for (size_t i = 0; i < job_count; i++)
+		assert(jobs[i]->source != source);
+	free(source);
 }
 
 static const struct source_ops memory_ops = {
@@ -386,7 +398,8 @@ static const struct source_ops memory_ops = {
 int http_source_create(struct loop *loop, const struct source_options *options, struct source **ret)
 {
 	(void)options;
-	memory_source = (struct source){.ops = &memory_ops, .loop = loop};
-	*ret = &memory_source;
+	*ret = calloc(1, sizeof **ret);
+	assert(*ret);
+	**ret = (struct source){.ops = &memory_ops, .loop = loop};
 	return 0;
 }

@@ -2,9 +2,9 @@
  * memory_source.h - a source without a network, for the targets: objects in memory, each question
  * waits until the target answers it, and how it does so.
  *
- * memory_source.c defines http_source_create(), so that a core gets this one. Every byte is a
+ * memory_source.c defines http_source_create(), so that cores get this one. Every byte is a
  * function of a seed and its offset, and a seed is one version of one object: bytes tell which
- * version they are of. One source at a time.
+ * version they are of.
  */
 #pragma once
 

@@ -27,6 +27,7 @@ struct loop {
 };
 
 static uint64_t still_ns = CLOCK_START_NS;
+static const struct loop *here; /* whose handler is on the stack; NULL: none, so that all are */
 
 void (*still_run)(struct loop *loop);
 
@@ -50,8 +51,17 @@ void still_clock_reset(void)
 
 /* ---- what a target lets happen ------------------------------------------------------------ */
 
+static const struct loop *enter(const struct loop *loop)
+{
+	const struct loop *before = here;
+
+	here = loop;
+	return before;
+}
+
 static bool run_posted(struct loop *loop)
 {
+	const struct loop *before = enter(loop);
 	bool any = !list_empty(&loop->posted);
 
 	while (!list_empty(&loop->posted)) {
@@ -60,6 +70,7 @@ static bool run_posted(struct loop *loop)
 		list_remove(&task->node);
 		task->run(task);
 	}
+	here = before;
 	return any;
 }
 
@@ -77,10 +88,13 @@ static struct loop_timer *next_timer(const struct loop *loop, uint64_t until_ns)
 
 static void run_timer(struct loop *loop, struct loop_timer *timer)
 {
+	const struct loop *before = enter(loop);
+
 	if (timer->deadline_ns > still_ns)
 		still_ns = timer->deadline_ns;
 	loop_timer_cancel(loop, timer);
 	timer->expired(timer);
+	here = before;
 }
 
 void still_pass(struct loop *loop, uint64_t ns)
@@ -110,12 +124,15 @@ bool still_next(struct loop *loop)
 
 bool still_ready(struct loop *loop, int fd)
 {
-	for (size_t i = 0; i < FDS_MAX; i++)
-		if (loop->fds[i] && loop->fds[i]->fd == fd) {
-			loop->fds[i]->ready(loop->fds[i], EPOLLIN);
-			return true;
-		}
-	return false;
+	const struct loop *before = enter(loop);
+	size_t i = 0;
+
+	while (i < FDS_MAX && !(loop->fds[i] && loop->fds[i]->fd == fd))
+		i++;
+	if (i < FDS_MAX)
+		loop->fds[i]->ready(loop->fds[i], EPOLLIN);
+	here = before;
+	return i < FDS_MAX;
 }
 
 unsigned still_timers(const struct loop *loop)
@@ -138,6 +155,7 @@ int loop_create(struct loop **ret)
 
 void loop_destroy(struct loop *loop)
 {
+	assert(!loop || (loop->timer_count == 0 && list_empty(&loop->posted)));
 	free(loop);
 }
 
@@ -172,8 +190,14 @@ void loop_post(struct loop *loop, struct loop_task *task)
 
 void loop_call(struct loop *loop, void (*function)(void *context), void *context)
 {
-	(void)loop;
+	const struct loop *before;
+
+	/* What was posted to another one was there first. */
+	if (!loop_is_here(loop))
+		run_posted(loop);
+	before = enter(loop);
 	function(context);
+	here = before;
 }
 
 int loop_add(struct loop *loop, struct loop_fd *fd, uint32_t events)
@@ -235,13 +259,12 @@ void loop_set_spin(struct loop *loop, uint64_t spin_ns)
 
 bool loop_is_here(const struct loop *loop)
 {
-	(void)loop;
-	return true;
+	return !here || here == loop;
 }
 
 void loop_assert_here(const struct loop *loop)
 {
-	(void)loop;
+	assert(loop_is_here(loop));
 }
 
 unsigned loops_default(void)

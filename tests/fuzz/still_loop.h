@@ -3,7 +3,7 @@
  *
  * still_loop.c defines the functions of loop.h, and clock_gettime(2) (--wrap), so that real code
  * runs in one thread, in virtual time, and the same input does the same again. There is no epoll: a
- * descriptor is ready when the target says so.
+ * descriptor is ready when the target says so. Of several loops one is at work at a time.
  */
 #pragma once
 

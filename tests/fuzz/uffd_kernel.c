@@ -112,6 +112,14 @@ size_t space_waiting(void)
 	return waiter_count;
 }
 
+bool space_find_waiting(size_t waiter, size_t *ret_page)
+{
+	if (waiter_count == 0)
+		return false;
+	*ret_page = waiters[waiter % waiter_count].page;
+	return true;
+}
+
 /* They look again: what must wait faults anew. */
 static void wake(size_t first, size_t end)
 {

@@ -43,8 +43,9 @@ void space_reset(void);
 void space_touch(size_t page, int32_t thread);
 /* The same message once more, as after a signal. */
 void space_repeat(size_t waiter);
-/* Threads that wait. */
+/* Threads that wait; and where one of them does. */
 size_t space_waiting(void);
+bool space_find_waiting(size_t waiter, size_t *ret_page);
 
 /* Calls of the application, if they can be made; their threads go on in space_resume(). */
 void space_unmap(size_t page, size_t count);
