@@ -327,21 +327,31 @@ int __wrap_fuse_session_mount(struct fuse_session *session, const char *mountpoi
 	static const struct fuse_custom_io io = {.writev = kernel_write, .read = kernel_read};
 
 	(void)mountpoint;
+	if (kernel.mount_err) {
+		fuse_log(FUSE_LOG_ERR, "mount failed\n");
+		errno = kernel.mount_err;
+		return -1;
+	}
 	kernel.device = eventfd(0, EFD_CLOEXEC);
 	return fuse_session_custom_io(session, &io, kernel.device) == 0 ? 0 : -1;
 }
 
-/* There is room for a mount everywhere, on any machine. */
+/* There is room for a mount, on any machine; unless there is not to be. */
 int __wrap_mount_point_find(const char *directory, struct mount_point *ret)
 {
 	(void)directory;
 	*ret = (struct mount_point){.path = "/"};
-	return 0;
+	if (kernel.mount_type)
+		strcpy(ret->type, kernel.mount_type);
+	return kernel.mount_err == ENOENT ? -ENOENT : 0;
 }
 
 int __wrap_access(const char *path, int mode)
 {
-	return strcmp(path, "/dev/fuse") == 0 ? 0 : __real_access(path, mode);
+	if (strcmp(path, "/dev/fuse") != 0)
+		return __real_access(path, mode);
+	errno = kernel.device_err;
+	return errno == ENOENT || (errno && mode != F_OK) ? -1 : 0;
 }
 
 /* prune.c's message, which libfuse does not know. */

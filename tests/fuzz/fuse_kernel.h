@@ -53,6 +53,10 @@ struct kernel {
 	struct pending pending[KERNEL_PENDING_MAX];
 	size_t pending_count;
 	uint64_t next_unique;
+	int mount_err;        /* of a mount: no such directory, or (EIO) it is refused */
+	const char *mount_type; /* what is there already; NULL: nothing */
+	const char *mount_path; /* of the directory */
+	int device_err;         /* /dev/fuse */
 	int device;           /* what the session thinks to be /dev/fuse */
 	bool is_gone;         /* reading the device fails: unmounted */
 	bool refuses_answer;  /* the next one: its question was aborted */

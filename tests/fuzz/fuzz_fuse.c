@@ -48,6 +48,23 @@ static const char *const names[] = {"a", "b", "big", "dir", "c", "d", "e", "x", 
 	"%41", "%{..}", "a%{object}", "%{01}", "nothing", LONG_KEY};
 
 static struct memory_object objects[OBJECTS];
+/* Why there can be no mount. */
+static const struct trouble {
+	int mount_err, device_err;
+	const char *type, *path;
+} troubles[] = {
+	{.mount_err = ENOENT},
+	{.mount_err = EIO},
+	{.device_err = ENOENT},
+	{.device_err = EACCES},
+	{.type = "pagein"},
+	{.type = "fuse.pagein"},
+	{.type = "ext4"},
+	{.path = "/dev/null"},
+	{.path = "/nonexistent"},
+};
+#define TROUBLES (sizeof troubles / sizeof *troubles)
+
 static uint64_t seed_sizes[MEMORY_SEEDS];
 static unsigned next_seed;
 static struct input input;
@@ -78,6 +95,13 @@ static void objects_begin(void)
 	memory_store.tells_sizes = how & 1;
 	memory_store.probes_bring = how & 2;
 	memory_store.page_names = how & 4 ? 3 : 1000;
+	how >>= 3;
+	if (how == 0 || how > TROUBLES)
+		return;
+	kernel.mount_err = troubles[how - 1].mount_err;
+	kernel.device_err = troubles[how - 1].device_err;
+	kernel.mount_type = troubles[how - 1].type;
+	kernel.mount_path = troubles[how - 1].path;
 }
 
 static void object_change(void)
@@ -419,6 +443,12 @@ static void mount_ended(void *context)
 	is_ended = true;
 }
 
+static void mount_ready(void *context)
+{
+	(void)context;
+	assert(!is_ended);
+}
+
 static int mount_begin(struct core *const *cores, struct fs **ret)
 {
 	static const uint64_t ttls_ns[] = {3600 * NS_PER_S, NS_PER_S, 0, UINT64_MAX};
@@ -427,7 +457,7 @@ static int mount_begin(struct core *const *cores, struct fs **ret)
 	uint8_t how = input_byte(&input);
 	struct fs_options options = {
 		.source_url = urls[how & 16 ? how >> 5 & 3 : 0],
-		.mountpoint = "/",
+		.mountpoint = kernel.mount_path ? kernel.mount_path : "/",
 		.metadata_ttl_ns = ttls_ns[how & 3],
 		.negative_ttl_ns = ttls_ns[how >> 1 & 3],
 		.immutable = how & 8 && how & 4,
@@ -435,6 +465,7 @@ static int mount_begin(struct core *const *cores, struct fs **ret)
 		.dir_mode = 0555,
 		.inodes_max = how & 4 ? 3 : 0,
 		.names_max = how & 8 ? 2 : 0,
+		.ready = mount_ready,
 		.ended = mount_ended,
 	};
 	char error[FS_ERROR_MAX] = "";

@@ -6,8 +6,9 @@
 #include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
+#include <strings.h>
 
-#include "auth.h"
 #include "cleanup.h"
 #include "manifest_url.h"
 #include "s3_url.h"
@@ -80,6 +81,18 @@ static void check_link(const char *base, const char *link)
 	check_url(to);
 }
 
+/* What has no source gets words. */
+static void check_refused(const char *text)
+{
+	char error[SOURCE_ERROR_MAX] = "";
+	const struct source_options options = {.url = text, .error = error};
+	struct source *source;
+
+	if (scheme_find(text))
+		return;
+	assert(source_create(NULL, &options, &source) == -EINVAL && error[0]);
+}
+
 static void check_given(const char *text)
 {
 	cleanup_free char *url = NULL, *told = NULL;
@@ -89,17 +102,22 @@ static void check_given(const char *text)
 	assert(err == 0 || err == -EINVAL);
 	if (err < 0) {
 		assert(scheme_refusal(text, words)[0]);
+		check_refused(text);
 		return;
 	}
 	told = scheme_told(url);
 	assert(told && scheme_find(url));
-	scheme_may_be_directory(url, -ENOENT);
+	assert(scheme_may_be_directory(url, -ENOTSUP));
+	assert(!scheme_may_be_directory(url, -EIO));
+	assert(scheme_may_be_directory(url, -ENOENT) == (strncasecmp(url, "s3:", 3) == 0));
 }
 
 static void check_s3(const char *text)
 {
 	static const struct s3_config plain = {0};
-	static const struct s3_config path = {.addressing = S3_ADDRESSING_PATH};
+	static const struct s3_config path = {
+		.addressing = S3_ADDRESSING_PATH, .use_fips = true, .use_dualstack = true};
+	static const struct s3_config fast = {.use_accelerate = true, .use_dualstack = true};
 	cleanup_free char *url = NULL, *key = NULL, *bucket = NULL;
 	struct s3_endpoint endpoint = {0};
 	const char *encoded;
@@ -116,6 +134,8 @@ static void check_s3(const char *text)
 	assert(strncmp(endpoint.base, "https://", 8) == 0);
 	s3_endpoint_finish(&endpoint);
 	assert(s3_endpoint_make(&path, bucket, "us-east-1", &endpoint) == 0);
+	s3_endpoint_finish(&endpoint);
+	assert(s3_endpoint_make(&fast, bucket, "cn-north-1", &endpoint) == 0);
 	s3_endpoint_finish(&endpoint);
 }
 
@@ -136,8 +156,12 @@ static void check_manifest(const char *text)
 	struct manifest_url parsed = {0}, again = {0};
 	cleanup_free char *url = NULL, *joined = NULL;
 
-	if (manifest_url_parse(text, &parsed) == 0)
+	if (manifest_url_parse(text, &parsed) == 0) {
+		cleanup_free char *told = scheme_told(text);
+
+		assert(told);
 		manifest_url_finish(&parsed);
+	}
 	if (strncmp(text, MANIFEST_SCHEME, strlen(MANIFEST_SCHEME)) != 0 ||
 		manifest_url_from_given(text, &url) < 0)
 		return;
