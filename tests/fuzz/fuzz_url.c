@@ -1,7 +1,7 @@
 /*
  * fuzz_url.c - any text as a URL and, before a line's end, as a link in its document: as what people
  * write, and as what sources hand on. Printing and parsing again changes nothing; what may be told
- * has no secret; a key comes back from its URL.
+ * has no secret; a key comes back from its URL; without memory nothing does.
  */
 #include <assert.h>
 #include <errno.h>
@@ -11,6 +11,7 @@
 
 #include "cleanup.h"
 #include "manifest_url.h"
+#include "scarce.h"
 #include "s3_url.h"
 #include "scheme.h"
 #include "url.h"
@@ -183,6 +184,36 @@ static void check_decoded(const char *text)
 	assert(length <= strlen(text) && copy[length] == '\0');
 }
 
+/* Without memory there is no result, and nothing is left. */
+static bool fails_without(unsigned n, const char *text, const char *link)
+{
+	static const struct s3_config plain = {0};
+	const struct s3_config custom = {.endpoint = (char *)text};
+	cleanup_free char *given = NULL, *to = NULL, *again = NULL, *bucket = NULL, *told = NULL;
+	cleanup(url_finish) struct url url = {0};
+	struct manifest_url parsed = {0};
+	struct s3_endpoint endpoint = {0};
+	const char *key;
+	int errs[8] = {0};
+
+	scarce_begin(n);
+	errs[0] = scheme_url(text, &given);
+	errs[1] = url_parse(text, &url);
+	errs[2] = errs[1] == 0 ? url_plain(&url, &again) : 0;
+	errs[3] = url_resolve(text, link, &to);
+	errs[4] = s3_url_parse(text, &bucket, &key);
+	errs[5] = s3_endpoint_make(&plain, "bucket", "eu-west-1", &endpoint);
+	s3_endpoint_finish(&endpoint);
+	errs[6] = s3_endpoint_make(&custom, "bucket", "eu-west-1", &endpoint);
+	s3_endpoint_finish(&endpoint);
+	errs[7] = manifest_url_parse(text, &parsed);
+	manifest_url_finish(&parsed);
+	told = scheme_told(text);
+	for (size_t i = 0; i < sizeof errs / sizeof *errs; i++)
+		assert(errs[i] == 0 || errs[i] == -EINVAL || errs[i] == -ENOMEM);
+	return scarce_end();
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
 {
 	cleanup_free char *text = malloc(len + 1);
@@ -203,5 +234,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
 	check_link(text, link);
 	check_link("http://host/a/b?c#d", text);
 	s3_region_is_valid(text);
+	for (unsigned n = 0; fails_without(n, text, link); n++)
+		;
+	assert(url_library().version);
 	return 0;
 }
