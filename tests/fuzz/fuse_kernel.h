@@ -3,9 +3,9 @@
  * further: what it asks about it has looked up, what it reads it has opened, and it forgets what
  * nothing uses. All else that it says is the caller's.
  *
- * Held against every answer: it is one to a question, and the only one; a node is one version of one
- * file, whose size never changes; bytes that are read are that version's, and all that were asked
- * for up to the end; a directory's entries are well formed and go on.
+ * Held against every answer: it is one to a question, and the only one; a node is one version of
+ * one file, whose size never changes; bytes that are read are that version's, and all that were
+ * asked for up to the end; a directory's entries are well formed and go on.
  */
 #pragma once
 
@@ -53,13 +53,13 @@ struct kernel {
 	struct pending pending[KERNEL_PENDING_MAX];
 	size_t pending_count;
 	uint64_t next_unique;
-	int mount_err;        /* of a mount: no such directory, or (EIO) it is refused */
+	int mount_err;          /* of a mount: no such directory, or (EIO) it is refused */
 	const char *mount_type; /* what is there already; NULL: nothing */
 	const char *mount_path; /* of the directory */
 	int device_err;         /* /dev/fuse */
-	int device;           /* what the session thinks to be /dev/fuse */
-	bool is_gone;         /* reading the device fails: unmounted */
-	bool refuses_answer;  /* the next one: its question was aborted */
+	int device;             /* what the session thinks to be /dev/fuse */
+	bool is_gone;           /* reading the device fails: unmounted */
+	bool refuses_answer;    /* the next one: its question was aborted */
 	bool knows_prune;
 	uint64_t prune[512]; /* asked for */
 	size_t prune_count;
@@ -89,6 +89,6 @@ void *kernel_ask(const struct question *question, size_t length);
 void kernel_forget(struct node *node, uint64_t count);
 
 /*
- * No mount is made: the session talks to this kernel. fuse_kernel.c wraps (--wrap) fuse_session_mount,
- * mount_point_find, access, open64 and writev.
+ * No mount is made: the session talks to this kernel. fuse_kernel.c wraps (--wrap)
+ * fuse_session_mount, mount_point_find, access, open64 and writev.
  */

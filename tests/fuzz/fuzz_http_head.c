@@ -89,7 +89,8 @@ static void check_status(unsigned status)
 		struct http_status_errno entry = http_status_errno(status, at_open);
 
 		/* Only the server's own troubles pass. */
-		assert(entry.err < 0 && (!entry.again || status >= 500 || status == 408 || status == 429));
+		assert(entry.err < 0 &&
+			(!entry.again || status >= 500 || status == 408 || status == 429));
 	}
 }
 

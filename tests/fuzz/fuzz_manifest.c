@@ -1,6 +1,6 @@
 /*
- * fuzz_manifest.c - any bytes as a manifest, cut in two. What is accepted is listed, each name of it
- * is found again, and its line, written anew, says the same.
+ * fuzz_manifest.c - any bytes as a manifest, cut in two. What is accepted is listed, each name of
+ * it is found again, and its line, written anew, says the same.
  */
 #include <assert.h>
 #include <stdlib.h>
@@ -22,7 +22,8 @@ static void check_line(const struct manifest_entry *entry)
 
 	assert(manifest_line_make(entry, &line) == 0);
 	assert(manifest_table_create("file:///m", &table) == 0);
-	assert(manifest_table_add(table, line, strlen(line)) == 0 && manifest_table_end(table) == 0);
+	assert(manifest_table_add(table, line, strlen(line)) == 0 &&
+		manifest_table_end(table) == 0);
 	again = manifest_table_find(table, entry->path);
 	assert(again && strcmp(again->url, entry->url) == 0 && again->size == entry->size);
 	manifest_entry_version(entry, &version);

@@ -1,6 +1,6 @@
 /*
- * fuzz_netrc.c - any bytes as a netrc file. What is found in it lies within it, and is the same when
- * it is written anew; what is refused is refused at one of its lines.
+ * fuzz_netrc.c - any bytes as a netrc file. What is found in it lies within it, and is the same
+ * when it is written anew; what is refused is refused at one of its lines.
  */
 #include <assert.h>
 #include <errno.h>
@@ -52,11 +52,13 @@ static void check_again(const struct netrc_entry *entry, size_t len)
 	assert(netrc_parse(text, (size_t)(to - text), &netrc, &line) == 0);
 	again = netrc_find(netrc, entry->machine ? entry->machine : "x", NULL);
 	assert(again && same_word(again->machine, entry->machine));
-	assert(same_word(again->login, entry->login) && same_word(again->password, entry->password));
+	assert(same_word(again->login, entry->login) &&
+		same_word(again->password, entry->password));
 	netrc_destroy(netrc);
 }
 
-static void check_find(const struct netrc *netrc, const char *machine, const char *login, size_t len)
+static void check_find(
+	const struct netrc *netrc, const char *machine, const char *login, size_t len)
 {
 	const struct netrc_entry *entry = netrc_find(netrc, machine, login);
 

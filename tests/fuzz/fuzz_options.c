@@ -172,6 +172,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
 		argv[argc++] = word;
 	subcommand = bytes[0] % SUBCOMMAND_COUNT;
 	check_line(subcommand, argc, argv);
-	assert(subcommand_find(argv[1], &subcommand) == 0 || subcommand_find(argv[1], &subcommand) == -EINVAL);
+	assert(subcommand_find(argv[1], &subcommand) == 0 ||
+		subcommand_find(argv[1], &subcommand) == -EINVAL);
 	return 0;
 }

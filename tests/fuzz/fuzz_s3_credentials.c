@@ -29,8 +29,8 @@ static void check_credentials(struct s3_credentials *credentials)
 	check_key(credentials->secret);
 	if (credentials->token)
 		check_key(credentials->token);
-	assert(s3_credentials_create(credentials->access_key, credentials->secret, credentials->token,
-		       credentials->expires_s, &again) == 0);
+	assert(s3_credentials_create(credentials->access_key, credentials->secret,
+		       credentials->token, credentials->expires_s, &again) == 0);
 	assert(s3_credentials_equal(credentials, again) && !s3_credentials_equal(again, NULL));
 	s3_credentials_destroy(again);
 	s3_credentials_destroy(credentials);
@@ -40,12 +40,14 @@ static void check_credentials(struct s3_credentials *credentials)
 static void check_request(const char *text, size_t len)
 {
 	cleanup_free char *name = strndup(text, len), *form = NULL;
-	const struct s3_role role = {
-		.arn = name, .session = name, .external_id = len & 1 ? name : NULL, .duration_s = len & 2};
+	const struct s3_role role = {.arn = name,
+		.session = name,
+		.external_id = len & 1 ? name : NULL,
+		.duration_s = len & 2};
 	struct s3_sts_place place;
 
-	assert((len & 4 ? s3_sts_assume_with_token(&role, name, &form) : s3_sts_assume(&role, &form)) ==
-		0);
+	assert((len & 4 ? s3_sts_assume_with_token(&role, name, &form)
+			: s3_sts_assume(&role, &form)) == 0);
 	check_key(form);
 	if (s3_sts_place(len & 8 ? NULL : name, len & 16 ? "eu-west-1" : NULL, &place) < 0)
 		return;

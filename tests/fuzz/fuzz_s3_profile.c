@@ -44,7 +44,8 @@ static void check_file(const uint8_t *bytes, size_t len, const struct s3_profile
 	log_set_level(LOG_ERROR);
 	assert(fd >= 0 && write(fd, bytes, len) == (ssize_t)len);
 	snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
-	assert(s3_profiles_load(path, "/nonexistent", &profiles, error) == 0 && !profiles.credentials);
+	assert(s3_profiles_load(path, "/nonexistent", &profiles, error) == 0 &&
+		!profiles.credentials);
 	assert(s3_ini_count(profiles.config) == s3_ini_count(parsed->config));
 	s3_profiles_finish(&profiles);
 	assert(s3_profiles_load("/", path, &profiles, error) == 0 && !profiles.config);

@@ -1,7 +1,7 @@
 /*
  * fuzz_uffd.c - any order of what threads touch, what the application does with its addresses, what
- * the kernel refuses and what the source answers, through the real event, extent, map and fill code.
- * uffd_kernel.h says what is held against every fill.
+ * the kernel refuses and what the source answers, through the real event, extent, map and fill
+ * code. uffd_kernel.h says what is held against every fill.
  *
  * The first bytes choose the map, each further one what happens next. In the end each thread must
  * have been served: nobody waits where nothing is left that could happen, unless the kernel has
@@ -228,9 +228,9 @@ static void lie(void)
 }
 
 static void (*const steps[])(void) = {touch_and_read, source_answer, touch, read_messages,
-	touch_and_read, source_answer, touch, read_messages, touch_again, touch_by_signal, unmap_part, drop_part,
-	move_part, grow, map_other, resume, resume, refuse_fills, pass_time, advise, ask_error,
-	source_changes};
+	touch_and_read, source_answer, touch, read_messages, touch_again, touch_by_signal,
+	unmap_part, drop_part, move_part, grow, map_other, resume, resume, refuse_fills, pass_time,
+	advise, ask_error, source_changes};
 
 /* ---- waiting ------------------------------------------------------------------------------ */
 
@@ -296,7 +296,8 @@ static void space_begin(uint8_t how)
 static void check_trace(const struct fill_trace *trace, void *context)
 {
 	(void)context;
-	assert(trace->submit_ns <= trace->first_byte_ns && trace->first_byte_ns <= trace->last_byte_ns);
+	assert(trace->submit_ns <= trace->first_byte_ns &&
+		trace->first_byte_ns <= trace->last_byte_ns);
 	assert(trace->last_byte_ns <= trace->fill_ns);
 }
 

@@ -1,7 +1,7 @@
 /*
- * fuzz_url.c - any text as a URL and, before a line's end, as a link in its document: as what people
- * write, and as what sources hand on. Printing and parsing again changes nothing; what may be told
- * has no secret; a key comes back from its URL; without memory nothing does.
+ * fuzz_url.c - any text as a URL and, before a line's end, as a link in its document: as what
+ * people write, and as what sources hand on. Printing and parsing again changes nothing; what may
+ * be told has no secret; a key comes back from its URL; without memory nothing does.
  */
 #include <assert.h>
 #include <errno.h>
@@ -11,8 +11,8 @@
 
 #include "cleanup.h"
 #include "manifest_url.h"
-#include "scarce.h"
 #include "s3_url.h"
+#include "scarce.h"
 #include "scheme.h"
 #include "url.h"
 
@@ -142,7 +142,8 @@ static void check_s3(const char *text)
 
 static void check_endpoint(const char *text)
 {
-	const struct s3_config config = {.endpoint = (char *)text, .addressing = S3_ADDRESSING_VIRTUAL};
+	const struct s3_config config = {
+		.endpoint = (char *)text, .addressing = S3_ADDRESSING_VIRTUAL};
 	struct s3_endpoint endpoint = {0};
 
 	if (s3_endpoint_make(&config, "bucket", "eu-west-1", &endpoint) < 0)

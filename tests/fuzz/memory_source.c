@@ -1,8 +1,9 @@
 /*
  * memory_source.c - see memory_source.h.
  *
- * A question is a job in an array, in the order of asking. Whatever is called may ask more or cancel
- * others, so that a job is off the array before its last call, and looked for again after any other.
+ * A question is a job in an array, in the order of asking. Whatever is called may ask more or
+ * cancel others, so that a job is off the array before its last call, and looked for again after
+ * any other.
  */
 #include "memory_source.h"
 
@@ -193,8 +194,9 @@ static bool tell_next(struct job *job, const char *prefix, int *ret_err)
 			return true;
 		}
 		*ret_err = tell(job->listing, name, (size_t)(slash - name), NULL);
-		while (job->next < memory_store.count && strncmp(memory_store.objects[job->next].key, object->key,
-							   (size_t)(slash + 1 - object->key)) == 0)
+		while (job->next < memory_store.count &&
+			strncmp(memory_store.objects[job->next].key, object->key,
+				(size_t)(slash + 1 - object->key)) == 0)
 			job->next++;
 		return true;
 	}
@@ -322,7 +324,8 @@ static int memory_list(struct source *source, struct listing *listing)
 
 static int memory_get(struct source *source, struct exchange *exchange)
 {
-	assert(!range_empty(exchange->range) && range_length(exchange->range) <= EXCHANGE_BYTES_MAX);
+	assert(!range_empty(exchange->range) &&
+		range_length(exchange->range) <= EXCHANGE_BYTES_MAX);
 	assert(exchange->range.end <= exchange->remote->version.size);
 	exchange_reset(exchange);
 	exchange->submit_ns = clock_now_ns();

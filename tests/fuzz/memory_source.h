@@ -27,10 +27,10 @@ struct memory_object {
 struct memory_store {
 	struct memory_object *objects; /* in the order of keys */
 	size_t count;
-	size_t page_names;  /* of a page of a listing */
-	bool tells_sizes;   /* a listing has sizes and ETags */
-	bool probes_bring;  /* the first bytes */
-	unsigned pinned;    /* gauge */
+	size_t page_names; /* of a page of a listing */
+	bool tells_sizes;  /* a listing has sizes and ETags */
+	bool probes_bring; /* the first bytes */
+	unsigned pinned;   /* gauge */
 };
 extern struct memory_store memory_store;
 

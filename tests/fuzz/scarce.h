@@ -1,6 +1,7 @@
 /*
- * scarce.h - memory that runs out: in the code under test, the n-th allocation from now on fails, and
- * those after it succeed again. scarce.c wraps (--wrap) malloc, calloc, strdup, strndup and asprintf.
+ * scarce.h - memory that runs out: in the code under test, the n-th allocation from now on fails,
+ * and those after it succeed again. scarce.c wraps (--wrap) malloc, calloc, strdup, strndup and
+ * asprintf.
  */
 #pragma once
 

@@ -4,8 +4,8 @@
  * defines the functions of uffd.h, and wraps (--wrap) the system calls on the map's addresses.
  *
  * As the kernel of 6.18 does: all faults are read before any event; while an event is unread, and
- * until its thread has gone on, fills get EAGAIN; a range that is not within one area gets ENOENT; who
- * waits where memory was unmapped waits on until it is woken.
+ * until its thread has gone on, fills get EAGAIN; a range that is not within one area gets ENOENT;
+ * who waits where memory was unmapped waits on until it is woken.
  *
  * Held against each fill: the page shows these bytes of the object and no others, and is poisoned
  * only if something has failed, or past the object's end. (Not when the kernel lies: `lies`.)
@@ -25,9 +25,9 @@
 struct space {
 	uint64_t object_size;
 	unsigned object_seed;
-	uint64_t offset;   /* of the object, where the next map begins */
-	size_t place;      /* page at which it shall lie */
-	bool makes_map;    /* the next mmap(2) is its memory */
+	uint64_t offset; /* of the object, where the next map begins */
+	size_t place;    /* page at which it shall lie */
+	bool makes_map;  /* the next mmap(2) is its memory */
 	bool has_poison;
 	bool lies;         /* messages of no cause have been sent */
 	bool may_fail;     /* something was refused: poison is right */
