@@ -12,15 +12,32 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len);
 
-static const char *const patterns[] = {
-	INDEX_HTTP_DATE, "%d-%b-%Y %H:%M", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M:%S"};
+/* As compilers want to see them: literally. */
+#define FORM(name, pattern)                                                    \
+	static size_t print_##name(char *to, size_t room, const struct tm *tm) \
+	{                                                                      \
+		return strftime(to, room, pattern, tm);                        \
+	}
+#define HTTP INDEX_HTTP_DATE
+#define NGINX "%d-%b-%Y %H:%M"
+#define ISO "%Y-%m-%dT%H:%M:%S"
+#define BLANK "%Y-%m-%d %H:%M:%S"
+FORM(http, HTTP)
+FORM(nginx, NGINX)
+FORM(iso, ISO)
+FORM(blank, BLANK)
 
-static void check_pattern(const char *pattern, const char *text, size_t length)
+static const struct form {
+	const char *pattern;
+	size_t (*print)(char *to, size_t room, const struct tm *tm);
+} forms[] = {{HTTP, print_http}, {NGINX, print_nginx}, {ISO, print_iso}, {BLANK, print_blank}};
+
+static void check_form(const struct form *form, const char *text, size_t length)
 {
 	char printed[64];
 	struct tm broken;
 	time_t time, again;
-	size_t used = index_time_read(text, length, pattern, &time), size;
+	size_t used = index_time_read(text, length, form->pattern, &time), size;
 
 	assert(used <= length);
 	if (used == 0)
@@ -29,9 +46,9 @@ static void check_pattern(const char *pattern, const char *text, size_t length)
 	/* strftime() has no leading zeros for years before 1000: they are not written anew. */
 	if (broken.tm_year + 1900 < 1000)
 		return;
-	size = strftime(printed, sizeof printed, pattern, &broken);
+	size = form->print(printed, sizeof printed, &broken);
 	assert(size == used);
-	assert(index_time_read(printed, size, pattern, &again) == size && again == time);
+	assert(index_time_read(printed, size, form->pattern, &again) == size && again == time);
 }
 
 static void check_credentials_time(const char *text)
@@ -70,8 +87,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
 
 	memcpy(exact, bytes, len);
 	memcpy(text, bytes, len);
-	for (size_t i = 0; i < sizeof patterns / sizeof *patterns; i++)
-		check_pattern(patterns[i], exact, len);
+	for (size_t i = 0; i < sizeof forms / sizeof *forms; i++)
+		check_form(&forms[i], exact, len);
 	check_credentials_time(text);
 	check_size(exact, len);
 	return 0;

@@ -139,7 +139,7 @@ static void run_before_mount(struct loop *here)
 		still_next(here);
 }
 
-/* ---- questions ---------------------------------------------------------------------------- */
+/* ---- what else happens ------------------------------------------------------------------- */
 
 static void deliver(void)
 {
