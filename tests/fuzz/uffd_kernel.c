@@ -272,6 +272,8 @@ int __wrap_madvise(void *at, size_t length, int advice);
 int __real_madvise(void *at, size_t length, int advice);
 int __wrap_mincore(void *at, size_t length, unsigned char *ret);
 int __real_mincore(void *at, size_t length, unsigned char *ret);
+ssize_t __wrap_pread64(int fd, void *to, size_t size, off_t at);
+ssize_t __real_pread64(int fd, void *to, size_t size, off_t at);
 
 static void *make_map(size_t length)
 {
@@ -339,4 +341,20 @@ int __wrap_mincore(void *at, size_t length, unsigned char *ret)
 	for (size_t i = first; i < end; i++)
 		ret[i - first] = pages[i].present;
 	return 0;
+}
+
+/* /proc/self/mem: the page as it was filled. */
+ssize_t __wrap_pread64(int fd, void *to, size_t size, off_t at)
+{
+	size_t first, end;
+
+	if (!pages_of((uint64_t)at, size, &first, &end))
+		return __real_pread64(fd, to, size, at);
+	if (!pages[first].present || size != SPACE_PAGE) {
+		errno = EIO;
+		return -1;
+	}
+	for (size_t i = 0; i < size; i++)
+		((uint8_t *)to)[i] = expected_byte(pages[first].offset + i);
+	return (ssize_t)size;
 }
