@@ -372,10 +372,10 @@ int http_head_check(const struct http_head *head, struct range range, const stru
 	return -EPROTO;
 }
 
-int http_head_probe(
-	const struct http_head *head, size_t body_len, uint64_t *ret_size, const char **ret_reason)
+int http_head_probe(const struct http_head *head, size_t asked, size_t body_len, uint64_t *ret_size,
+	const char **ret_reason)
 {
-	uint64_t asked;
+	uint64_t expected;
 
 	/* An empty object has no first byte: 416, or (nginx) the whole of nothing. */
 	if ((head->status == 416 && head->has_total && head->total == 0) ||
@@ -390,9 +390,9 @@ int http_head_probe(
 	*ret_reason = "malformed answer to a ranged request";
 	if (head->multipart || !head->has_range || !head->has_total || head->range.start != 0)
 		return -EPROTO;
-	asked = head->total < PROBE_BYTES ? head->total : PROBE_BYTES;
-	if (head->range.end != asked || (head->has_length && head->length != asked) ||
-		body_len != asked)
+	expected = head->total < asked ? head->total : asked;
+	if (head->range.end != expected || (head->has_length && head->length != expected) ||
+		body_len != expected)
 		return -EPROTO;
 	*ret_size = head->total;
 	return 0;

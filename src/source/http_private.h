@@ -32,7 +32,7 @@ static inline struct http_source *http_of(struct source *source)
 
 enum http_method {
 	HTTP_GET,
-	HTTP_GET_START, /* of the first PROBE_BYTES */
+	HTTP_GET_START, /* of the first `max` bytes */
 	HTTP_HEAD,
 	HTTP_PROPFIND, /* of a directory and what is in it */
 };

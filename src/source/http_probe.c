@@ -1,10 +1,10 @@
 /*
  * http_probe.c - what is this object now? One request, and what its answer means.
  *
- * Runs on the loop; owned by the probe. A probe is a GET of the first PROBE_BYTES, so that version,
- * size and the first page come in one round trip, and so that what it proves is exactly what is
- * needed: that this server serves ranges of this object. A server that answers 200 is stopped at
- * the head, not read.
+ * Runs on the loop; owned by the probe. A probe is a GET of the first PROBE_BYTES or more, so that
+ * version, size and the first page come in one round trip, and so that what it proves is exactly
+ * what is needed: that this server serves ranges of this object. A server that answers 200 is
+ * stopped at the head, not read.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -61,9 +61,9 @@ static int probe_answer(struct http_probe_call *call, int err)
 	if (request->method == HTTP_HEAD || !(err == 0 && is_empty(&request->head)))
 		err = http_request_error(request, err);
 	if (err == 0)
-		err = request->method == HTTP_HEAD
-			      ? size_of_head(request, &size, &reason)
-			      : http_head_probe(&request->head, request->len, &size, &reason);
+		err = request->method == HTTP_HEAD ? size_of_head(request, &size, &reason)
+						   : http_head_probe(&request->head, request->max,
+							     request->len, &size, &reason);
 	if (err == 0) {
 		reason = "out of memory";
 		err = http_place_join(request->location,
@@ -111,7 +111,7 @@ static int call_start(struct http_probe_call *call, enum http_method method)
 		.http = http,
 		.url = call->probe->url,
 		.method = method,
-		.max = PROBE_BYTES,
+		.max = probe_bytes(call->probe),
 		.done = probe_ended,
 	};
 	return http_request_start(&call->request);

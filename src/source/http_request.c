@@ -195,7 +195,7 @@ static void method_set(struct http_request *request)
 		curl_easy_setopt(easy, CURLOPT_NOBODY, 1L);
 	if (request->method == HTTP_GET_START) {
 		snprintf(range, sizeof range, "0-%llu",
-			(unsigned long long)range_http_last((struct range){0, PROBE_BYTES}));
+			(unsigned long long)range_http_last((struct range){0, request->max}));
 		curl_easy_setopt(easy, CURLOPT_RANGE, range); /* libcurl keeps a copy */
 	}
 	if (request->method == HTTP_PROPFIND) {
@@ -204,7 +204,8 @@ static void method_set(struct http_request *request)
 	}
 	/* Some KiB: a server that dribbles them is as good as silent. */
 	if (request->method == HTTP_HEAD || request->method == HTTP_GET_START)
-		curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)request->http->timeout_ms);
+		curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS,
+			(long)probe_timeout_ms(request->max, request->http->timeout_ms));
 }
 
 /* One attempt: everything of the one before is forgotten. */

@@ -60,6 +60,7 @@ int s3_credentials_got(struct s3_source *s3, const struct s3_credentials_want *w
 
 static void ask_end(struct s3_ask *ask, int err)
 {
+	client_content_type(&ask->curl, ask->content_type);
 	client_finish(&ask->curl);
 	ask->done(ask, err);
 }
@@ -311,7 +312,8 @@ static int ask_prepare(struct s3_ask *ask, const struct s3_credentials *credenti
 	if (is_head)
 		curl_easy_setopt(easy, CURLOPT_NOBODY, 1L);
 	if (ask->is_quick)
-		curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)ask->s3->timeout_ms);
+		curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS,
+			(long)probe_timeout_ms(ask->body_max, ask->s3->timeout_ms));
 	return client_start(ask->s3->client, &ask->curl);
 }
 

@@ -92,11 +92,12 @@ struct s3_ask {
 	char *range;    /* "bytes=0-16383"; NULL: all */
 	char *if_match; /* NULL: any version */
 	size_t body_max;
-	bool is_quick; /* the whole answer has one timeout: some KiB that dribble are no answer */
+	bool is_quick; /* all of it by probe_timeout_ms(): some KiB that dribble are no answer */
 	/* 0: 2xx, all of it, in `body`; else -errno with words in `reason`. May destroy it. */
 	void (*done)(struct s3_ask *self, int err);
 	/* the answer */
 	struct http_head head_read; /* of the newest answer */
+	char content_type[CONTENT_TYPE_MAX + 1];
 	char *body;
 	size_t body_len;
 	struct s3_error error;
