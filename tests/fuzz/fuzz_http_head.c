@@ -61,21 +61,21 @@ static void check_date(const struct version *version)
 	assert(again.mtime_s == version->mtime_s);
 }
 
-static void check_probe(const struct http_head *head)
+static void check_probe(const struct http_head *head, size_t asked)
 {
-	static const size_t lengths[] = {0, 5, PROBE_BYTES};
+	const size_t lengths[] = {0, 5, PROBE_BYTES, asked};
 	struct version version;
 	const char *reason;
 	uint64_t size;
 
 	for (size_t i = 0; i < sizeof lengths / sizeof *lengths; i++) {
-		int err = http_head_probe(head, lengths[i], &size, &reason);
+		int err = http_head_probe(head, asked, lengths[i], &size, &reason);
 
 		assert(err == 0 || ((err == -EPROTO || err == -ENOTSUP) && reason[0]));
 		if (err < 0)
 			continue;
 		/* As much has come as such an object has. */
-		assert(lengths[i] == (size < PROBE_BYTES ? size : PROBE_BYTES) || size == 0);
+		assert(lengths[i] == (size < asked ? size : asked) || size == 0);
 		http_head_version(head, size, &version);
 		assert(version.size == size && strcmp(version.etag, head->etag) == 0);
 		assert(strlen(version_validator(&version)) <= VALIDATOR_MAX);
@@ -107,7 +107,8 @@ static void check_lines(const uint8_t *bytes, size_t len)
 		bytes += line;
 		len -= line;
 	}
-	check_probe(&head);
+	check_probe(&head, PROBE_BYTES);
+	check_probe(&head, PROBE_BYTES_MAX);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
@@ -128,7 +129,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
 	assert(http_head_read(&cut, (const char *)bytes, (size_t)end - 1) == 0);
 	check_head(&head);
 	check_status(head.status);
-	check_probe(&head);
+	check_probe(&head, PROBE_BYTES);
+	check_probe(&head, PROBE_BYTES_MAX);
 	for (size_t i = 0; i < sizeof versions / sizeof *versions; i++)
 		check_answer(&head, &versions[i]);
 	return 0;
