@@ -103,7 +103,7 @@ static void cat_fetch(void *context)
 	struct failure failure = {.error = "out of memory"};
 
 	failure.err = object_fetch(object, ask->range, range_length(ask->range), UINT64_MAX);
-	if (failure.err == -ESTALE)
+	if (failure.err < 0 && failure.err == object_stale(object)->err)
 		failure = *object_stale(object);
 	if (failure.err < 0)
 		cat_failed(&ask->cat->want, ask->range, &failure);

@@ -213,7 +213,7 @@ static void file_notice_stale(struct file *file)
 static void read_fail(struct request *request, int err)
 {
 	/* Before the reader is told: who opens the file anew because of that must find it known. */
-	if (err == -ESTALE)
+	if (err == -ESTALE || object_integrity(request->read.file->object) == OBJECT_BAD)
 		file_notice_stale(request->read.file);
 	fuse_reply_err(request->fuse, -err);
 	read_over(request);
@@ -316,7 +316,8 @@ static void file_read_here(struct file *file, fuse_req_t fuse, struct range rang
 	struct readahead_plan plan;
 	struct request *request;
 
-	if (file->object && object_present(file->object, pages)) {
+	if (file->object && object_present(file->object, pages) &&
+		object_integrity(file->object) != OBJECT_BAD) {
 		reply_read(fuse, file->object, range);
 		file_drop(file, range);
 		plan = file_plan(file, pages, false);
