@@ -32,6 +32,12 @@ void object_integrity_finish(struct object *object)
 	hash_list_put(object->hashes);
 }
 
+const char *object_refusal(const struct core *core, const struct version *version,
+	enum object_keep keep, bool is_in_sequence)
+{
+	return integrity_refusal(core->verify, version, keep, is_in_sequence);
+}
+
 enum object_integrity object_integrity(const struct object *object)
 {
 	return object->integrity.state;

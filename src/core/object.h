@@ -98,6 +98,14 @@ enum object_integrity {
 };
 
 /*
+ * May this version be opened on the core, as core_options.verify has it? NULL, or why not ("can't be
+ * verified: ..."), which its opener tells with -ENOTSUP. is_in_sequence: all of it will be read,
+ * from the first byte to the last.
+ */
+const char *object_refusal(const struct core *core, const struct version *version,
+	enum object_keep keep, bool is_in_sequence);
+
+/*
  * Makes an object of a remote that the caller pinned; takes the remote over (also on an error).
  */
 int object_create(

@@ -57,6 +57,19 @@ enum pagein_fork {
 	PAGEIN_FORK_DENY,  /* nothing: a touch is SIGSEGV, calls give -ECHILD */
 };
 
+/*
+ * What is checked of an object's bytes. A source may tell a checksum of all of them (S3's
+ * x-amz-checksum-*, Repr-Digest), a manifest that, or a list of its blocks' hashes. Bytes of such
+ * blocks are compared before they are shown, those of a whole when the last of them has come: then
+ * what was shown first may have been wrong. See "Integrity" in libpagein(3).
+ */
+enum pagein_verify {
+	PAGEIN_VERIFY_AUTO,    /* whatever can be checked; nothing is refused */
+	PAGEIN_VERIFY_OFF,     /* nothing */
+	PAGEIN_VERIFY_REQUIRE, /* refuse what can't be checked when all has been read, in any order */
+	PAGEIN_VERIFY_BLOCKS,  /* refuse what can't be checked before it is shown */
+};
+
 /* For s3:// URLs. NULL and 0: what the environment and the files in ~/.aws say, as for aws(1);
  * there, too, are the credentials. */
 struct pagein_s3_options {
@@ -109,6 +122,7 @@ struct pagein_options {
 	 * "Memory" below.
 	 */
 	uint64_t memory;
+	unsigned verify; /* enum pagein_verify */
 };
 #define PAGEIN_NO_LIMIT UINT64_MAX
 #define PAGEIN_OPTIONS_INIT                           \
@@ -124,7 +138,8 @@ struct pagein_options {
  * where the server redirects. options may be NULL. The caller owns *ret and closes it.
  *
  * -EINVAL: no such URL, options of an unknown size or value, or a malformed PAGEIN_MEMORY; -ENOENT:
- * 404, 410; -EACCES: 401, 403; -ENOTSUP: the server does not serve ranges; -EKEYREJECTED: TLS;
+ * 404, 410; -EACCES: 401, 403; -ENOTSUP: the server does not serve ranges, or the object can't be
+ * verified as options.verify wants; -EKEYREJECTED: TLS;
  * -EHOSTUNREACH: the name does not resolve; -ECONNREFUSED, -ETIMEDOUT, -EIO: as they say; -EPROTO:
  * an answer that HTTP does not allow. pagein_last_error() has it in words.
  */
@@ -137,6 +152,20 @@ uint64_t pagein_size(const struct pagein_object *object);
 
 /* The pinned validator: an ETag with its quotes, else a Last-Modified date, "" if none. */
 const char *pagein_version(const struct pagein_object *object);
+
+/*
+ * What is known of the object's bytes now. Pages of one that is BAD fail with EIO if they have not
+ * been shown before, the last of all among them; open it anew.
+ */
+enum pagein_integrity {
+	PAGEIN_UNCHECKED,  /* there is nothing to check them by, or options.verify says OFF */
+	PAGEIN_BY_BLOCK,   /* all that is shown was checked before */
+	PAGEIN_UNFINISHED, /* not all has been fetched (of a hash, in sequence) */
+	PAGEIN_VERIFIED,   /* all together are what the source means */
+	PAGEIN_BAD,        /* all together are not */
+};
+/* enum pagein_integrity; -ECHILD. */
+int pagein_integrity(struct pagein_object *object);
 
 /*
  * pagein_map()'s flags. What the map is made of: none, or one of PRIVATE, HUGE, SHARED, HUGETLB and
