@@ -259,6 +259,11 @@ unsigned context_fork_policy(const struct context *context)
 	return context->options.fork;
 }
 
+unsigned context_verify(const struct context *context)
+{
+	return context->options.verify;
+}
+
 struct asks *context_asks(struct context *context)
 {
 	return &context->asks;

@@ -16,6 +16,7 @@
 #include "clock.h"
 #include "map_private.h"
 #include "scheme.h"
+#include "secret.h"
 #include "url.h"
 
 /* ---- waiting ------------------------------------------------------------------------------- */
@@ -86,8 +87,12 @@ static int open_object(struct pagein_object *object, struct probe *probe)
 	enum object_keep keep =
 		context_cache_bytes(object->context) > 0 ? OBJECT_CACHES : OBJECT_PASSES;
 	const char *refusal = object_refusal(core, &probe->version, keep, false);
-	int err = refusal ? -ENOTSUP : object_open(core, probe, keep, &object->object);
+	int err = refusal ? -ENOTSUP : 0;
 
+	if (err == 0 && !(object->place = strdup(probe->effective_url)))
+		err = -ENOMEM;
+	if (err == 0)
+		err = object_open(core, probe, keep, &object->object);
 	if (refusal)
 		snprintf(probe->error, sizeof probe->error, "open: %.120s: %s",
 			url_tell(probe->url).text, refusal);
@@ -223,6 +228,7 @@ void pagein_object_put(struct pagein_object *object)
 		context_put(object->context);
 	}
 	free(object->url);
+	secret_free(object->place);
 	free(object);
 }
 
