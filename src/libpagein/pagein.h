@@ -58,10 +58,10 @@ enum pagein_fork {
 };
 
 /*
- * What is checked of an object's bytes. A source may tell a checksum of all of them (S3's
- * x-amz-checksum-*, Repr-Digest), a manifest that, or a list of its blocks' hashes. Bytes of such
- * blocks are compared before they are shown, those of a whole when the last of them has come: then
- * what was shown first may have been wrong. See "Integrity" in libpagein(3).
+ * What is checked of an object's bytes. Of blocks, for which a manifest may have hashes, it is
+ * before they are shown; of the whole, for which S3, a web server or a manifest may have a
+ * checksum, when the last byte has come: what was shown before may have been wrong. libpagein(3),
+ * INTEGRITY.
  */
 enum pagein_verify {
 	PAGEIN_VERIFY_AUTO,    /* whatever can be checked; nothing is refused */
@@ -153,18 +153,14 @@ uint64_t pagein_size(const struct pagein_object *object);
 /* The pinned validator: an ETag with its quotes, else a Last-Modified date, "" if none. */
 const char *pagein_version(const struct pagein_object *object);
 
-/*
- * What is known of the object's bytes now. Pages of one that is BAD fail with EIO if they have not
- * been shown before, the last of all among them; open it anew.
- */
 enum pagein_integrity {
-	PAGEIN_UNCHECKED,  /* there is nothing to check them by, or options.verify says OFF */
+	PAGEIN_UNCHECKED,  /* there is nothing to check its bytes by, or options.verify says OFF */
 	PAGEIN_BY_BLOCK,   /* all that is shown was checked before */
-	PAGEIN_UNFINISHED, /* not all has been fetched (of a hash, in sequence) */
-	PAGEIN_VERIFIED,   /* all together are what the source means */
-	PAGEIN_BAD,        /* all together are not */
+	PAGEIN_UNFINISHED, /* not all has been fetched; of a hash, in sequence */
+	PAGEIN_VERIFIED,   /* all of them together are right */
+	PAGEIN_BAD,        /* ... are not: what was not shown yet fails with EIO; open it anew */
 };
-/* enum pagein_integrity; -ECHILD. */
+/* What is known of the object's bytes now, of enum pagein_integrity; or -ECHILD. */
 int pagein_integrity(struct pagein_object *object);
 
 /*
