@@ -47,7 +47,7 @@ struct cat {
 	uint64_t asked, count; /* windows */
 	enum verify verify;
 	enum object_integrity integrity; /* as cat_look() has found it */
-	pthread_mutex_t lock;  /* guards the windows; held for a copy at most */
+	pthread_mutex_t lock;            /* guards the windows; held for a copy at most */
 	pthread_cond_t arrived;
 	struct window windows[WINDOWS];
 };
@@ -186,8 +186,8 @@ static void cat_look(void *context)
 
 /*
  * Who requires that all is checked wants to know it of a part, too, which no checksum of the whole
- * tells; and of a hash that could not be made, because bytes that came before their turn had no room
- * to wait in. The exit status; complains.
+ * tells; and of a hash that could not be made, because bytes that came before their turn had no
+ * room to wait in. The exit status; complains.
  */
 static int cat_verify(struct cat *cat, const char *source)
 {

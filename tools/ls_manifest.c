@@ -176,7 +176,8 @@ static int file_add(struct walk *walk, const struct index_entry *entry)
 	if (entry->etag && strlen(entry->etag) <= VALIDATOR_MAX)
 		strcpy(file->version.etag, entry->etag);
 	/* What a manifest has listed is elsewhere: to ask it is no request. */
-	file->is_known = !walk->requires_digests && file->version.etag[0] == '"' && entry->size != INDEX_SIZE_UNKNOWN &&
+	file->is_known = !walk->requires_digests && file->version.etag[0] == '"' &&
+			 entry->size != INDEX_SIZE_UNKNOWN &&
 			 strncasecmp(inquiry->url ? inquiry->url : "", MANIFEST_SCHEME,
 				 strlen(MANIFEST_SCHEME)) != 0;
 	return file->path && inquiry->url ? 0 : -ENOMEM;

@@ -27,7 +27,7 @@ struct place {
 	bool is_directory; /* its names can be listed; else it is an object: */
 	bool has_ranges;   /* the server serves parts of it */
 	struct version version; /* its hashes are kept */
-	void *bytes; /* its first bytes, as far as they came along */
+	void *bytes;            /* its first bytes, as far as they came along */
 	size_t bytes_len;
 	char reason[SOURCE_ERROR_MAX]; /* of a failure: no operation, no URL */
 };

@@ -3,8 +3,8 @@
  * and what was found wrong ends the object.
  *
  * On the loop. C1: bytes that object_check() refuses are not published, and nothing after them is.
- * What was shown before stays where it is: in a map's memory, in the kernel's page cache. So a whole
- * object that is wrong is never read wholly; its parts may have been.
+ * What was shown before stays where it is: in a map's memory, in the kernel's page cache. So a
+ * whole object that is wrong is never read wholly; its parts may have been.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -71,7 +71,8 @@ static int object_catch_up(struct object *object)
 		unsigned first = (unsigned)((next - start) / PAGE_BYTES), count = 0;
 		struct range run;
 
-		while (block && first + count < BLOCK_PAGES && block->present >> (first + count) & 1)
+		while (block && first + count < BLOCK_PAGES &&
+			block->present >> (first + count) & 1)
 			count++;
 		if (count == 0)
 			break;

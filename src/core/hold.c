@@ -2,7 +2,7 @@
  * hold.c - bytes that are held back until they are known to be right.
  *
  *	gathered --the digest expected--> published, page for page as ever
- *	     \--another--> the same from another connection, TRIES in all --> EIO, and the rest goes on
+ *	     \--another--> again, by another connection, TRIES in all --> EIO, and the rest goes on
  *
  * On the loop; all state is the transfer's. What is gathered is a block, one for which the object
  * has a hash (hash_list.h), or an answer that says its own digest (Content-Digest). H1: no byte of
@@ -13,9 +13,9 @@
  * An answer cannot be longer than what is held: where one that says its digest is, the object asks
  * for less from then on.
  *
- * Cost: a reader waits for the block and not for the page; memory of a block for each transfer whose
- * bytes are coming, kept with the free transfers; one copy more; the hash, on the loop. Where there
- * is nothing to compare with: two tests for each recv(2).
+ * Cost: a reader waits for the block and not for the page; a block's memory for each transfer whose
+ * bytes are coming, which stays with the free ones; one copy more; the hash, on the loop. Where
+ * there is nothing to compare with: two tests for each recv(2).
  */
 #include <errno.h>
 #include <stdio.h>
@@ -29,7 +29,7 @@
 #include "url.h"
 
 #define HELD_MAX HASH_BLOCK_MAX
-#define TRIES 3 /* a memory or a proxy that errs is passed by in two; a wrong object never will be */
+#define TRIES 3 /* a proxy or a memory that errs may be passed by; a wrong object never is */
 
 struct range hold_range(const struct transfer *transfer)
 {
@@ -121,8 +121,8 @@ static void hold_skip(struct transfer *transfer, struct range unit)
 		transfer_end(transfer);
 }
 
-static void hold_refuse(struct transfer *transfer, struct range unit,
-	const struct digest *expected, const struct digest *seen)
+static void hold_refuse(struct transfer *transfer, struct range unit, const struct digest *expected,
+	const struct digest *seen)
 {
 	struct exchange *exchange = &transfer->exchange;
 	const struct hash_list *hashes = transfer->object->hashes;

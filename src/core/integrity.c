@@ -151,8 +151,7 @@ static int crc_count_all(struct integrity *integrity, struct range range, const 
 	for (uint64_t at = range.start, end; err == 0 && at < range.end; at = end) {
 		end = (at / BLOCK_BYTES + 1) * BLOCK_BYTES;
 		end = end < range.end ? end : range.end;
-		err = crc_count(
-			integrity, (struct range){at, end}, bytes + (at - range.start));
+		err = crc_count(integrity, (struct range){at, end}, bytes + (at - range.start));
 	}
 	return err;
 }
@@ -174,8 +173,8 @@ static int integrity_judge(struct integrity *integrity)
 
 	if (digest_is_crc(integrity->expected.kind)) {
 		run_close(integrity);
-		digest_from_crc(integrity->expected.kind, integrity->remainder, integrity->size,
-			&seen);
+		digest_from_crc(
+			integrity->expected.kind, integrity->remainder, integrity->size, &seen);
 	} else {
 		digest_end(&integrity->hash, &seen);
 	}

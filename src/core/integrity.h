@@ -32,7 +32,7 @@ struct integrity {
 	uint64_t size;
 	struct digest expected, seen; /* seen: when it is known */
 	/* of a CRC */
-	struct radix counted;  /* the pages of each block, a bit each, in place of a pointer */
+	struct radix counted; /* the pages of each block, a bit each, in place of a pointer */
 	uint64_t counted_bytes;
 	uint64_t remainder; /* of all that was counted, but for the run: */
 	struct range run;   /* what was counted last, as long as one goes on behind the other */

@@ -492,8 +492,7 @@ int object_fetch(struct object *object, struct range range, uint64_t urgent, uin
 	if (range_empty(range))
 		return 0;
 	/* What is here is still the version that it was; but not what was found wrong. */
-	if (object->stale.err == -EIO ||
-		(object->stale.err < 0 && !object_present(object, range)))
+	if (object->stale.err == -EIO || (object->stale.err < 0 && !object_present(object, range)))
 		return object->stale.err;
 	/* Passing bytes that nobody has asked for would be lost. */
 	if (object->keep != OBJECT_PASSES)

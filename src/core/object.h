@@ -98,8 +98,8 @@ enum object_integrity {
 };
 
 /*
- * May this version be opened on the core, as core_options.verify has it? NULL, or why not ("can't be
- * verified: ..."), which its opener tells with -ENOTSUP. is_in_sequence: all of it will be read,
+ * May this version be opened on the core, as core_options.verify has it? NULL, or why not ("can't
+ * be verified: ..."), which its opener tells with -ENOTSUP. is_in_sequence: all of it will be read,
  * from the first byte to the last.
  */
 const char *object_refusal(const struct core *core, const struct version *version,
@@ -152,14 +152,14 @@ struct readahead_conditions object_conditions(const struct object *object);
  */
 int object_fetch(struct object *object, struct range range, uint64_t urgent, uint64_t chunk_bytes);
 
-/* Why object_fetch() says -ESTALE, or that the object is broken; lives as long as the object. err 0:
- * it never did. */
+/* Why object_fetch() says -ESTALE, or that the object is broken; lives as long as the object. err
+ * 0: it never did. */
 const struct failure *object_stale(const struct object *object);
 
 enum object_integrity object_integrity(const struct object *object);
 
-/* The range and the rest of the blocks in which it lies, in whole pages, if these blocks are checked
- * one by one: to fetch a part of one is to fetch it all. Not empty. */
+/* The range and the rest of the blocks in which it lies, in whole pages, if these blocks are
+ * checked one by one: to fetch a part of one is to fetch it all. Not empty. */
 struct range object_whole_blocks(const struct object *object, struct range range);
 
 /* Are all pages of range present (kept)? */

@@ -123,8 +123,8 @@ static void shard_run(struct shard *shard, struct loop_task *task)
 int file_open(struct fs *fs, const struct probe *probe, struct file **ret)
 {
 	/* All cores of a mount verify alike. A reader may begin anywhere. */
-	const char *refusal =
-		object_refusal(fs->shards[0].core, &probe->version, OBJECT_KEEPS, false);
+	const char *refusal = object_refusal(
+		fs->shards[0].core, &probe->version, OBJECT_KEEPS, false);
 	struct file *file;
 
 	if (refusal) {

@@ -84,8 +84,8 @@ struct open_call {
 static int open_object(struct pagein_object *object, struct probe *probe)
 {
 	struct core *core = context_core(object->context);
-	enum object_keep keep =
-		context_cache_bytes(object->context) > 0 ? OBJECT_CACHES : OBJECT_PASSES;
+	enum object_keep keep = context_cache_bytes(object->context) > 0 ? OBJECT_CACHES
+									 : OBJECT_PASSES;
 	const char *refusal = object_refusal(core, &probe->version, keep, false);
 	int err = refusal ? -ENOTSUP : 0;
 

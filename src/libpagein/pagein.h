@@ -66,7 +66,7 @@ enum pagein_fork {
 enum pagein_verify {
 	PAGEIN_VERIFY_AUTO,    /* whatever can be checked; nothing is refused */
 	PAGEIN_VERIFY_OFF,     /* nothing */
-	PAGEIN_VERIFY_REQUIRE, /* refuse what can't be checked when all has been read, in any order */
+	PAGEIN_VERIFY_REQUIRE, /* refuse what can't be checked when all of it has been read */
 	PAGEIN_VERIFY_BLOCKS,  /* refuse what can't be checked before it is shown */
 };
 

@@ -203,8 +203,7 @@ enum crc_kind digest_crc(enum digest_kind kind)
 	return kinds[kind].crc;
 }
 
-void digest_from_crc(
-	enum digest_kind kind, uint64_t remainder, uint64_t length, struct digest *ret)
+void digest_from_crc(enum digest_kind kind, uint64_t remainder, uint64_t length, struct digest *ret)
 {
 	uint64_t crc = crc_finish(kinds[kind].crc, remainder, length);
 

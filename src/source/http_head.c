@@ -175,8 +175,7 @@ static void field_repr_digest(struct http_head *head, const char *value, size_t 
 	digest_read_field(value, len, &head->whole_digest);
 }
 
-static void take_amz(
-	struct http_head *head, enum digest_kind kind, const char *value, size_t len)
+static void take_amz(struct http_head *head, enum digest_kind kind, const char *value, size_t len)
 {
 	struct digest digest = {.kind = kind};
 

@@ -37,9 +37,9 @@ struct http_head {
 	char id[VALIDATOR_MAX + 1]; /* x-amz-version-id; "": none, or the "null" of no versions */
 	struct digest content;      /* of this body: Content-Digest */
 	struct digest whole_digest; /* of the object: Repr-Digest */
-	struct digest amz;          /* of the object, or of what it is a part of: x-amz-checksum-* */
+	struct digest amz; /* of the object, or of what it is a part of: x-amz-checksum-* */
 	enum { AMZ_UNSAID, AMZ_FULL, AMZ_COMPOSITE } amz_type;
-	const char *reason;         /* what is bad */
+	const char *reason; /* what is bad */
 };
 
 /* Begins a head with its status line, without the line's end. false: it is none. */

@@ -17,7 +17,7 @@ struct http_source {
 	struct source source;
 	unsigned timeout_ms;
 	bool wants_digest; /* as in source_options */
-	uint64_t random; /* of the pauses between attempts */
+	uint64_t random;   /* of the pauses between attempts */
 	struct auth *auth;
 	struct client *client;
 	struct pool *pool;

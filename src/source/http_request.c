@@ -176,7 +176,8 @@ static int headers_make(struct http_request *request)
 	/* By hand: with CURLOPT_ACCEPT_ENCODING libcurl would also decode. */
 	int err = header_add(request, "Accept-Encoding: identity");
 
-	/* RFC 9530: without it servers keep it to themselves. The number is a preference of 1 to 10.
+	/* RFC 9530: without it servers keep it to themselves. The number is a preference of 1
+	 * to 10.
 	 */
 	if (err == 0 && request->http->wants_digest &&
 		(request->method == HTTP_HEAD || request->method == HTTP_GET_START))

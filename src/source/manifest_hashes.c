@@ -89,7 +89,8 @@ int manifest_parts_read(struct manifest_parts *parts, const json_t *line, const 
 	*ret_wrong = "a block_from that is none";
 	if (!number_read(from, &part->from))
 		return -EPROTO;
-	*ret_wrong = "block_hashes without block_size or block_from, or with both, or these without it";
+	*ret_wrong =
+		"block_hashes without block_size or block_from, or with both, or these without it";
 	if (!json_is_string(hashes) || !size == !from)
 		return -EPROTO;
 	err = part_read(part, json_string_value(hashes), ret_wrong);
@@ -156,8 +157,8 @@ int manifest_parts_end(struct manifest_parts *parts, struct manifest_entry *entr
 		qsort(parts->list, parts->count, sizeof *parts->list, part_compare);
 	for (size_t i = 0, end; i < parts->count && err == 0; i = end) {
 		const struct manifest_part *first = &parts->list[i];
-		struct manifest_entry *entry =
-			bsearch(first->path, entries, count, sizeof *entries, entry_find);
+		struct manifest_entry *entry = bsearch(
+			first->path, entries, count, sizeof *entries, entry_find);
 
 		for (end = i + 1; end < parts->count; end++)
 			if (strcmp(parts->list[end].path, first->path) != 0)

@@ -38,8 +38,8 @@ int manifest_parts_read(struct manifest_parts *parts, const json_t *line, const 
 bool manifest_part_is_more(const json_t *line);
 
 /*
- * There are no more: each object's list is made. The entries are sorted by path. -EPROTO: *ret_wrong
- * has words and *ret_line what they are about; -ENOMEM
+ * There are no more: each object's list is made. The entries are sorted by path. -EPROTO:
+ * *ret_wrong has words and *ret_line what they are about; -ENOMEM
  */
 int manifest_parts_end(struct manifest_parts *parts, struct manifest_entry *entries, size_t count,
 	uint32_t *ret_line, const char **ret_wrong);

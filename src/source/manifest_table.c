@@ -415,8 +415,7 @@ int manifest_table_end(struct manifest_table *table)
 		table->line = two->line;
 		return refuse(table, words);
 	}
-	err = manifest_parts_end(
-		&table->parts, table->entries, table->count, &table->line, &wrong);
+	err = manifest_parts_end(&table->parts, table->entries, table->count, &table->line, &wrong);
 	return err == -EPROTO ? refuse(table, wrong) : err;
 }
 

@@ -18,8 +18,8 @@
  * every answer must have; without it only the size is compared. `mtime`, in UTC, is what is shown;
  * without it the validator's date, if it is one.
  *
- * `digest` is of all bytes, "sha256:" and hexadecimal digits; so are sha512, sha1, crc32, crc32c and
- * crc64nvme. `block_hashes` are of its blocks of `block_size` bytes (a multiple of 4096 up to
+ * `digest` is of all bytes, "sha256:" and hexadecimal digits; so are sha512, sha1, crc32, crc32c
+ * and crc64nvme. `block_hashes` are of its blocks of `block_size` bytes (a multiple of 4096 up to
  * 1048576), one behind the other: "sha256:" and base64. A list that is too long for a line goes on
  * in others, with the number of the block from which on:
  *

@@ -21,7 +21,7 @@
 struct s3_probe {
 	struct s3_ask ask;
 	struct probe *probe;
-	bool is_empty; /* the range was of nothing: a HEAD tells the rest */
+	bool is_empty;  /* the range was of nothing: a HEAD tells the rest */
 	bool has_start; /* the range is here, and a HEAD is to tell the digest: */
 	char *start;
 	size_t start_len;

@@ -245,8 +245,7 @@ static void server_exec(
 	_exit(127);
 }
 
-static void mount_source(
-	struct bed *bed, const char *kind, const char *path, const char *options)
+static void mount_source(struct bed *bed, const char *kind, const char *path, const char *options)
 {
 	struct stat status;
 	int polls = 0;

@@ -112,8 +112,7 @@ static void all_but_one_of_the_blocks_are_read(void **state)
 	assert_int_equal(posix_fadvise(fd, 0, 0, POSIX_FADV_RANDOM), 0);
 	bed_set_script(bed, "path=/a range=1M-1100K : corrupt=100");
 	/* Its last page is right, but not known to be. */
-	assert_int_equal(
-		pread(fd, bytes, 4096, (off_t)((1 << 20) + HASHED - 4096)), -1);
+	assert_int_equal(pread(fd, bytes, 4096, (off_t)((1 << 20) + HASHED - 4096)), -1);
 	assert_int_equal(errno, EIO);
 	for (size_t at = 0; at < SIZE; at += HASHED) {
 		if (at == 1 << 20)

@@ -1,6 +1,6 @@
 /*
- * checksum_test.c - S3's checksums of whole objects: how they are asked for, which are believed, and
- * what comes of them, through the source and through a map.
+ * checksum_test.c - S3's checksums of whole objects: how they are asked for, which are believed,
+ * and what comes of them, through the source and through a map.
  */
 #include <errno.h>
 
@@ -94,8 +94,8 @@ static void every_kind_is_read(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < array_len(rows); i++) {
-		struct says says = {.to_get = line(rows[i].kind, rows[i].name, true,
-					    "FULL_OBJECT")};
+		struct says says = {
+			.to_get = line(rows[i].kind, rows[i].name, true, "FULL_OBJECT")};
 
 		fake_use(&fake, answer_with_checksum, &says);
 		assert_int_equal(probed_kind(false), rows[i].kind);
@@ -108,8 +108,8 @@ static void only_a_whole_objects_is_believed(void **state)
 {
 	static const char crc[] = CRC64 "AAAAAAAAAAA=\r\n";
 	static const char composite[] = CRC64 "AAAAAAAAAAA=-3\r\n";
-	static const char composite_too[] =
-		CRC64 "AAAAAAAAAAA=\r\nx-amz-checksum-type: COMPOSITE\r\n";
+	static const char composite_too[] = CRC64
+		"AAAAAAAAAAA=\r\nx-amz-checksum-type: COMPOSITE\r\n";
 	static const char full[] = CRC64 "AAAAAAAAAAA=\r\nx-amz-checksum-type: full_object\r\n";
 	static const struct {
 		const char *said;

@@ -27,16 +27,14 @@ static void print_blocks(FILE *file, const struct local *local)
 		size_t length = local->size - at < HASHED ? local->size - at : HASHED;
 		struct digest digest;
 
-		assert_int_equal(
-			digest_make(DIGEST_SHA256, local->bytes + at, length, &digest), 0);
+		assert_int_equal(digest_make(DIGEST_SHA256, local->bytes + at, length, &digest), 0);
 		memcpy(hashes + used, digest.bytes, 32);
 	}
 	EVP_EncodeBlock(text, hashes, (int)used);
 	fprintf(file, ",\"block_size\":%d,\"block_hashes\":\"sha256:%s\"", HASHED, (char *)text);
 }
 
-static void print_whole(
-	FILE *file, const struct local *local, enum digest_kind kind, bool is_right)
+static void print_whole(FILE *file, const struct local *local, enum digest_kind kind, bool is_right)
 {
 	char text[DIGEST_TEXT_MAX];
 	struct digest digest;
@@ -145,9 +143,8 @@ static void no_byte_of_a_wrong_block_is_seen(void **state)
 			if (result == 0)
 				continue;
 			wrong++;
-			assert_int_equal(pagein_error(session.map,
-						 session.bytes + page * PAGE, &error),
-				0);
+			assert_int_equal(
+				pagein_error(session.map, session.bytes + page * PAGE, &error), 0);
 			assert_int_equal(error.error, EIO);
 			if (!strstr(error.message, "/data: block ") ||
 				!strstr(error.message, ": expected sha256:") ||
@@ -187,8 +184,7 @@ static void who_fills_pages_in_its_handler_sees_right_blocks_only(void **state)
 	assert_memory_equal(session.bytes, session.local.bytes, SIZE / 4);
 	server_script(&session.server, "path=/data : corrupt=5000");
 	for (size_t page = PAGES / 2; page < PAGES - 1; page += 31) {
-		struct look look = {
-			session.bytes + page * PAGE, session.local.bytes + page * PAGE};
+		struct look look = {session.bytes + page * PAGE, session.local.bytes + page * PAGE};
 		int err = pagein_guard(look_at, &look);
 
 		if (err != 0)
@@ -243,9 +239,9 @@ static void a_child_of_fork_checks_as_well(void **state)
 	assert_true(child >= 0);
 	if (child == 0)
 		_exit(session_compare(&session, 513, 514) == SIGBUS &&
-				      pagein_integrity(session.object) == PAGEIN_BY_BLOCK
-			      ? 0
-			      : 1);
+					pagein_integrity(session.object) == PAGEIN_BY_BLOCK
+				? 0
+				: 1);
 	assert_int_equal(waitpid(child, &status, 0), child);
 	assert_int_equal(status, 0);
 	session_close(&session);
@@ -283,9 +279,8 @@ static void a_wrong_whole_fails_with_the_last_of_it(void **state)
 	for (size_t page = 0; page < PAGES; page++)
 		if (session_compare(&session, page, page + 1) == SIGBUS) {
 			failed++;
-			assert_int_equal(pagein_error(session.map,
-						 session.bytes + page * PAGE, &error),
-				0);
+			assert_int_equal(
+				pagein_error(session.map, session.bytes + page * PAGE, &error), 0);
 			assert_int_equal(error.error, EIO);
 			assert_non_null(strstr(error.message, "the whole object: expected crc64"));
 		}
@@ -318,8 +313,7 @@ static void an_answers_own_digest_is_checked(void **state)
 
 	(void)state;
 	session_open(&session, SIZE, NULL);
-	server_script(&session.server,
-		"path=/data : header=\"Content-Digest: crc32c=:AAAAAA==:\"");
+	server_script(&session.server, "path=/data : header=\"Content-Digest: crc32c=:AAAAAA==:\"");
 	assert_int_equal(session_compare(&session, 100, 101), SIGBUS);
 	server_script(&session.server, "");
 	assert_int_equal(pagein_retry(session.map, 0, 0), 0);

@@ -53,8 +53,7 @@ static uint64_t slow_crc(uint64_t polynomial, uint64_t ones, const uint8_t *byte
 
 static void a_crc_is_its_definition_at_every_length_and_place(void **state)
 {
-	static const uint64_t polynomials[CRC_COUNT] = {
-		0xedb88320, 0x82f63b78, 0x9a6c9329ac4bc9b5};
+	static const uint64_t polynomials[CRC_COUNT] = {0xedb88320, 0x82f63b78, 0x9a6c9329ac4bc9b5};
 	uint8_t bytes[96];
 	uint64_t seed = 5;
 
@@ -67,8 +66,8 @@ static void a_crc_is_its_definition_at_every_length_and_place(void **state)
 		for (size_t start = 0; start < 9; start++)
 			for (size_t len = 0; len <= sizeof bytes - 9; len++)
 				assert_true(crc_finish(kind, crc_add(kind, 0, bytes + start, len),
-						    len) == slow_crc(polynomials[kind], ones,
-								    bytes + start, len));
+						    len) ==
+					    slow_crc(polynomials[kind], ones, bytes + start, len));
 	}
 }
 
@@ -82,7 +81,8 @@ static void pieces_of_a_crc_come_in_any_order(void **state)
 	for (size_t i = 0; i < SIZE; i++)
 		bytes[i] = (uint8_t)random_next(&seed);
 	for (unsigned kind = 0; kind < CRC_COUNT; kind++) {
-		uint64_t whole = 0, expected = crc_finish(kind, crc_add(kind, 0, bytes, SIZE), SIZE);
+		uint64_t whole = 0,
+			 expected = crc_finish(kind, crc_add(kind, 0, bytes, SIZE), SIZE);
 		size_t ends[PIECES + 1] = {0};
 
 		for (size_t i = 1; i <= PIECES; i++)
@@ -110,9 +110,11 @@ static void a_crc_of_a_cut_object_is_another(void **state)
 
 static void malformed_texts_are_no_digests(void **state)
 {
-	static const char *const texts[] = {"", "crc32", "crc32:", ":", "crc32:cbf4392", "crc32:cbf439266",
-		"crc32:cbf4392g", "crc32:cbf4 926", "crc32:\x10""bf43926", "crc31:cbf43926",
-		"CRC32:cbf43926", "none:", "sha256:cbf43926"};
+	static const char *const texts[] = {"", "crc32", "crc32:", ":", "crc32:cbf4392",
+		"crc32:cbf439266", "crc32:cbf4392g", "crc32:cbf4 926",
+		"crc32:\x10"
+		"bf43926",
+		"crc31:cbf43926", "CRC32:cbf43926", "none:", "sha256:cbf43926"};
 	struct digest digest;
 
 	(void)state;

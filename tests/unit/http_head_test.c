@@ -411,15 +411,15 @@ static void a_digest_is_of_the_whole_or_none(void **state)
 		/* Of the body: a part's, in a 206. */
 		{"Content-Digest: crc32c=:4waSgw==:\r\n", DIGEST_NONE, DIGEST_NONE},
 		{"Repr-Digest: sha=:AAAA:\r\n", DIGEST_NONE, DIGEST_NONE},
-		{"Repr-Digest: md5=:4waSgw==:\r\nRepr-Digest: crc32c=:4waSgw==:\r\n",
-			DIGEST_CRC32C, DIGEST_CRC32C},
+		{"Repr-Digest: md5=:4waSgw==:\r\nRepr-Digest: crc32c=:4waSgw==:\r\n", DIGEST_CRC32C,
+			DIGEST_CRC32C},
 		{"x-amz-checksum-crc32: y/Q5Jg==\r\n", DIGEST_NONE, DIGEST_CRC32},
 		{"x-amz-checksum-crc32: y/Q5Jg==\r\nx-amz-checksum-type: FULL_OBJECT\r\n",
 			DIGEST_CRC32, DIGEST_CRC32},
 		{"x-amz-checksum-crc32: y/Q5Jg==\r\nx-amz-checksum-type: COMPOSITE\r\n",
 			DIGEST_NONE, DIGEST_NONE},
-		{"x-amz-checksum-crc32: y/Q5Jg==\r\nx-amz-checksum-type: OTHER\r\n",
-			DIGEST_NONE, DIGEST_NONE},
+		{"x-amz-checksum-crc32: y/Q5Jg==\r\nx-amz-checksum-type: OTHER\r\n", DIGEST_NONE,
+			DIGEST_NONE},
 		{"x-amz-checksum-crc32: y/Q5Jg==-2\r\n", DIGEST_NONE, DIGEST_NONE},
 	};
 

@@ -1,6 +1,6 @@
 /*
- * integrity_test.c - what is known of an object's bytes: a whole that is counted, in any order or in
- * sequence, and blocks that are held back until they are right.
+ * integrity_test.c - what is known of an object's bytes: a whole that is counted, in any order or
+ * in sequence, and blocks that are held back until they are right.
  */
 #include "object_support.h"
 
@@ -120,8 +120,8 @@ static void a_wrong_whole_is_never_read_wholly(void **state)
 		assert_int_equal(fake.count, 0);
 		assert_int_equal(object_integrity(object), OBJECT_BAD);
 		assert_int_equal(want.err, -EIO);
-		assert_true(want.bytes < SIZE && want.failed > 0 &&
-			    want.bytes + want.failed == SIZE);
+		assert_true(
+			want.bytes < SIZE && want.failed > 0 && want.bytes + want.failed == SIZE);
 		assert_int_equal(errors, 1);
 		assert_non_null(strstr(object_stale(object)->error, "the whole object: expected "));
 		/* Nor is what has been kept. */
@@ -254,7 +254,8 @@ static void a_block_is_fetched_whole_and_shown_when_it_is_right(void **state)
 		ask(object, (struct range){2 * BLOCK, SIZE}, PAGE);
 		deliver_elsewhere(fake.gets[0], 2 * HASHED + 100);
 		deliver_everything();
-		assert_true(want.bytes == (keep == OBJECT_PASSES ? PAGE : HASHED) + SIZE - 2 * BLOCK);
+		assert_true(
+			want.bytes == (keep == OBJECT_PASSES ? PAGE : HASHED) + SIZE - 2 * BLOCK);
 		assert_int_equal(want.err, 0);
 		object_remove_want(object, &want.want);
 		object_destroy(object);

@@ -270,12 +270,10 @@ static void urls_have_an_inner_form(void **state)
 static void hashes_come_in_parts(void **state)
 {
 	static const char text[] =
-		MORE("\"block_from\":2,\"block_hashes\":\"crc32:Y2NjYw==\"")
-		"{\"path\":\"b\",\"url\":\"x\",\"size\":1,\"digest\":\"crc32:cbf43926\"}\n"
-		LINE(SIZED "YWFhYQ==\"")
-		MORE("\"block_from\":1,\"block_hashes\":\"crc32:YmJiYg\"")
-		"{\"path\":\"e\",\"url\":\"x\",\"size\":0,\"block_size\":8192,"
-		"\"block_hashes\":\"sha256:\"}\n";
+		MORE("\"block_from\":2,\"block_hashes\":\"crc32:Y2NjYw==\"") "{\"path\":\"b\",\"url\":\"x\",\"size\":1,\"digest\":\"crc32:cbf43926\"}\n" LINE(
+			SIZED "YWFhYQ==\"")
+			MORE("\"block_from\":1,\"block_hashes\":\"crc32:YmJiYg\"") "{\"path\":\"e\",\"url\":\"x\",\"size\":0,\"block_size\":8192,"
+										   "\"block_hashes\":\"sha256:\"}\n";
 
 	(void)state;
 	for (size_t piece = 1; piece <= sizeof text; piece += 5) {
@@ -323,11 +321,15 @@ static void malformed_hashes_are_refused(void **state)
 		LINE("") MORE("\"block_from\":0,\"block_hashes\":\"crc32:YWFhYWJiYmJjY2Nj\""),
 		MORE("\"block_from\":0,\"block_hashes\":\"crc32:YWFhYWJiYmJjY2Nj\""),
 		LINE(SIZED "YWFhYQ==\"") MORE("\"block_from\":2,\"block_hashes\":\"crc32:Y2NjYw\""),
-		LINE(SIZED "YWFhYQ==\"") MORE("\"block_from\":0,\"block_hashes\":\"crc32:YWFhYWJiYmJjY2Nj\""),
-		LINE(SIZED "YWFhYQ==\"") MORE("\"block_from\":1,\"block_hashes\":\"crc32c:YmJiYmNjY2M\""),
-		LINE(SIZED "YWFhYQ==\"") MORE("\"block_from\":-1,\"block_hashes\":\"crc32:YmJiYmNjY2M\""),
+		LINE(SIZED "YWFhYQ==\"")
+			MORE("\"block_from\":0,\"block_hashes\":\"crc32:YWFhYWJiYmJjY2Nj\""),
+		LINE(SIZED "YWFhYQ==\"")
+			MORE("\"block_from\":1,\"block_hashes\":\"crc32c:YmJiYmNjY2M\""),
+		LINE(SIZED "YWFhYQ==\"")
+			MORE("\"block_from\":-1,\"block_hashes\":\"crc32:YmJiYmNjY2M\""),
 		LINE(SIZED "YWFhYQ==\"") MORE("\"block_from\":1"),
-		LINE(SIZED "YWFhYQ==\"") MORE("\"block_from\":9223372036854775807,\"block_hashes\":\"crc32:YmJiYg\""),
+		LINE(SIZED "YWFhYQ==\"") MORE(
+			"\"block_from\":9223372036854775807,\"block_hashes\":\"crc32:YmJiYg\""),
 	};
 
 	(void)state;

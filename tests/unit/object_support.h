@@ -21,11 +21,11 @@
 
 struct fake {
 	struct source source;
-	char url[32]; /* of every remote */
+	char url[32];                    /* of every remote */
 	struct exchange *gets[GETS_MAX]; /* under way, in the order of submission */
 	size_t count;
 	unsigned submitted, cancelled, pinned;
-	int refuse; /* what get returns from now on */
+	int refuse;        /* what get returns from now on */
 	uint64_t wrong_at; /* the byte at this offset arrives wrong, */
 	unsigned wrong;    /* ... so many times */
 };
