@@ -13,7 +13,7 @@ int hash_list_create(
 	uint64_t count = hash_list_count(size, block_bytes);
 	struct hash_list *list;
 
-	if (count > (SIZE_MAX - sizeof *list) / DIGEST_BYTES_MAX)
+	if (count > HASH_LIST_MAX)
 		return -ENOMEM;
 	list = calloc(1, sizeof *list + (size_t)count * digest_length(kind));
 	if (!list)
