@@ -20,6 +20,7 @@
 
 #include "borrow.h"
 #include "object_private.h"
+#include "trace.h"
 #include "transfer.h"
 
 struct object_walk {
@@ -45,6 +46,8 @@ int object_create(
 	list_init(&object->wants);
 	list_init(&object->transfers);
 	core->stats.objects++;
+	if (core->trace)
+		object->trace_number = trace_object(remote->url, size);
 	err = object_integrity_init(object);
 	if (err < 0)
 		object_destroy(object);

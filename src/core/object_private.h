@@ -20,6 +20,7 @@ struct object {
 	bool doomed;          /* destroyed from inside a walk, which frees it */
 	struct failure stale; /* -ESTALE: the object has changed; -EIO: it was found wrong */
 	char stale_error[SOURCE_ERROR_MAX];
+	uint32_t trace_number;
 	struct integrity integrity;
 	struct hash_list *hashes; /* of its blocks; NULL: none */
 	bool says_digests;        /* its answers do, and so must be short: hold.c */

@@ -30,6 +30,7 @@
 #include "hash_list.h"
 #include "log.h"
 #include "object.h"
+#include "trace.h"
 #include "url.h"
 
 #define READ_IOV_MAX (READ_BYTES_MAX / BLOCK_BYTES + 1)
@@ -328,6 +329,8 @@ static void file_read_here(struct file *file, fuse_req_t fuse, struct range rang
 	struct readahead_plan plan;
 	struct request *request;
 
+	if (file->object)
+		trace_access(file->object, range, fuse_req_ctx(fuse)->pid);
 	if (file->object && object_present(file->object, pages) &&
 		object_integrity(file->object) != OBJECT_BAD) {
 		reply_read(fuse, file->object, range);

@@ -157,9 +157,10 @@ int manifest_parts_end(struct manifest_parts *parts, struct manifest_entry *entr
 		qsort(parts->list, parts->count, sizeof *parts->list, part_compare);
 	for (size_t i = 0, end; i < parts->count && err == 0; i = end) {
 		const struct manifest_part *first = &parts->list[i];
-		struct manifest_entry *entry = bsearch(
-			first->path, entries, count, sizeof *entries, entry_find);
+		struct manifest_entry *entry = NULL;
 
+		if (count > 0)
+			entry = bsearch(first->path, entries, count, sizeof *entries, entry_find);
 		for (end = i + 1; end < parts->count; end++)
 			if (strcmp(parts->list[end].path, first->path) != 0)
 				break;
