@@ -45,7 +45,9 @@ struct cat {
 	struct want want;
 	struct range range;    /* asked for by the user, inside the object */
 	uint64_t asked, count; /* windows */
-	pthread_mutex_t lock;  /* guards the windows; held for a copy at most */
+	enum verify verify;
+	enum object_integrity integrity; /* as cat_look() has found it */
+	pthread_mutex_t lock;            /* guards the windows; held for a copy at most */
 	pthread_cond_t arrived;
 	struct window windows[WINDOWS];
 };
@@ -103,7 +105,7 @@ static void cat_fetch(void *context)
 	struct failure failure = {.error = "out of memory"};
 
 	failure.err = object_fetch(object, ask->range, range_length(ask->range), UINT64_MAX);
-	if (failure.err == -ESTALE)
+	if (failure.err < 0 && failure.err == object_stale(object)->err)
 		failure = *object_stale(object);
 	if (failure.err < 0)
 		cat_failed(&ask->cat->want, ask->range, &failure);
@@ -175,6 +177,29 @@ static int write_all(const uint8_t *bytes, size_t length)
 	return 0;
 }
 
+static void cat_look(void *context)
+{
+	struct cat *cat = context;
+
+	cat->integrity = object_integrity(cat->object);
+}
+
+/*
+ * Who requires that all is checked wants to know it of a part, too, which no checksum of the whole
+ * tells; and of a hash that could not be made, because bytes that came before their turn had no
+ * room to wait in. The exit status; complains.
+ */
+static int cat_verify(struct cat *cat, const char *source)
+{
+	loop_call(cat->loop, cat_look, cat);
+	if (cat->verify != VERIFY_REQUIRE || cat->integrity != OBJECT_OPEN)
+		return EXIT_SUCCESS;
+	return place_complain("cat", source,
+		range_length(cat->range) < object_size(cat->object)
+			? "not verified: only a part was read, and the checksum is of the whole"
+			: "not verified: bytes came before their turn, and found no room");
+}
+
 /* The exit status; complains. */
 static int cat_copy(struct cat *cat, const char *source)
 {
@@ -198,6 +223,14 @@ static int cat_copy(struct cat *cat, const char *source)
 
 /* ---- beginning and end -------------------------------------------------------------------- */
 
+/* A hash is made in sequence: what comes before its turn has to stay until then. */
+static enum object_keep cat_keep(const struct version *version)
+{
+	bool is_hash = version->digest.kind != DIGEST_NONE && !digest_is_crc(version->digest.kind);
+
+	return is_hash ? OBJECT_CACHES : OBJECT_PASSES;
+}
+
 static int cat_open(struct cat *cat, struct place *place)
 {
 	struct source *source = core_source(place->core);
@@ -205,12 +238,13 @@ static int cat_open(struct cat *cat, struct place *place)
 	int err = source->ops->pin(source, place->location, &place->version, &remote);
 
 	if (err == 0)
-		err = object_create(place->core, remote, false, &cat->object);
+		err = object_create(place->core, remote, cat_keep(&place->version), &cat->object);
 	if (err < 0)
 		return err;
 	/* Without the memory for them the first bytes are asked for again. */
 	(void)object_seed(cat->object, place->bytes, place->bytes_len);
 	cat->loop = place->loop;
+	cat->verify = core_verify(place->core);
 	cat->want = (struct want){
 		.range = cat->range, .arrived = cat_arrived, .failed = cat_failed};
 	cat->count = (cat->range.end - align_down(cat->range.start, WINDOW_BYTES) + WINDOW_BYTES -
@@ -237,6 +271,8 @@ static int cat_run(struct place *place, struct range range, const char *source)
 	if (err == 0) {
 		loop_call(cat.loop, cat_begin, &cat);
 		status = cat_copy(&cat, source);
+		if (status == EXIT_SUCCESS)
+			status = cat_verify(&cat, source);
 		loop_call(cat.loop, cat_end, &cat);
 		loop_stop(cat.loop);
 		loop_join(cat.loop);
@@ -254,6 +290,7 @@ int command_cat(const struct options *options)
 	const char *source = options->operands[0];
 	struct place place cleanup(place_finish);
 	struct range all, range;
+	const char *refusal;
 
 	if (place_find(&place, source, options) < 0)
 		return place_complain("cat", source, place.reason);
@@ -270,5 +307,8 @@ int command_cat(const struct options *options)
 	if (range_empty(range) ||
 		(options->range.end != UINT64_MAX && options->range.end > all.end))
 		return place_complain("cat", source, "the range is not inside the object");
+	refusal = object_refusal(place.core, &place.version, cat_keep(&place.version), true);
+	if (refusal)
+		return place_complain("cat", source, refusal);
 	return cat_run(&place, range, source);
 }

@@ -4,7 +4,9 @@
  * Main thread. Directories are read one after the other, and each is written before the next is
  * read: what is kept is the names of one directory, and those of directories that are still to be
  * read. A request for each directory and, where the listing does not tell size and validator, a
- * HEAD for each object, several at a time.
+ * HEAD for each object, several at a time: that tells its digest, too, where the source knows one.
+ * Where digests are required each object is asked for its own, and one that has none is left out.
+ * Hashes of blocks, which another manifest has, are not copied.
  *
  * The URLs are whole, so that the manifest may be moved, and without what is secret. What failed is
  * told on stderr and left out; then the exit status is that of a failure.
@@ -16,6 +18,7 @@
 #include <strings.h>
 
 #include "cleanup.h"
+#include "core.h"
 #include "index.h"
 #include "manifest_table.h"
 #include "manifest_url.h"
@@ -48,6 +51,7 @@ struct walk {
 	struct inquiry *inquiries;
 	size_t count, room;
 	bool is_empty;
+	bool requires_digests;
 	int status;
 };
 
@@ -116,16 +120,22 @@ static void line_write(
 	struct walk *walk, const char *path, const char *location, const struct version *version)
 {
 	cleanup_free char *url = location ? url_make(location) : NULL, *line = NULL;
+	char digest[DIGEST_TEXT_MAX];
 	struct manifest_entry entry = {
 		.path = path,
 		.url = url,
 		.validator = version ? version_validator(version) : "",
 		.size = version ? version->size : 0,
+		.digest = version && version->digest.kind != DIGEST_NONE
+				  ? digest_print(&version->digest, digest)
+				  : NULL,
 		.mtime_s = version ? version->mtime_s : -1,
 	};
 	int err = location && !url ? -ENOMEM : manifest_line_make(&entry, &line);
 
-	if (err == -EINVAL)
+	if (location && !entry.digest && walk->requires_digests)
+		complain(walk, path, "can't be verified: its source tells no checksum");
+	else if (err == -EINVAL)
 		complain(walk, path, "can't be the name of anything in a manifest");
 	else if (err < 0)
 		complain(walk, path, strerror(-err));
@@ -166,7 +176,8 @@ static int file_add(struct walk *walk, const struct index_entry *entry)
 	if (entry->etag && strlen(entry->etag) <= VALIDATOR_MAX)
 		strcpy(file->version.etag, entry->etag);
 	/* What a manifest has listed is elsewhere: to ask it is no request. */
-	file->is_known = file->version.etag[0] == '"' && entry->size != INDEX_SIZE_UNKNOWN &&
+	file->is_known = !walk->requires_digests && file->version.etag[0] == '"' &&
+			 entry->size != INDEX_SIZE_UNKNOWN &&
 			 strncasecmp(inquiry->url ? inquiry->url : "", MANIFEST_SCHEME,
 				 strlen(MANIFEST_SCHEME)) != 0;
 	return file->path && inquiry->url ? 0 : -ENOMEM;
@@ -264,7 +275,13 @@ static void object_write(struct walk *walk)
 
 int manifest_write(struct place *place, const char *source)
 {
-	struct walk walk = {.place = place, .source = source, .status = EXIT_SUCCESS};
+	enum verify verify = core_verify(place->core);
+	struct walk walk = {
+		.place = place,
+		.source = source,
+		.requires_digests = verify == VERIFY_REQUIRE || verify == VERIFY_BLOCKS,
+		.status = EXIT_SUCCESS,
+	};
 
 	if (!place->is_directory)
 		object_write(&walk);

@@ -162,6 +162,7 @@ static int mount_create_cores(struct mount *mount)
 		.source.token_file = options->token_file,
 		.source.error = words,
 		.budget = &mount->budget,
+		.verify = (enum verify)options->verify,
 		.timeout_ms = (unsigned)((options->timeout_ns + NS_PER_MS - 1) / NS_PER_MS),
 	};
 	int err = 0;

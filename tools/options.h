@@ -58,6 +58,7 @@ struct options {
 	uint64_t timeout_ns;                 /* deadline of a request */
 	struct s3_options s3;                /* of s3:// URLs */
 	const char *netrc_file, *token_file; /* of web servers: auth.h */
+	unsigned verify;                     /* enum verify */
 
 	/* mount */
 	bool foreground;
@@ -120,6 +121,9 @@ const char *pattern_name(enum pattern pattern);
  * rearranged, operands first, and the arguments of -o are cut in place, as getsubopt(3) does.
  */
 int options_parse(enum subcommand subcommand, int argc, char **argv, struct options *ret);
+
+/* By enum verify. */
+extern const char *const verify_modes[];
 
 /* How to call it, every option with its default. */
 void options_help(enum subcommand subcommand, FILE *to);

@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "core.h"
 #include "log.h"
 #include "options_table.h"
 
@@ -53,6 +54,12 @@ static const char *const patterns[] = {[PATTERN_RANDOM] = "random",
 	[PATTERN_ZIPF] = "zipf",
 	[PATTERN_HOTCOLD] = "hotcold",
 	[PATTERN_REPLAY] = "replay",
+	NULL};
+
+const char *const verify_modes[] = {[VERIFY_AUTO] = "auto",
+	[VERIFY_OFF] = "off",
+	[VERIFY_REQUIRE] = "require",
+	[VERIFY_BLOCKS] = "blocks",
 	NULL};
 
 /* clang-format off */
@@ -270,6 +277,12 @@ const struct option_row option_rows[] = {
 	{"requester-pays", 0, FLAG(s3.requester_pays),
 		.subcommands = SOURCES, .in_o = true,
 		.help = "s3: the bucket's requests are paid by who makes them"},
+
+	{"verify", 0, CHOICE(verify, verify_modes),
+		.value = "auto", .argument = "MODE",
+		.subcommands = MOUNT | LS | CAT | BENCH, .in_o = true,
+		.help = "check bytes by what their source tells of them; require, blocks: refuse "
+			"what can't be checked when all has been read, or before it is shown"},
 
 	{"connections", 0, UINT(connections),
 		.value = "96", .argument = "N",

@@ -21,6 +21,7 @@
 #include "cleanup.h"
 #include "clock.h"
 #include "core.h"
+#include "hash_list.h"
 #include "loop.h"
 #include "options.h"
 #include "scheme.h"
@@ -122,7 +123,11 @@ static int probe_keep(struct place *place, const struct probe *probe)
 		return -ENOMEM;
 	free(place->location);
 	place->location = location;
+	hash_list_put(place->version.hashes);
 	place->version = probe->version;
+	hash_list_take(place->version.hashes);
+	free(place->bytes);
+	place->bytes_len = 0;
 	place->bytes = probe->bytes_len ? malloc(probe->bytes_len) : NULL;
 	if (place->bytes) {
 		memcpy(place->bytes, probe->bytes, probe->bytes_len);
@@ -328,6 +333,7 @@ static int place_open(struct place *place, const struct options *options)
 		.source.token_file = options->token_file,
 		.source.error = place->reason,
 		.timeout_ms = (unsigned)((options->timeout_ns + NS_PER_MS - 1) / NS_PER_MS),
+		.verify = (enum verify)options->verify,
 	};
 	int err = loop_create(&place->loop);
 
@@ -366,5 +372,6 @@ void place_finish(struct place *place)
 	free(place->url);
 	free(place->location);
 	free(place->bytes);
+	hash_list_put(place->version.hashes);
 	*place = (struct place){0};
 }

@@ -26,8 +26,8 @@ struct place {
 	char *location;    /* where an object was found: for pin; NULL: not yet, or a directory */
 	bool is_directory; /* its names can be listed; else it is an object: */
 	bool has_ranges;   /* the server serves parts of it */
-	struct version version;
-	void *bytes; /* its first bytes, as far as they came along */
+	struct version version; /* its hashes are kept */
+	void *bytes;            /* its first bytes, as far as they came along */
 	size_t bytes_len;
 	char reason[SOURCE_ERROR_MAX]; /* of a failure: no operation, no URL */
 };

@@ -38,6 +38,8 @@ int core_create(struct loop *loop, const struct core_options *options, struct co
 	core->loop = loop;
 	core->attempts_max = use.attempts_max ? use.attempts_max : ATTEMPTS_DEFAULT;
 	core->timeout_ns = timeout_ms * NS_PER_MS;
+	core->verify = use.verify;
+	use.source.wants_digest |= use.verify == VERIFY_REQUIRE || use.verify == VERIFY_BLOCKS;
 	list_init(&core->free_transfers);
 	budget_init(&core->budget,
 		use.memory_max_bytes ? use.memory_max_bytes : MEMORY_DEFAULT_BYTES, 1);
@@ -73,6 +75,11 @@ void core_destroy(struct core *core)
 	trace_leave(core->trace);
 	munmap(core->staging, STAGING_BYTES);
 	free(core);
+}
+
+enum verify core_verify(const struct core *core)
+{
+	return core->verify;
 }
 
 struct loop *core_loop(const struct core *core)

@@ -18,6 +18,14 @@ struct core;
 
 #define MEMORY_DEFAULT_BYTES (UINT64_C(64) << 20)
 
+/* Which objects are opened, and what is checked of their bytes: integrity.h says how. */
+enum verify {
+	VERIFY_AUTO,    /* all; what can be checked, at no request more */
+	VERIFY_OFF,     /* all; nothing */
+	VERIFY_REQUIRE, /* those that can be checked, at the latest when all has been read */
+	VERIFY_BLOCKS,  /* those of which each byte is checked before anybody sees it */
+};
+
 struct core_options {
 	struct source_options source;
 	/* Of blocks; 0: MEMORY_DEFAULT_BYTES. Exceeded only by what readers wait for. */
@@ -25,6 +33,7 @@ struct core_options {
 	struct budget *budget; /* the same, shared with other cores, and outliving them; or NULL */
 	unsigned attempts_max; /* of one request; 0: 10 */
 	unsigned timeout_ms;   /* without a whole page arriving; 0: 30,000 */
+	enum verify verify;
 };
 
 struct core_stats {
@@ -41,6 +50,7 @@ int core_create(struct loop *loop, const struct core_options *options, struct co
 /* No object may be left. NULL is fine. */
 void core_destroy(struct core *core);
 
+enum verify core_verify(const struct core *core);
 struct loop *core_loop(const struct core *core);
 struct source *core_source(const struct core *core);
 const struct core_stats *core_stats(struct core *core);

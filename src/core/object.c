@@ -33,6 +33,7 @@ int object_create(
 {
 	struct object *object = calloc(1, sizeof *object);
 	uint64_t size = remote->version.size;
+	int err;
 
 	if (!object) {
 		core->source->ops->unpin(core->source, remote);
@@ -47,8 +48,12 @@ int object_create(
 	core->stats.objects++;
 	if (core->trace)
 		object->trace_number = trace_object(remote->url, size);
-	*ret = object;
-	return 0;
+	err = object_integrity_init(object);
+	if (err < 0)
+		object_destroy(object);
+	else
+		*ret = object;
+	return err;
 }
 
 int object_open(
@@ -69,6 +74,7 @@ int object_open(
 static void object_free(struct object *object)
 {
 	radix_finish(&object->blocks);
+	object_integrity_finish(object);
 	borrow_destroy(object->borrow);
 	object->core->source->ops->unpin(object->core->source, object->remote);
 	if (--object->core->stats.objects == 0)
@@ -326,11 +332,16 @@ static int object_fetch_run(struct object *object, struct range run, const struc
 {
 	/* The last page may be short, and the request must not ask past it. */
 	uint64_t end = run.end < object_size(object) ? run.end : object_size(object);
+	struct range part;
 
-	for (uint64_t at = run.start; at < end; at += fetch->chunk) {
-		struct range part = {at, end - at < fetch->chunk ? end : at + fetch->chunk};
+	for (uint64_t at = run.start; at < end; at = part.end) {
 		int err;
 
+		part = (struct range){at, end - at < fetch->chunk ? end : at + fetch->chunk};
+		/* Neighbours would both fetch a block that both have a part of. */
+		if (part.end < end)
+			part.end = object_whole_blocks(object, part).end;
+		part.end = part.end < end ? part.end : end;
 		object_each_block(object, part, block_start);
 		err = transfer_start(object, part, at < fetch->urgent_end);
 		if (err < 0) {
@@ -489,9 +500,12 @@ int object_fetch(struct object *object, struct range range, uint64_t urgent, uin
 	range = range_intersect(range, object_pages(object));
 	if (range_empty(range))
 		return 0;
-	/* What is here is still the version that it was. */
-	if (object->stale.err < 0 && !object_present(object, range))
+	/* What is here is still the version that it was; but not what was found wrong. */
+	if (object->stale.err == -EIO || (object->stale.err < 0 && !object_present(object, range)))
 		return object->stale.err;
+	/* Passing bytes that nobody has asked for would be lost. */
+	if (object->keep != OBJECT_PASSES)
+		range = object_whole_blocks(object, range);
 	range.end = object_limit_ahead(object, range, fetch.urgent_end);
 	if (range_empty(range))
 		return 0;
@@ -535,6 +549,8 @@ void object_set_stale_told(struct object *object, void (*told)(void *context), v
 {
 	object->stale_told = told;
 	object->stale_context = context;
+	if (object->stale.err < 0)
+		told(context);
 }
 
 const struct failure *object_stale(const struct object *object)
@@ -552,8 +568,12 @@ int object_seed(struct object *object, const void *bytes, size_t len)
 	assert(len <= BLOCK_BYTES);
 	if (len < object_size(object))
 		len = (size_t)align_down(len, PAGE_BYTES);
-	if (len == 0)
+	/* The start of a block can't be checked by itself. */
+	if (len == 0 || object->hashes)
 		return 0;
+	err = object_check(object, (struct range){0, len}, bytes);
+	if (err < 0)
+		return err;
 	block = object_block(object, 0);
 	if (!block)
 		return -ENOMEM;
@@ -674,6 +694,8 @@ void object_drop(struct object *object, struct range range)
 	/* Whole pages only; the object's last one is whole when its bytes are. */
 	if (range.end < object_size(object))
 		range.end = align_down(range.end, PAGE_BYTES);
+	if (integrity_needs(&object->integrity, range))
+		return;
 	range.start = align_up(range.start, PAGE_BYTES);
 	if (!range_empty(range))
 		object_each_block(object, range, block_drop);

@@ -88,6 +88,23 @@ enum object_keep {
 	OBJECT_CACHES,
 };
 
+/* What is known of whether its bytes are those that its source means: integrity.h. */
+enum object_integrity {
+	OBJECT_UNCHECKED, /* there is nothing to check them by, or that is switched off */
+	OBJECT_BY_BLOCK,  /* each was checked before it was shown */
+	OBJECT_OPEN,      /* not all have been read, or not in sequence */
+	OBJECT_GOOD,      /* all of them together are right */
+	OBJECT_BAD,       /* ... are not: nothing more is shown */
+};
+
+/*
+ * May this version be opened on the core, as core_options.verify has it? NULL, or why not ("can't
+ * be verified: ..."), which its opener tells with -ENOTSUP. is_in_sequence: all of it will be read,
+ * from the first byte to the last.
+ */
+const char *object_refusal(const struct core *core, const struct version *version,
+	enum object_keep keep, bool is_in_sequence);
+
 /*
  * Makes an object of a remote that the caller pinned; takes the remote over (also on an error).
  */
@@ -131,16 +148,23 @@ struct readahead_conditions object_conditions(const struct object *object);
  * wants before this returns; so wants must be ready to be called, and may be gone afterwards.
  * Others are reported later.
  *
- * -ESTALE: the object has changed; -ENOMEM.
+ * -ESTALE: the object has changed; -EIO: all of it together was found wrong; -ENOMEM.
  */
 int object_fetch(struct object *object, struct range range, uint64_t urgent, uint64_t chunk_bytes);
 
-/* Calls it once, when the object has changed, which may be met by what nobody waits for; before the
- * wants are told. It may do nothing with the object. */
+/* Calls it when the object has changed or is broken, which may be met by what nobody waits for;
+ * before the wants are told, or at once if it is so already. It may do nothing with the object. */
 void object_set_stale_told(struct object *object, void (*told)(void *context), void *context);
 
-/* Why object_fetch() says -ESTALE; lives as long as the object. */
+/* Why object_fetch() says -ESTALE, or that the object is broken; lives as long as the object. err
+ * 0: it never did. */
 const struct failure *object_stale(const struct object *object);
+
+enum object_integrity object_integrity(const struct object *object);
+
+/* The range and the rest of the blocks in which it lies, in whole pages, if these blocks are
+ * checked one by one: to fetch a part of one is to fetch it all. Not empty. */
+struct range object_whole_blocks(const struct object *object, struct range range);
 
 /* Are all pages of range present (kept)? */
 bool object_present(struct object *object, struct range range);

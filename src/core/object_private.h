@@ -2,6 +2,7 @@
 #pragma once
 
 #include "core_private.h"
+#include "integrity.h"
 #include "object.h"
 #include "radix.h"
 
@@ -17,12 +18,22 @@ struct object {
 	struct borrow *borrow;  /* who reads its blocks on other threads; NULL: nobody */
 	struct object_walk *walks;
 	bool doomed;          /* destroyed from inside a walk, which frees it */
-	struct failure stale; /* err < 0: the object has changed */
+	struct failure stale; /* -ESTALE: the object has changed; -EIO: it was found wrong */
 	char stale_error[SOURCE_ERROR_MAX];
 	void (*stale_told)(void *context); /* NULL: nobody is */
 	void *stale_context;
 	uint32_t trace_number;
+	struct integrity integrity;
+	struct hash_list *hashes; /* of its blocks; NULL: none */
+	bool says_digests;        /* its answers do, and so must be short: hold.c */
 };
+
+/* check.c: -ENOMEM */
+int object_integrity_init(struct object *object);
+void object_integrity_finish(struct object *object);
+/* Bytes are about to be published: whole pages, the last may be short. -EIO: they must not be, and
+ * object_stale() says why; the object is broken. */
+int object_check(struct object *object, struct range range, const uint8_t *bytes);
 
 /* A transfer's answer began so long after its request. */
 void object_note_first_byte(struct object *object, uint64_t first_byte_ns);

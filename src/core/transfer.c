@@ -21,7 +21,7 @@
  *
  * Cost: no malloc (free list), no system call of its own.
  */
-#include "transfer.h"
+#include "transfer_private.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -30,26 +30,8 @@
 
 #include "backoff.h"
 #include "clock.h"
-#include "loop.h"
 
 #define LAST_TRY_MS 20 /* with less time than this left, none is made */
-
-struct transfer {
-	struct exchange exchange;
-	struct list node; /* object's transfers, or the core's free ones */
-	struct object *object;
-	struct range range;
-	uint64_t at;
-	unsigned attempts; /* that failed by themselves */
-	bool under_way;    /* the source has the exchange */
-	bool entered;      /* publishing: its end waits for that */
-	bool ended;
-	uint64_t progress_ns;    /* when it started, or last published */
-	struct loop_timer timer; /* the next attempt, or the deadline */
-	uint8_t *base; /* the newest buffer: where the byte at `at` goes (pass-through only) */
-	size_t tail_len;
-	uint8_t tail[PAGE_BYTES];
-};
 
 struct transfer *transfer_of(struct list *node)
 {
@@ -67,8 +49,12 @@ static struct transfer *transfer_take(struct core *core)
 {
 	struct transfer *transfer;
 
-	if (list_empty(&core->free_transfers))
-		return malloc(sizeof *transfer);
+	if (list_empty(&core->free_transfers)) {
+		transfer = malloc(sizeof *transfer);
+		if (transfer)
+			transfer->held = NULL;
+		return transfer;
+	}
 	transfer = list_first(&core->free_transfers, struct transfer, node);
 	list_remove(&transfer->node);
 	return transfer;
@@ -84,8 +70,7 @@ static uint64_t transfer_claim_bytes(const struct transfer *transfer)
 	return transfer->object->keep == OBJECT_CACHES ? TRANSFER_CLAIM_BYTES : 0;
 }
 
-/* Takes it from its object. */
-static void transfer_end(struct transfer *transfer)
+void transfer_end(struct transfer *transfer)
 {
 	struct core *core = transfer->object->core;
 
@@ -98,7 +83,7 @@ static void transfer_end(struct transfer *transfer)
 		transfer_release(core, transfer);
 }
 
-static void transfer_stop_exchange(struct transfer *transfer)
+void transfer_stop_exchange(struct transfer *transfer)
 {
 	struct source *source = transfer->object->core->source;
 
@@ -128,8 +113,10 @@ void transfer_hurry(struct transfer *transfer)
 
 void transfer_pool_finish(struct core *core)
 {
-	list_for_each_safe (node, &core->free_transfers)
+	list_for_each_safe (node, &core->free_transfers) {
+		free(transfer_of(node)->held);
 		free(transfer_of(node));
+	}
 }
 
 /* ---- attempts ------------------------------------------------------------------------------ */
@@ -145,7 +132,7 @@ static int transfer_attempt(struct transfer *transfer)
 	int err;
 
 	transfer->tail_len = 0;
-	transfer->exchange.range = transfer_left(transfer);
+	transfer->exchange.range = hold_range(transfer);
 	transfer->under_way = true;
 	err = source->ops->get(source, &transfer->exchange);
 	if (err < 0)
@@ -153,7 +140,18 @@ static int transfer_attempt(struct transfer *transfer)
 	return err;
 }
 
-static void transfer_give_up(struct transfer *transfer, const struct failure *failure)
+void transfer_restart(struct transfer *transfer)
+{
+	struct core *core = transfer->object->core;
+	struct failure failure = {.err = -ENOMEM, .error = "get: out of memory"};
+
+	transfer_stop_exchange(transfer);
+	core->stats.retries++;
+	if (loop_timer_set(core->loop, &transfer->timer, clock_now_ns()) < 0)
+		transfer_give_up(transfer, &failure);
+}
+
+void transfer_give_up(struct transfer *transfer, const struct failure *failure)
 {
 	struct object *object = transfer->object;
 	struct range left = transfer_left(transfer);
@@ -225,12 +223,6 @@ static void transfer_timer_expired(struct loop_timer *timer)
 
 /* ---- bytes -------------------------------------------------------------------------------- */
 
-/* Where the next byte of the exchange belongs in the object. */
-static uint64_t transfer_position(const struct transfer *transfer)
-{
-	return transfer->exchange.range.start + transfer->exchange.received_bytes;
-}
-
 /* The place of a kept object's byte; NULL: out of memory. The block exists: T1. */
 static uint8_t *transfer_place(struct transfer *transfer, uint64_t position, size_t *ret_room)
 {
@@ -264,11 +256,13 @@ static void *transfer_buffer(struct exchange *exchange, size_t *len)
 	struct core *core = transfer->object->core;
 	void *place = NULL;
 
+	if (hold_applies(transfer))
+		return hold_buffer(transfer, len);
 	if (transfer->object->keep != OBJECT_PASSES)
 		place = transfer_place(transfer, transfer_position(transfer), len);
 	if (place)
 		return place;
-	/* What can't be placed is received all the same: transfer_receive_kept() fails it. */
+	/* What can't be placed is received all the same: transfer_keep() fails it. */
 	transfer->base = core->staging;
 	if (transfer->object->keep == OBJECT_PASSES)
 		place = transfer_want_place(transfer, len);
@@ -280,8 +274,7 @@ static void *transfer_buffer(struct exchange *exchange, size_t *len)
 	return transfer->base + transfer->tail_len;
 }
 
-/* Publishes from `at` on, `len` bytes. The wants may end the transfer; false if one did. */
-static bool transfer_publish(struct transfer *transfer, const uint8_t *bytes, uint64_t len)
+bool transfer_publish(struct transfer *transfer, const uint8_t *bytes, uint64_t len)
 {
 	struct arrival arrival = {
 		.range = {transfer->at, transfer->at + len},
@@ -291,6 +284,10 @@ static bool transfer_publish(struct transfer *transfer, const uint8_t *bytes, ui
 		.arrived_ns = clock_now_ns(),
 	};
 
+	if (object_check(transfer->object, arrival.range, bytes) < 0) {
+		transfer_give_up(transfer, object_stale(transfer->object));
+		return false;
+	}
 	transfer->at += len;
 	transfer->progress_ns = arrival.arrived_ns;
 	return object_publish(transfer->object, &arrival) && !transfer->ended;
@@ -342,16 +339,15 @@ static bool transfer_store(
 	return true;
 }
 
-static void transfer_receive_kept(struct transfer *transfer, const uint8_t *data, size_t len)
+bool transfer_keep(struct transfer *transfer, const uint8_t *data, size_t len, uint64_t end)
 {
-	uint64_t end = transfer_position(transfer);
 	uint64_t whole;
 
 	if (!transfer_store(transfer, data, len, end - len)) {
 		struct failure failure = {.err = -ENOMEM, .error = "get: out of memory"};
 
 		transfer_give_up(transfer, &failure);
-		return;
+		return false;
 	}
 	/* One block at a time: its bytes are in one piece. */
 	while ((whole = whole_pages(transfer, end)) > 0) {
@@ -360,8 +356,9 @@ static void transfer_receive_kept(struct transfer *transfer, const uint8_t *data
 
 		assert(place); /* the bytes are in it */
 		if (!transfer_publish(transfer, place, whole < room ? whole : room))
-			return;
+			return false;
 	}
+	return true;
 }
 
 static void transfer_received(struct exchange *exchange, const void *data, size_t len)
@@ -370,8 +367,10 @@ static void transfer_received(struct exchange *exchange, const void *data, size_
 	struct core *core = transfer->object->core;
 
 	transfer->entered = true;
-	if (transfer->object->keep != OBJECT_PASSES)
-		transfer_receive_kept(transfer, data, len);
+	if (hold_applies(transfer))
+		hold_received(transfer, data, len);
+	else if (transfer->object->keep != OBJECT_PASSES)
+		(void)transfer_keep(transfer, data, len, transfer_position(transfer));
 	else
 		transfer_receive_passing(transfer, data, len);
 	transfer->entered = false;
@@ -393,9 +392,14 @@ static void transfer_done(struct exchange *exchange, int err)
 	if (exchange->status == 206)
 		object_note_first_byte(
 			transfer->object, exchange->first_byte_ns - exchange->submit_ns);
-	if (err == 0) {
-		assert(transfer->at == transfer->range.end);
+	if (err == 0 && transfer->at == transfer->range.end) {
 		transfer_end(transfer);
+	} else if (err == 0) {
+		/* hold_range() could not ask for all of it at once. */
+		failure.err = transfer_attempt(transfer);
+		failure.error = "get: out of memory";
+		if (failure.err < 0)
+			transfer_give_up(transfer, &failure);
 	} else if (!transfer_try_again(transfer, err)) {
 		transfer_give_up(transfer, &failure);
 	}

@@ -27,9 +27,11 @@
 #include <string.h>
 
 #include "fs_private.h"
+#include "hash_list.h"
 #include "log.h"
 #include "object.h"
 #include "trace.h"
+#include "url.h"
 
 #define READ_IOV_MAX (READ_BYTES_MAX / BLOCK_BYTES + 1)
 
@@ -39,6 +41,7 @@ static void opened_free(struct probe *opened)
 {
 	if (!opened)
 		return;
+	hash_list_put(opened->version.hashes);
 	free((char *)opened->effective_url);
 	free((void *)opened->bytes);
 	free(opened);
@@ -102,6 +105,7 @@ static struct probe *opened_copy(const struct probe *probe)
 	}
 	copy->effective_url = url;
 	copy->version = probe->version;
+	hash_list_take(copy->version.hashes);
 	if (bytes) {
 		memcpy(bytes, probe->bytes, probe->bytes_len);
 		copy->bytes = bytes;
@@ -131,8 +135,16 @@ static void shard_run(struct shard *shard, struct loop_task *task)
 
 int file_open(struct fs *fs, const struct probe *probe, struct file **ret)
 {
-	struct file *file = calloc(1, sizeof *file);
+	/* All cores of a mount verify alike. A reader may begin anywhere. */
+	const char *refusal = object_refusal(
+		fs->shards[0].core, &probe->version, OBJECT_KEEPS, false);
+	struct file *file;
 
+	if (refusal) {
+		log_warning("open: %s: %s", url_tell(probe->url).text, refusal);
+		return -ENOTSUP;
+	}
+	file = calloc(1, sizeof *file);
 	if (!file)
 		return -ENOMEM;
 	file->opened = opened_copy(probe);
@@ -321,7 +333,8 @@ static void file_read_here(struct file *file, fuse_req_t fuse, struct range rang
 
 	if (file->object)
 		trace_access(file->object, range, fuse_req_ctx(fuse)->pid);
-	if (file->object && object_present(file->object, pages)) {
+	if (file->object && object_present(file->object, pages) &&
+		object_integrity(file->object) != OBJECT_BAD) {
 		reply_read(fuse, file->object, range);
 		file_drop(file, range);
 		plan = file_plan(file, pages, false);

@@ -47,7 +47,8 @@ struct file {
 };
 
 /*
- * An open file of what a probe has found, on the shard with the fewest; main loop. -ENOMEM.
+ * An open file of what a probe has found, on the shard with the fewest; main loop. -ENOMEM;
+ * -ENOTSUP: it can't be verified, as the mount shall.
  * probe->bytes are copied.
  */
 int file_open(struct fs *fs, const struct probe *probe, struct file **ret);

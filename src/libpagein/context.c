@@ -162,6 +162,13 @@ static uint64_t cache_bytes(const struct pagein_options *options)
 	return CACHE_MIN_BYTES;
 }
 
+static const enum verify verify_modes[] = {
+	[PAGEIN_VERIFY_AUTO] = VERIFY_AUTO,
+	[PAGEIN_VERIFY_OFF] = VERIFY_OFF,
+	[PAGEIN_VERIFY_REQUIRE] = VERIFY_REQUIRE,
+	[PAGEIN_VERIFY_BLOCKS] = VERIFY_BLOCKS,
+};
+
 static int context_fill(struct context *context, char *error)
 {
 	const struct pagein_options *options = &context->options;
@@ -176,6 +183,7 @@ static int context_fill(struct context *context, char *error)
 		.memory_max_bytes = cache_bytes(options),
 		.attempts_max = options->attempts,
 		.timeout_ms = options->timeout_ms,
+		.verify = verify_modes[options->verify],
 	};
 	int err = loop_create(&context->loop);
 
@@ -251,6 +259,11 @@ unsigned context_fork_policy(const struct context *context)
 	return context->options.fork;
 }
 
+unsigned context_verify(const struct context *context)
+{
+	return context->options.verify;
+}
+
 struct asks *context_asks(struct context *context)
 {
 	return &context->asks;
@@ -282,7 +295,8 @@ static bool same_options(const struct pagein_options *a, const struct pagein_opt
 	       same_string(a->token_file, b->token_file) && a->timeout_ms == b->timeout_ms &&
 	       a->attempts == b->attempts && a->connections == b->connections &&
 	       a->loops == b->loops && a->spin_us == b->spin_us &&
-	       a->cache_bytes == b->cache_bytes && a->fork == b->fork && a->memory == b->memory;
+	       a->cache_bytes == b->cache_bytes && a->fork == b->fork && a->memory == b->memory &&
+	       a->verify == b->verify;
 }
 
 /* Started loops keep their connections, which are worth a round trip or two: idle ones first. */

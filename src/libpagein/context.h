@@ -73,6 +73,7 @@ bool context_restart(struct context *context);
 /* For uffd_owns(); on the loop, or while it stands still. Negative: none to be had. */
 int context_probe_fd(struct context *context);
 unsigned context_fork_policy(const struct context *context);
+unsigned context_verify(const struct context *context); /* enum pagein_verify */
 /* Does the parent serve this child's maps? Any thread. */
 bool context_is_served(const struct context *context);
 void context_set_served(struct context *context, bool served);

@@ -184,7 +184,7 @@ static int object_rearm(struct pagein_object *object)
 	struct core *core = context_core(object->context);
 	struct source *source = core_source(core);
 	struct remote *pinned;
-	int err = source->ops->pin(source, remote->url, &remote->version, &pinned);
+	int err = source->ops->pin(source, object->place, &remote->version, &pinned);
 
 	/* Its group was met by the parent: see memory_shared.c. */
 	object->shared = NULL;

@@ -173,6 +173,7 @@ static int map_fetch_asked(
 int map_ask(struct pagein_map *map, struct range range, uint64_t urgent, uint64_t chunk_bytes)
 {
 	struct failure failure = {.error = "map: out of memory"};
+	struct range whole;
 
 	urgent += range.start % map->memory->page_bytes;
 	range.start = align_down(range.start, map->memory->page_bytes);
@@ -180,6 +181,10 @@ int map_ask(struct pagein_map *map, struct range range, uint64_t urgent, uint64_
 	range = range_intersect(range, map_pages(map));
 	if (range_empty(range))
 		return 0;
+	whole = object_whole_blocks(map->object->object, range);
+	whole = range_intersect(whole, map_pages(map));
+	urgent += range.start - whole.start;
+	range = whole;
 	if (map->held_count > 0)
 		map_release(map, range);
 	if (map->limit)
@@ -191,7 +196,7 @@ int map_ask(struct pagein_map *map, struct range range, uint64_t urgent, uint64_
 		map->memory->claim(map, range);
 	if (failure.err == 0)
 		failure.err = map_fetch_asked(map, range, urgent, chunk_bytes);
-	if (failure.err == -ESTALE)
+	if (failure.err < 0 && failure.err == object_stale(map->object->object)->err)
 		failure = *object_stale(map->object->object);
 	/* M2: nothing stays asked that is not under way. */
 	if (failure.err < 0)

@@ -34,6 +34,7 @@ struct pagein_object {
 	_Atomic unsigned uses; /* the caller's, and each map's */
 	uint64_t size;
 	char *url;
+	char *place; /* where its probe has found it: for pin */
 	char version[VALIDATOR_MAX + 1];
 	struct shared *shared; /* with other processes: memory_shared.c; NULL: not yet */
 };

@@ -20,6 +20,7 @@
  * at once; its touch finds it in the group.
  */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -330,11 +331,16 @@ static int shared_join(struct pagein_object *object)
 {
 	struct loop *loop = context_loop(object->context);
 	struct shared_call call = {.object = object};
+	char validator[VALIDATOR_MAX + 16] = "";
 
 	loop_call(loop, shared_find, &call);
 	if (call.err == 0)
 		return 0;
-	call.err = share_join(object->url, object->version, object->size, &call.share);
+	/* Who checks bytes must not take them from who does not. */
+	if (object->version[0] != '\0')
+		snprintf(validator, sizeof validator, "%s\n%u", object->version,
+			context_verify(object->context));
+	call.err = share_join(object->url, validator, object->size, &call.share);
 	if (call.err == 0)
 		loop_call(loop, shared_install, &call);
 	loop_call(loop, shared_dispose, &call);

@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -15,6 +16,8 @@
 #include "clock.h"
 #include "map_private.h"
 #include "scheme.h"
+#include "secret.h"
+#include "url.h"
 
 /* ---- waiting ------------------------------------------------------------------------------- */
 
@@ -78,12 +81,21 @@ struct open_call {
 	char error[SOURCE_ERROR_MAX];
 };
 
-static int open_object(struct pagein_object *object, const struct probe *probe)
+static int open_object(struct pagein_object *object, struct probe *probe)
 {
-	int err = object_open(context_core(object->context), probe,
-		context_cache_bytes(object->context) > 0 ? OBJECT_CACHES : OBJECT_PASSES,
-		&object->object);
+	struct core *core = context_core(object->context);
+	enum object_keep keep = context_cache_bytes(object->context) > 0 ? OBJECT_CACHES
+									 : OBJECT_PASSES;
+	const char *refusal = object_refusal(core, &probe->version, keep, false);
+	int err = refusal ? -ENOTSUP : 0;
 
+	if (err == 0 && !(object->place = strdup(probe->effective_url)))
+		err = -ENOMEM;
+	if (err == 0)
+		err = object_open(core, probe, keep, &object->object);
+	if (refusal)
+		snprintf(probe->error, sizeof probe->error, "open: %.120s: %s",
+			url_tell(probe->url).text, refusal);
 	if (err < 0)
 		return err;
 	list_append(&context_roll(object->context)->objects, &object->node);
@@ -139,6 +151,8 @@ static int check_options(const struct pagein_options *options)
 	if (options && options->size != sizeof *options)
 		return context_fail(-EINVAL, "open: options of %zu bytes, this library knows %zu",
 			options->size, sizeof *options);
+	if (options && options->verify > PAGEIN_VERIFY_BLOCKS)
+		return context_fail(-EINVAL, "open: no such options.verify: %u", options->verify);
 	if (s3 && s3->size != sizeof *s3)
 		return context_fail(-EINVAL,
 			"open: S3 options of %zu bytes, this library knows %zu", s3->size,
@@ -189,6 +203,11 @@ int pagein_object_check(const struct pagein_object *object)
 	return context_fail(-ECHILD, "the object was opened before fork(2), by the parent");
 }
 
+struct integrity_call {
+	struct pagein_object *object;
+	enum object_integrity integrity;
+};
+
 static void destroy_object(void *argument)
 {
 	struct pagein_object *object = argument;
@@ -209,6 +228,7 @@ void pagein_object_put(struct pagein_object *object)
 		context_put(object->context);
 	}
 	free(object->url);
+	secret_free(object->place);
 	free(object);
 }
 
@@ -225,6 +245,31 @@ uint64_t pagein_size(const struct pagein_object *object)
 const char *pagein_version(const struct pagein_object *object)
 {
 	return object->version;
+}
+
+static void look_at_integrity(void *argument)
+{
+	struct integrity_call *call = argument;
+
+	call->integrity = object_integrity(call->object->object);
+}
+
+int pagein_integrity(struct pagein_object *object)
+{
+	static const int told[] = {
+		[OBJECT_UNCHECKED] = PAGEIN_UNCHECKED,
+		[OBJECT_BY_BLOCK] = PAGEIN_BY_BLOCK,
+		[OBJECT_OPEN] = PAGEIN_UNFINISHED,
+		[OBJECT_GOOD] = PAGEIN_VERIFIED,
+		[OBJECT_BAD] = PAGEIN_BAD,
+	};
+	struct integrity_call call = {.object = object};
+	int err = pagein_object_check(object);
+
+	if (err < 0)
+		return err;
+	loop_call(context_loop(object->context), look_at_integrity, &call);
+	return told[call.integrity];
 }
 
 const char *pagein_last_error(void)

@@ -57,6 +57,19 @@ enum pagein_fork {
 	PAGEIN_FORK_DENY,  /* nothing: a touch is SIGSEGV, calls give -ECHILD */
 };
 
+/*
+ * What is checked of an object's bytes. Of blocks, for which a manifest may have hashes, it is
+ * before they are shown; of the whole, for which S3, a web server or a manifest may have a
+ * checksum, when the last byte has come: what was shown before may have been wrong. libpagein(3),
+ * INTEGRITY.
+ */
+enum pagein_verify {
+	PAGEIN_VERIFY_AUTO,    /* whatever can be checked; nothing is refused */
+	PAGEIN_VERIFY_OFF,     /* nothing */
+	PAGEIN_VERIFY_REQUIRE, /* refuse what can't be checked when all of it has been read */
+	PAGEIN_VERIFY_BLOCKS,  /* refuse what can't be checked before it is shown */
+};
+
 /* For s3:// URLs. NULL and 0: what the environment and the files in ~/.aws say, as for aws(1);
  * there, too, are the credentials. */
 struct pagein_s3_options {
@@ -109,6 +122,7 @@ struct pagein_options {
 	 * "Memory" below.
 	 */
 	uint64_t memory;
+	unsigned verify; /* enum pagein_verify */
 };
 #define PAGEIN_NO_LIMIT UINT64_MAX
 #define PAGEIN_OPTIONS_INIT                           \
@@ -124,7 +138,8 @@ struct pagein_options {
  * where the server redirects. options may be NULL. The caller owns *ret and closes it.
  *
  * -EINVAL: no such URL, options of an unknown size or value, or a malformed PAGEIN_MEMORY; -ENOENT:
- * 404, 410; -EACCES: 401, 403; -ENOTSUP: the server does not serve ranges; -EKEYREJECTED: TLS;
+ * 404, 410; -EACCES: 401, 403; -ENOTSUP: the server does not serve ranges, or the object can't be
+ * verified as options.verify wants; -EKEYREJECTED: TLS;
  * -EHOSTUNREACH: the name does not resolve; -ECONNREFUSED, -ETIMEDOUT, -EIO: as they say; -EPROTO:
  * an answer that HTTP does not allow. pagein_last_error() has it in words.
  */
@@ -137,6 +152,16 @@ uint64_t pagein_size(const struct pagein_object *object);
 
 /* The pinned validator: an ETag with its quotes, else a Last-Modified date, "" if none. */
 const char *pagein_version(const struct pagein_object *object);
+
+enum pagein_integrity {
+	PAGEIN_UNCHECKED,  /* there is nothing to check its bytes by, or options.verify says OFF */
+	PAGEIN_BY_BLOCK,   /* all that is shown was checked before */
+	PAGEIN_UNFINISHED, /* not all has been fetched; of a hash, in sequence */
+	PAGEIN_VERIFIED,   /* all of them together are right */
+	PAGEIN_BAD,        /* ... are not: what was not shown yet fails with EIO; open it anew */
+};
+/* What is known of the object's bytes now, of enum pagein_integrity; or -ECHILD. */
+int pagein_integrity(struct pagein_object *object);
 
 /*
  * pagein_map()'s flags. What the map is made of: none, or one of PRIVATE, HUGE, SHARED, HUGETLB and

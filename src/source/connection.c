@@ -157,6 +157,7 @@ static long connection_read_head(struct connection *connection)
 	exchange->status = connection->head.status;
 	exchange->first_byte_ns = connection->active_ns;
 	exchange->retry_after_ms = connection->head.retry_after_s * 1000;
+	exchange->digest = connection->head.content;
 	err = http_head_check(
 		&connection->head, exchange->range, &exchange->remote->version, &again, &reason);
 	if (err == 0 && connection->head.chunked) {
@@ -379,6 +380,7 @@ void connection_start(struct connection *connection, struct exchange *exchange, 
 	connection->timeout_ns = timeout_ns;
 	connection->head_len = 0;
 	exchange->status = 0;
+	exchange->digest.kind = DIGEST_NONE;
 	exchange->submit_ns = connection->active_ns = clock_now_ns();
 	exchange->connection = connection;
 	connection->source->stats.requests++;

@@ -78,6 +78,7 @@ static void check_head(struct fallback *fallback)
 	exchange->status = fallback->head.status;
 	exchange->first_byte_ns = clock_now_ns();
 	exchange->retry_after_ms = fallback->head.retry_after_s * 1000;
+	exchange->digest = fallback->head.content;
 	fallback->err = http_head_check(&fallback->head, exchange->range,
 		&exchange->remote->version, &fallback->again, &fallback->reason);
 }

@@ -300,6 +300,7 @@ int http_source_create(struct loop *loop, const struct source_options *options, 
 	http->random = clock_now_ns() | 1;
 	list_init(&http->dav_servers);
 	/* Twice: TLS connections of the pool are counted there, too. */
+	http->wants_digest = options->wants_digest;
 	http->timeout_ms = options->timeout_ms ? options->timeout_ms : SOURCE_TIMEOUT_MS;
 	err = client_create(loop, http->timeout_ms,
 		2 * (options->connections_max ? options->connections_max : SOURCE_CONNECTIONS),

@@ -163,6 +163,46 @@ static void field_retry_after(struct http_head *head, const char *value, size_t 
 		head->retry_after_s = seconds < RETRY_AFTER_MAX_S ? seconds : RETRY_AFTER_MAX_S;
 }
 
+/* ---- digests ------------------------------------------------------------------------------ */
+
+static void field_content_digest(struct http_head *head, const char *value, size_t len)
+{
+	digest_read_field(value, len, &head->content);
+}
+
+static void field_repr_digest(struct http_head *head, const char *value, size_t len)
+{
+	digest_read_field(value, len, &head->whole_digest);
+}
+
+static void take_amz(struct http_head *head, enum digest_kind kind, const char *value, size_t len)
+{
+	struct digest digest = {.kind = kind};
+
+	if (digest_from_base64(value, len, digest.bytes, digest_length(kind)) &&
+		(head->amz.kind == DIGEST_NONE || kind < head->amz.kind))
+		head->amz = digest;
+}
+
+#define AMZ_FIELD(name, kind)                                                               \
+	static void field_amz_##name(struct http_head *head, const char *value, size_t len) \
+	{                                                                                   \
+		take_amz(head, kind, value, len);                                           \
+	}
+AMZ_FIELD(crc64nvme, DIGEST_CRC64NVME)
+AMZ_FIELD(crc32c, DIGEST_CRC32C)
+AMZ_FIELD(crc32, DIGEST_CRC32)
+AMZ_FIELD(sha256, DIGEST_SHA256)
+AMZ_FIELD(sha1, DIGEST_SHA1)
+#undef AMZ_FIELD
+
+static void field_amz_type(struct http_head *head, const char *value, size_t len)
+{
+	bool is_full = len == 11 && strncasecmp(value, "FULL_OBJECT", 11) == 0;
+
+	head->amz_type = is_full ? AMZ_FULL : AMZ_COMPOSITE;
+}
+
 static const struct field {
 	const char *name;
 	size_t len;
@@ -182,6 +222,14 @@ static const struct field {
 	FIELD("connection", field_connection),
 	FIELD("retry-after", field_retry_after),
 	FIELD("x-amz-version-id", field_version_id),
+	FIELD("content-digest", field_content_digest),
+	FIELD("repr-digest", field_repr_digest),
+	FIELD("x-amz-checksum-crc64nvme", field_amz_crc64nvme),
+	FIELD("x-amz-checksum-crc32c", field_amz_crc32c),
+	FIELD("x-amz-checksum-crc32", field_amz_crc32),
+	FIELD("x-amz-checksum-sha256", field_amz_sha256),
+	FIELD("x-amz-checksum-sha1", field_amz_sha1),
+	FIELD("x-amz-checksum-type", field_amz_type),
 #undef FIELD
 };
 
@@ -330,6 +378,8 @@ static bool date_counts(const struct version *version)
 
 static const char *version_difference(const struct http_head *head, const struct version *version)
 {
+	struct digest digest;
+
 	if (head->has_total && head->total != version->size)
 		return "the object has changed: another length";
 	if ((version->etag[0] != '\0' || !version->is_partial) &&
@@ -339,7 +389,26 @@ static const char *version_difference(const struct http_head *head, const struct
 		return "the object has changed: another Last-Modified";
 	if (version->id[0] != '\0' && strcmp(head->id, version->id) != 0)
 		return "the object has changed: another version id";
+	digest = http_head_digest(head);
+	if (digest.kind != DIGEST_NONE && digest.kind == version->digest.kind &&
+		!digest_same(&digest, &version->digest))
+		return "the object has changed: another digest";
 	return NULL;
+}
+
+/*
+ * Of a part S3 may tell the checksum of the part of an upload that it happens to be, so there only
+ * what says that it is of the whole is. A server that does not say which is asked by HEAD: a whole
+ * object's then, or a composite one, which has a '-' and has not been taken.
+ */
+struct digest http_head_digest(const struct http_head *head)
+{
+	bool is_whole = head->amz_type == AMZ_FULL ||
+			(head->amz_type == AMZ_UNSAID && head->status == 200);
+
+	if (head->whole_digest.kind == DIGEST_NONE && is_whole)
+		return head->amz;
+	return head->whole_digest;
 }
 
 int http_head_check(const struct http_head *head, struct range range, const struct version *version,
@@ -412,6 +481,7 @@ void http_head_version(const struct http_head *head, uint64_t size, struct versi
 	memcpy(ret->etag, head->etag, sizeof ret->etag);
 	memcpy(ret->modified, head->modified, sizeof ret->modified);
 	memcpy(ret->id, head->id, sizeof ret->id);
+	ret->digest = http_head_digest(head);
 	if (head->modified[0] != '\0')
 		ret->mtime_s = curl_getdate(head->modified, NULL);
 }

@@ -35,7 +35,11 @@ struct http_head {
 	char etag[VALIDATOR_MAX + 1];
 	char modified[VALIDATOR_MAX + 1];
 	char id[VALIDATOR_MAX + 1]; /* x-amz-version-id; "": none, or the "null" of no versions */
-	const char *reason;         /* what is bad */
+	struct digest content;      /* of this body: Content-Digest */
+	struct digest whole_digest; /* of the object: Repr-Digest */
+	struct digest amz; /* of the object, or of what it is a part of: x-amz-checksum-* */
+	enum { AMZ_UNSAID, AMZ_FULL, AMZ_COMPOSITE } amz_type;
+	const char *reason; /* what is bad */
 };
 
 /* Begins a head with its status line, without the line's end. false: it is none. */
@@ -71,7 +75,10 @@ struct http_status_errno http_status_errno(unsigned status, bool at_open);
 int http_head_check(const struct http_head *head, struct range range, const struct version *version,
 	bool *ret_again, const char **ret_reason);
 
-/* Fills a version from a head's total or length and validators. */
+/* The digest of the whole object that a head tells of; DIGEST_NONE. */
+struct digest http_head_digest(const struct http_head *head);
+
+/* Fills a version from a head's total or length, validators and digest. */
 void http_head_version(const struct http_head *head, uint64_t size, struct version *ret);
 
 /*

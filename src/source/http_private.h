@@ -16,7 +16,8 @@
 struct http_source {
 	struct source source;
 	unsigned timeout_ms;
-	uint64_t random; /* of the pauses between attempts */
+	bool wants_digest; /* as in source_options */
+	uint64_t random;   /* of the pauses between attempts */
 	struct auth *auth;
 	struct client *client;
 	struct pool *pool;

@@ -47,6 +47,23 @@ static bool is_empty(const struct http_head *head)
 	       (head->status == 200 && head->has_length && head->length == 0);
 }
 
+/* What the answer says of its own bytes. */
+static int check_content(const struct http_request *request, const char **reason)
+{
+	const struct digest *said = &request->head.content;
+	struct digest seen;
+	int err;
+
+	if (said->kind == DIGEST_NONE || request->method == HTTP_HEAD || request->len == 0)
+		return 0;
+	*reason = "out of memory";
+	err = digest_make(said->kind, request->bytes, request->len, &seen);
+	if (err < 0 || digest_same(said, &seen))
+		return err;
+	*reason = "the bytes are not those of their Content-Digest";
+	return -EIO;
+}
+
 static int probe_answer(struct http_probe_call *call, int err)
 {
 	struct http_request *request = &call->request;
@@ -64,6 +81,8 @@ static int probe_answer(struct http_probe_call *call, int err)
 		err = request->method == HTTP_HEAD ? size_of_head(request, &size, &reason)
 						   : http_head_probe(&request->head, request->max,
 							     request->len, &size, &reason);
+	if (err == 0)
+		err = check_content(request, &reason);
 	if (err == 0) {
 		reason = "out of memory";
 		err = http_place_join(request->location,

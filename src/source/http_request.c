@@ -202,6 +202,12 @@ static int headers_make(struct http_request *request)
 	/* By hand: with CURLOPT_ACCEPT_ENCODING libcurl would also decode. */
 	int err = header_add(request, "Accept-Encoding: identity");
 
+	/* RFC 9530: without it servers keep it to themselves. The number is a preference of 1
+	 * to 10.
+	 */
+	if (err == 0 && request->http->wants_digest &&
+		(request->method == HTTP_HEAD || request->method == HTTP_GET_START))
+		err = header_add(request, "Want-Repr-Digest: crc32c=9, sha-256=5");
 	/* Caddy has its listings in both, and exact in one. */
 	if (err == 0 && request->method == HTTP_GET)
 		err = header_add(request, "Accept: application/json, text/html;q=0.9, */*;q=0.1");

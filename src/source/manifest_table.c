@@ -22,6 +22,7 @@
 
 #include "cleanup.h"
 #include "index.h"
+#include "manifest_hashes.h"
 #include "s3_credentials.h"
 
 #define ARENA_BYTES ((size_t)64 << 10)
@@ -36,6 +37,7 @@ struct manifest_table {
 	struct arena *arena;
 	struct manifest_entry *entries;
 	size_t count, max;
+	struct manifest_parts parts;
 	uint32_t line; /* of the next byte, from 1 */
 	size_t kept;   /* of a line whose end has not come */
 	bool is_local, is_secret;
@@ -68,6 +70,9 @@ void manifest_table_destroy(struct manifest_table *table)
 		free(table->arena);
 		table->arena = next;
 	}
+	for (size_t i = 0; i < table->count; i++)
+		hash_list_put(table->entries[i].hashes);
+	manifest_parts_finish(&table->parts);
 	free(table->entries);
 	free(table);
 }
@@ -262,6 +267,31 @@ static int numbers_read(
 	return 0;
 }
 
+static int digest_read(
+	struct manifest_table *table, const json_t *line, struct manifest_entry *entry)
+{
+	const json_t *value = json_object_get(line, "digest");
+	const char *text = json_string_value(value);
+	struct digest digest;
+
+	if (!value || json_is_null(value))
+		return 0;
+	if (!text || !digest_parse(text, &digest))
+		return refuse(table, "a digest that is not like \"sha256:DIGITS\"");
+	entry->digest = text_keep(table, text, json_string_length(value));
+	return entry->digest ? 0 : -ENOMEM;
+}
+
+static int hashes_read(
+	struct manifest_table *table, const json_t *line, struct manifest_entry *entry)
+{
+	const char *wrong = NULL;
+	int err = manifest_parts_read(
+		&table->parts, line, entry->path, table->line, &entry->block_bytes, &wrong);
+
+	return err == -EPROTO ? refuse(table, wrong) : err;
+}
+
 /* ---- lines -------------------------------------------------------------------------------- */
 
 static int entry_add(struct manifest_table *table, const struct manifest_entry *entry)
@@ -291,7 +321,11 @@ static bool is_directory(const char *path)
 static int line_read(struct manifest_table *table, const char *text, size_t length)
 {
 	struct manifest_entry entry = {
-		.url = NULL, .validator = "", .mtime_s = -1, .line = table->line};
+		.url = NULL,
+		.validator = "",
+		.mtime_s = -1,
+		.line = table->line,
+	};
 	cleanup(json_unref) json_t *line = NULL;
 	json_error_t error;
 	int err;
@@ -308,12 +342,18 @@ static int line_read(struct manifest_table *table, const char *text, size_t leng
 	if (!json_is_object(line))
 		return refuse(table, "not a JSON object");
 	err = path_read(table, line, &entry);
+	if (err == 0 && manifest_part_is_more(line))
+		return hashes_read(table, line, &entry);
 	if (err == 0 && !is_directory(entry.path)) {
 		err = url_read(table, line, &entry);
 		if (err == 0)
 			err = validator_read(table, line, &entry);
 		if (err == 0)
 			err = numbers_read(table, line, &entry);
+		if (err == 0)
+			err = digest_read(table, line, &entry);
+		if (err == 0)
+			err = hashes_read(table, line, &entry);
 	}
 	return err < 0 ? err : entry_add(table, &entry);
 }
@@ -359,6 +399,7 @@ static int entry_compare(const void *a_, const void *b_)
 int manifest_table_end(struct manifest_table *table)
 {
 	int err = line_read(table, table->text, table->kept);
+	const char *wrong = NULL;
 
 	if (err < 0)
 		return err;
@@ -374,7 +415,8 @@ int manifest_table_end(struct manifest_table *table)
 		table->line = two->line;
 		return refuse(table, words);
 	}
-	return 0;
+	err = manifest_parts_end(&table->parts, table->entries, table->count, &table->line, &wrong);
+	return err == -EPROTO ? refuse(table, wrong) : err;
 }
 
 /* ---- questions ---------------------------------------------------------------------------- */
@@ -461,7 +503,14 @@ void manifest_entry_version(const struct manifest_entry *entry, struct version *
 {
 	bool is_date = entry->validator[0] && !is_etag(entry->validator, strlen(entry->validator));
 
-	*ret = (struct version){.size = entry->size, .mtime_s = entry->mtime_s, .is_partial = true};
+	*ret = (struct version){
+		.size = entry->size,
+		.mtime_s = entry->mtime_s,
+		.is_partial = true,
+		.hashes = entry->hashes,
+	};
+	if (entry->digest)
+		(void)digest_parse(entry->digest, &ret->digest);
 	strcpy(is_date ? ret->modified : ret->etag, entry->validator);
 }
 
@@ -525,6 +574,8 @@ int manifest_line_make(const struct manifest_entry *entry, char **ret)
 			err |= json_object_set_new(
 				line, "validator", json_string(entry->validator));
 		err |= time_set(line, entry->mtime_s);
+		if (entry->digest)
+			err |= json_object_set_new(line, "digest", json_string(entry->digest));
 	}
 	text = err == 0 ? json_dumps(line, JSON_COMPACT | JSON_PRESERVE_ORDER) : NULL;
 	if (text && asprintf(ret, "%s\n", text) >= 0)

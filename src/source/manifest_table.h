@@ -18,6 +18,13 @@
  * every answer must have; without it only the size is compared. `mtime`, in UTC, is what is shown;
  * without it the validator's date, if it is one.
  *
+ * `digest` is of all bytes, "sha256:" and hexadecimal digits; so are sha512, sha1, crc32, crc32c
+ * and crc64nvme. `block_hashes` are of its blocks of `block_size` bytes (a multiple of 4096 up to
+ * 1048576), one behind the other: "sha256:" and base64. A list that is too long for a line goes on
+ * in others, with the number of the block from which on:
+ *
+ *	{"path": "a/b.bin", "block_from": 900, "block_hashes": "sha256:4pvx..."}
+ *
  * Members of other names are for others. Every byte sequence is a legal input.
  */
 #pragma once
@@ -37,9 +44,12 @@ struct manifest_entry {
 	const char *path;
 	const char *url;       /* as written */
 	const char *validator; /* "": none */
+	const char *digest;    /* as digest_print() has it; NULL: none */
+	struct hash_list *hashes;
 	uint64_t size;
 	int64_t mtime_s; /* -1: unknown */
 	uint32_t line;
+	uint32_t block_bytes; /* of hashes; 0: there are none */
 };
 
 /* url: the manifest's own, which says what URLs may be in it. -ENOMEM */
@@ -72,7 +82,7 @@ typedef int manifest_name_fn(const char *name, size_t length, const struct manif
 int manifest_table_list(const struct manifest_table *table, const char *directory,
 	manifest_name_fn *each, void *context);
 
-/* What the entry says of its version. */
+/* What the entry says of its version; its hashes are lent. */
 void manifest_entry_version(const struct manifest_entry *entry, struct version *ret);
 
 /*

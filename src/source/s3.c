@@ -25,6 +25,9 @@ struct s3_probe {
 	bool is_empty;     /* the range was of nothing: a HEAD tells the rest */
 	struct loop *loop; /* what is believed, and not asked for, is told from there */
 	struct loop_timer timer;
+	bool has_start; /* the range is here, and a HEAD is to tell the digest: */
+	char *start;
+	size_t start_len;
 };
 
 /* ---- probes ------------------------------------------------------------------------------- */
@@ -36,6 +39,7 @@ static void probe_free(struct s3_probe *self)
 	s3_ask_finish(&self->ask);
 	if (self->loop)
 		loop_timer_cancel(self->loop, &self->timer);
+	free(self->start);
 	free(self);
 }
 
@@ -58,6 +62,8 @@ static int probe_ask(struct s3_probe *self, struct s3_source *s3, bool head)
 		.head = head,
 		.key = strdup(key),
 		.body_max = probe_bytes(self->probe),
+		/* Who has no right to an object's bytes may have none to its checksum (KMS). */
+		.wants_checksum = !head || s3->wants_digest,
 		.is_quick = true,
 		.done = probe_answered,
 	};
@@ -107,9 +113,36 @@ static int probe_answer(struct s3_probe *self)
 	http_head_version(&self->ask.head_read, size, &probe->version);
 	strcpy(probe->content_type, self->ask.content_type);
 	probe->effective_url = probe->url;
-	probe->bytes = self->ask.body;
-	probe->bytes_len = self->ask.head ? 0 : self->ask.body_len;
+	self->start = steal_pointer(&self->ask.body);
+	self->start_len = self->ask.head ? 0 : self->ask.body_len;
 	return 0;
+}
+
+/*
+ * S3 does not tell the digest of the whole with a part. True: a HEAD that shall is under way, with
+ * what the range has told kept.
+ */
+static bool probe_ask_digest(struct s3_probe *self)
+{
+	struct s3_source *s3 = self->ask.s3;
+
+	if (!s3->wants_digest || self->ask.head || self->probe->version.digest.kind != DIGEST_NONE)
+		return false;
+	self->has_start = true;
+	return probe_ask(self, s3, true) == 0;
+}
+
+/* Without an answer, or with one about another version, there is none. */
+static void probe_take_digest(struct s3_probe *self, int err)
+{
+	struct version *version = &self->probe->version, found;
+
+	if (err < 0)
+		return;
+	http_head_version(&self->ask.head_read, self->ask.head_read.length, &found);
+	if (found.size == version->size && strcmp(found.etag, version->etag) == 0 &&
+		strcmp(found.id, version->id) == 0)
+		version->digest = found.digest;
 }
 
 static void probe_answered(struct s3_ask *ask, int err)
@@ -117,18 +150,27 @@ static void probe_answered(struct s3_ask *ask, int err)
 	struct s3_probe *self = container_of(ask, struct s3_probe, ask);
 	struct probe *probe = self->probe;
 
-	probe->status = ask->head_read.status;
+	if (!self->has_start)
+		probe->status = ask->head_read.status;
 	if (err < 0 && probe->status == 416 && !ask->head) {
 		self->is_empty = true;
 		err = probe_ask(self, ask->s3, true);
 		if (err == 0)
 			return;
 	}
-	if (err < 0)
+	if (self->has_start) {
+		probe_take_digest(self, err);
+		err = 0;
+	} else if (err < 0) {
 		snprintf(probe->error, sizeof probe->error, "open: %.120s: %.100s", probe->url,
 			ask->reason[0] ? ask->reason : strerror(-err));
-	else
+	} else {
 		err = probe_answer(self);
+		if (err == 0 && probe_ask_digest(self))
+			return;
+	}
+	probe->bytes = self->start;
+	probe->bytes_len = self->start_len;
 	probe->state = NULL;
 	probe->done(probe, err);
 	probe_free(self);
@@ -245,6 +287,7 @@ int s3_source_create(struct loop *loop, const struct source_options *options, st
 	s3->source.ops = &s3_ops;
 	s3->source.loop = loop;
 	s3->random = clock_now_ns() | 1;
+	s3->wants_digest = options->wants_digest;
 	s3->timeout_ms = options->timeout_ms ? options->timeout_ms : SOURCE_TIMEOUT_MS;
 	err = s3_config_load(options->s3 ? options->s3 : &nothing, &s3->config, words);
 	if (err == 0)

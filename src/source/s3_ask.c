@@ -291,9 +291,14 @@ static int ask_add_header(struct s3_ask *ask, const char *name, const char *valu
 static int ask_make_headers(struct s3_ask *ask, const char *method, bool one_byte,
 	const struct s3_credentials *credentials)
 {
+	const struct s3_about about = {
+		.method = method,
+		.key = ask->key,
+		.query = ask->query,
+		.wants_checksum = ask->wants_checksum,
+	};
 	cleanup(secret_free_at) char *lines = NULL;
-	int err = s3_bucket_sign(
-		ask->s3, ask->bucket, method, ask->key, ask->query, credentials, &lines);
+	int err = s3_bucket_sign(ask->s3, ask->bucket, &about, credentials, &lines);
 
 	client_free_headers(steal_pointer(&ask->headers));
 	if (err == 0)

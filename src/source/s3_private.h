@@ -29,6 +29,7 @@ struct s3_source {
 	char unsigned_words[SOURCE_ERROR_MAX]; /* why; "" if there are */
 	uint64_t random;                       /* of the pauses between attempts */
 	unsigned timeout_ms;
+	bool wants_digest; /* as in source_options */
 };
 
 static inline struct s3_source *s3_of(struct source *source)
@@ -60,9 +61,16 @@ void s3_buckets_finish(struct s3_source *s3);
 /* "https://host/path?query" of a key, encoded, in the bucket. query NULL: none. -ENOMEM */
 int s3_bucket_url(const struct s3_bucket *bucket, const char *key, const char *query, char **ret);
 
+/* What a request for something in a bucket is about. */
+struct s3_about {
+	const char *method;
+	const char *key;     /* encoded */
+	const char *query;   /* encoded; NULL: none */
+	bool wants_checksum; /* the answer shall tell it, if there is one */
+};
 /* The headers for a request, signed or (credentials NULL) not, as s3_sign() makes them. */
-int s3_bucket_sign(const struct s3_source *s3, const struct s3_bucket *bucket, const char *method,
-	const char *key, const char *query, const struct s3_credentials *credentials, char **ret);
+int s3_bucket_sign(const struct s3_source *s3, const struct s3_bucket *bucket,
+	const struct s3_about *about, const struct s3_credentials *credentials, char **ret);
 
 /* ---- credentials: s3_ask.c ---------------------------------------------------------------- */
 
@@ -92,6 +100,7 @@ struct s3_ask {
 	char *range;    /* "bytes=0-16383"; NULL: all */
 	char *if_match; /* NULL: any version */
 	size_t body_max;
+	bool wants_checksum; /* see s3_about */
 	bool is_quick; /* all of it by probe_timeout_ms(): some KiB that dribble are no answer */
 	/* 0: 2xx, all of it, in `body`; else -errno with words in `reason`. May destroy it. */
 	void (*done)(struct s3_ask *self, int err);

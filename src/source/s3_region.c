@@ -93,17 +93,27 @@ int s3_bucket_url(const struct s3_bucket *bucket, const char *key, const char *q
 	return 0;
 }
 
-int s3_bucket_sign(const struct s3_source *s3, const struct s3_bucket *bucket, const char *method,
-	const char *key, const char *query, const struct s3_credentials *credentials, char **ret)
+/* What a request without credentials has of s3_sign()'s lines. */
+static int unsigned_headers(const struct s3_source *s3, const struct s3_about *about, char **ret)
 {
-	static const char unsigned_payer[] = "x-amz-request-payer: requester\r\n";
+	if (asprintf(ret, "%s%s", about->wants_checksum ? "x-amz-checksum-mode: ENABLED\r\n" : "",
+		    s3->config->requester_pays ? "x-amz-request-payer: requester\r\n" : "") >= 0)
+		return 0;
+	*ret = NULL;
+	return -ENOMEM;
+}
+
+int s3_bucket_sign(const struct s3_source *s3, const struct s3_bucket *bucket,
+	const struct s3_about *about, const struct s3_credentials *credentials, char **ret)
+{
 	cleanup_free char *path = NULL;
 	struct s3_request request = {
-		.method = method,
+		.method = about->method,
 		.host = bucket->endpoint.authority,
-		.query = query,
+		.query = about->query,
 		.payload = S3_PAYLOAD_UNSIGNED,
 		.requester_pays = s3->config->requester_pays,
+		.wants_checksum = about->wants_checksum,
 	};
 	struct s3_scope scope = {
 		.credentials = credentials,
@@ -112,11 +122,9 @@ int s3_bucket_sign(const struct s3_source *s3, const struct s3_bucket *bucket, c
 		.now_s = (int64_t)time(NULL) + s3->clock_offset_s,
 	};
 
-	if (!credentials) {
-		*ret = strdup(s3->config->requester_pays ? unsigned_payer : "");
-		return *ret ? 0 : -ENOMEM;
-	}
-	if (asprintf(&path, "%s%s", bucket->endpoint.path, key) < 0) {
+	if (!credentials)
+		return unsigned_headers(s3, about, ret);
+	if (asprintf(&path, "%s%s", bucket->endpoint.path, about->key) < 0) {
 		path = NULL;
 		return -ENOMEM;
 	}

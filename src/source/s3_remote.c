@@ -102,8 +102,9 @@ static int remote_prepare(struct s3_remote *remote, const struct s3_credentials 
 	if (err == 0)
 		err = s3_bucket_url(remote->bucket, remote->key, query, &url);
 	if (err == 0)
-		err = s3_bucket_sign(
-			s3, remote->bucket, "GET", remote->key, query, credentials, &headers);
+		err = s3_bucket_sign(s3, remote->bucket,
+			&(struct s3_about){.method = "GET", .key = remote->key, .query = query},
+			credentials, &headers);
 	if (err == 0)
 		err = http_remote_prepare(&remote->http, s3->pool, url, headers);
 	if (err < 0)

@@ -38,7 +38,7 @@ struct header {
 	bool is_sent; /* by us: Host and Content-Type are sent by others */
 };
 
-#define HEADERS_MAX 6
+#define HEADERS_MAX 7
 
 struct headers {
 	struct header list[HEADERS_MAX];
@@ -134,6 +134,7 @@ static void headers_collect(const struct s3_request *request, const struct s3_sc
 	ret->count = 0;
 	headers_add(ret, "content-type", request->content_type, false);
 	headers_add(ret, "host", request->host, false);
+	headers_add(ret, "x-amz-checksum-mode", request->wants_checksum ? "ENABLED" : NULL, true);
 	headers_add(ret, "x-amz-content-sha256", is_s3 ? request->payload : NULL, true);
 	headers_add(ret, "x-amz-date", time, true);
 	headers_add(ret, "x-amz-request-payer", request->requester_pays ? "requester" : NULL, true);

@@ -30,6 +30,7 @@ struct s3_request {
 		*query; /* as sent, each name and value by s3_encode(); in any order; NULL: none */
 	const char *payload; /* the body's hash: s3_hash(), or one of the above */
 	bool requester_pays;
+	bool wants_checksum;      /* the answer shall tell it */
 	const char *content_type; /* signed if there is one; NULL: none */
 };
 
@@ -43,9 +44,9 @@ struct s3_scope {
 
 /*
  * Lines of "Name: value\r\n" to send besides Host and Content-Type: Authorization, x-amz-date,
- * x-amz-content-sha256 (S3 only), and x-amz-request-payer and x-amz-security-token where there are
- * such. They hold the session token: end with secret_free(). -ENOMEM; -EINVAL: the time is none, or
- * a value has a control character.
+ * x-amz-content-sha256 (S3 only), and x-amz-checksum-mode, x-amz-request-payer and
+ * x-amz-security-token where there are such. They hold the session token: end with secret_free().
+ * -ENOMEM; -EINVAL: the time is none, or a value has a control character.
  */
 int s3_sign(const struct s3_request *request, const struct s3_scope *scope, char **ret);
 

@@ -16,10 +16,12 @@
 #include <stdint.h>
 #include <time.h>
 
+#include "digest.h"
 #include "list.h"
 #include "range.h"
 
 struct loop;
+struct hash_list;
 struct index_entry;
 struct s3_options;
 
@@ -43,6 +45,9 @@ struct version {
 	char modified[VALIDATOR_MAX + 1]; /* the Last-Modified header as sent; "" if none */
 	bool is_partial; /* from who does not know it all (a manifest): "" is not compared */
 	char id[VALIDATOR_MAX + 1]; /* S3's x-amz-version-id; "" if none */
+	struct digest digest;       /* of all its bytes; DIGEST_NONE: the source tells none */
+	/* Of its blocks; NULL: none is known. Lent: hash_list_take() it to keep it. */
+	struct hash_list *hashes;
 };
 
 /* The strong ETag, else the date, else "". */
@@ -140,6 +145,8 @@ struct exchange {
 	bool at_no_cost; /* ... and not the server's answer: a kept-alive connection had closed */
 	uint64_t retry_after_ms; /* ... the server asked for this pause; 0: it did not */
 	unsigned status;
+	struct digest digest; /* of the answer's body, known before the first of its bytes; or NONE
+			       */
 	char error[SOURCE_ERROR_MAX];
 	/* the source's own */
 	struct list node;
@@ -154,6 +161,7 @@ static inline void exchange_reset(struct exchange *exchange)
 {
 	exchange->received_bytes = 0;
 	exchange->status = 0;
+	exchange->digest.kind = DIGEST_NONE;
 	exchange->again = false;
 	exchange->at_no_cost = false;
 	exchange->retry_after_ms = 0;
@@ -184,6 +192,8 @@ struct source_options {
 				     for each that is asked without a redirect */
 	const char *url; /* what it will be asked for: chooses the source (scheme.h); NULL: HTTP */
 	const struct s3_options *s3; /* NULL: what the environment and ~/.aws say */
+	bool wants_digest; /* probes ask for a digest of the whole, even if it takes a request more
+			    */
 	char *error; /* SOURCE_ERROR_MAX bytes for why none could be made; may stay as they are */
 };
 

@@ -230,21 +230,22 @@ static void pause_briefly(void)
 	nanosleep(&(struct timespec){.tv_nsec = POLL_NS}, NULL);
 }
 
-static void server_exec(const struct bed *bed, const char *path, const char *options)
+static void server_exec(
+	const struct bed *bed, const char *kind, const char *path, const char *options)
 {
 	const char *program = getenv("PAGEIN");
 	char url[PATH_MAX];
 
 	/* Ends with this process, and unmounts. */
 	prctl(PR_SET_PDEATHSIG, SIGTERM);
-	snprintf(url, sizeof url, "http://127.0.0.1:%u%s", bed->origin.port, path);
+	snprintf(url, sizeof url, "%shttp://127.0.0.1:%u%s", kind, bed->origin.port, path);
 	execl(program ? program : "pagein", "pagein", "mount", "-f", url, bed->mnt, "-o",
 		options ? options : "metadata-ttl=1s", (char *)NULL);
 	fprintf(stderr, "%s: %s\n", program, strerror(errno));
 	_exit(127);
 }
 
-void bed_mount(struct bed *bed, const char *path, const char *options)
+static void mount_source(struct bed *bed, const char *kind, const char *path, const char *options)
 {
 	struct stat status;
 	int polls = 0;
@@ -253,7 +254,7 @@ void bed_mount(struct bed *bed, const char *path, const char *options)
 	bed->server = fork();
 	assert_true(bed->server >= 0);
 	if (bed->server == 0)
-		server_exec(bed, path, options);
+		server_exec(bed, kind, path, options);
 	while (!bed_is_mounted(bed)) {
 		if (waitpid(bed->server, NULL, WNOHANG) != 0) {
 			bed->server = 0;
@@ -279,6 +280,16 @@ int bed_wait(struct bed *bed)
 	bed->server = 0;
 	assert_true(WIFEXITED(status));
 	return WEXITSTATUS(status);
+}
+
+void bed_mount(struct bed *bed, const char *path, const char *options)
+{
+	mount_source(bed, "", path, options);
+}
+
+void bed_mount_manifest(struct bed *bed, const char *path, const char *options)
+{
+	mount_source(bed, "manifest:", path, options);
 }
 
 void bed_unmount(struct bed *bed)

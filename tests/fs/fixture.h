@@ -45,6 +45,8 @@ uint64_t bed_stat(const struct bed *bed, const char *name);
 
 /* Mounts the origin's path ("/" for all); options as for -o, or NULL. Returns when it serves. */
 void bed_mount(struct bed *bed, const char *path, const char *options);
+/* The same of what the manifest at the origin's path lists. */
+void bed_mount_manifest(struct bed *bed, const char *path, const char *options);
 /* SIGTERM; the server must exit with 0 and leave nothing. */
 void bed_unmount(struct bed *bed);
 /* Waits for the server's own end, and returns its exit status. */

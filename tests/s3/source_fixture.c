@@ -27,7 +27,8 @@ void s3_environment(const char *access_key, const char *secret, const char *toke
 		setenv("AWS_SESSION_TOKEN", token, 1);
 }
 
-void s3_open(struct client *client, uint16_t port, const struct s3_options *options)
+static void open_source(
+	struct client *client, uint16_t port, const struct s3_options *options, bool wants_digest)
 {
 	struct s3_options s3 = options ? *options : (struct s3_options){0};
 	char endpoint[64], error[SOURCE_ERROR_MAX] = "";
@@ -35,6 +36,7 @@ void s3_open(struct client *client, uint16_t port, const struct s3_options *opti
 		.timeout_ms = 10000,
 		.url = "s3://",
 		.s3 = &s3,
+		.wants_digest = wants_digest,
 		.error = error,
 	};
 
@@ -43,6 +45,16 @@ void s3_open(struct client *client, uint16_t port, const struct s3_options *opti
 		s3.endpoint = endpoint;
 	client_open(client, &source);
 	assert_string_equal(error, "");
+}
+
+void s3_open(struct client *client, uint16_t port, const struct s3_options *options)
+{
+	open_source(client, port, options, false);
+}
+
+void s3_open_wanting(struct client *client, uint16_t port, bool wants_digest)
+{
+	open_source(client, port, NULL, wants_digest);
 }
 
 static int listed_entry_met(struct listing *listing, const struct index_entry *entry)

@@ -13,6 +13,8 @@ void s3_environment(const char *access_key, const char *secret, const char *toke
 
 /* A source whose endpoint is on this port of 127.0.0.1; options may be NULL. */
 void s3_open(struct client *client, uint16_t port, const struct s3_options *options);
+/* With source_options.wants_digest as given. */
+void s3_open_wanting(struct client *client, uint16_t port, bool wants_digest);
 
 struct listed_entry {
 	char *name; /* as it is */

@@ -24,6 +24,7 @@ static const char *const calls[] = {
 	"pagein_discard",
 	"pagein_error",
 	"pagein_guard",
+	"pagein_integrity",
 	"pagein_last_error",
 	"pagein_length",
 	"pagein_map",

@@ -386,6 +386,67 @@ static void the_validator_of_a_version_is_the_strong_etag_else_the_date(void **s
 	assert_string_equal(version_validator(&version), "");
 }
 
+/* ---- digests ------------------------------------------------------------------------------ */
+
+static enum digest_kind digest_of(const char *fields, const char *status)
+{
+	char text[1024];
+	struct http_head head;
+
+	snprintf(text, sizeof text, "HTTP/1.1 %s\r\n%s\r\n", status, fields);
+	assert_true(http_head_read(&head, text, strlen(text)) > 0);
+	assert_false(head.bad);
+	return http_head_digest(&head).kind;
+}
+
+static void a_digest_is_of_the_whole_or_none(void **state)
+{
+	static const struct {
+		const char *fields;
+		enum digest_kind in_206, in_200;
+	} rows[] = {
+		{"", DIGEST_NONE, DIGEST_NONE},
+		{"Repr-Digest: crc32c=:4waSgw==:\r\n", DIGEST_CRC32C, DIGEST_CRC32C},
+		{"rEPR-dIGEST:crc32c=:4waSgw==:\r\n", DIGEST_CRC32C, DIGEST_CRC32C},
+		/* Of the body: a part's, in a 206. */
+		{"Content-Digest: crc32c=:4waSgw==:\r\n", DIGEST_NONE, DIGEST_NONE},
+		{"Repr-Digest: sha=:AAAA:\r\n", DIGEST_NONE, DIGEST_NONE},
+		{"Repr-Digest: md5=:4waSgw==:\r\nRepr-Digest: crc32c=:4waSgw==:\r\n", DIGEST_CRC32C,
+			DIGEST_CRC32C},
+		{"x-amz-checksum-crc32: y/Q5Jg==\r\n", DIGEST_NONE, DIGEST_CRC32},
+		{"x-amz-checksum-crc32: y/Q5Jg==\r\nx-amz-checksum-type: FULL_OBJECT\r\n",
+			DIGEST_CRC32, DIGEST_CRC32},
+		{"x-amz-checksum-crc32: y/Q5Jg==\r\nx-amz-checksum-type: COMPOSITE\r\n",
+			DIGEST_NONE, DIGEST_NONE},
+		{"x-amz-checksum-crc32: y/Q5Jg==\r\nx-amz-checksum-type: OTHER\r\n", DIGEST_NONE,
+			DIGEST_NONE},
+		{"x-amz-checksum-crc32: y/Q5Jg==-2\r\n", DIGEST_NONE, DIGEST_NONE},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < array_len(rows); i++)
+		if (digest_of(rows[i].fields, "206 Partial Content") != rows[i].in_206 ||
+			digest_of(rows[i].fields, "200 OK") != rows[i].in_200)
+			fail_msg("%s", rows[i].fields);
+}
+
+static void another_digest_is_another_object(void **state)
+{
+	static const char head[] = STATUS RANGE LENGTH TAG "Repr-Digest: crc32c=:4waSgw==:\r\n\r\n";
+	struct version version = known_version(ETAG, "");
+	bool again;
+
+	(void)state;
+	assert_true(digest_parse("crc32c:e3069283", &version.digest));
+	assert_int_equal(check_head(head, strlen(head), &version, &again), 0);
+	version.digest.bytes[3]++;
+	assert_int_equal(check_head(head, strlen(head), &version, &again), -ESTALE);
+	/* Of another kind, or not told: nothing is known. */
+	version.digest.kind = DIGEST_CRC32;
+	assert_int_equal(check_head(head, strlen(head), &version, &again), 0);
+	assert_int_equal(check_head(GOOD, strlen(GOOD), &version, &again), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -402,6 +463,8 @@ int main(void)
 		cmocka_unit_test(an_absurd_retry_after_does_not_wrap),
 		cmocka_unit_test(any_bytes_give_a_length_or_an_error),
 		cmocka_unit_test(the_validator_of_a_version_is_the_strong_etag_else_the_date),
+		cmocka_unit_test(a_digest_is_of_the_whole_or_none),
+		cmocka_unit_test(another_digest_is_another_object),
 	};
 
 	return run_group(tests);

@@ -6,6 +6,7 @@
 
 #include "check.h"
 #include "cleanup.h"
+#include "hash_list.h"
 #include "manifest_table.h"
 #include "manifest_url.h"
 
@@ -177,6 +178,7 @@ static void what_is_written_is_read(void **state)
 		{.path = "a b/\xc3\xa4\"\\",
 			.url = "http://h/x",
 			.validator = "\"e\"",
+			.digest = "crc32:cbf43926",
 			.size = 5,
 			.mtime_s = 1714979289},
 		{.path = "bad\xff%", .url = "s3://b/k", .validator = "", .size = 0, .mtime_s = -1},
@@ -199,6 +201,9 @@ static void what_is_written_is_read(void **state)
 		assert_non_null(found);
 		assert_string_equal(found->url, entries[i].url);
 		assert_string_equal(found->validator, entries[i].validator);
+		assert_true(!found->digest == !entries[i].digest);
+		if (found->digest)
+			assert_string_equal(found->digest, entries[i].digest);
 		assert_true(found->size == entries[i].size && found->mtime_s == entries[i].mtime_s);
 		manifest_table_destroy(table);
 	}
@@ -255,6 +260,93 @@ static void urls_have_an_inner_form(void **state)
 	}
 }
 
+/* ---- digests and hashes ------------------------------------------------------------------- */
+
+#define LINE(members) "{\"path\":\"a\",\"url\":\"x\",\"size\":10000" members "}\n"
+#define MORE(members) "{\"path\":\"a\"," members "}\n"
+#define SIZED ",\"block_size\":4096,\"block_hashes\":\"crc32:"
+
+/* Lines in any order, of which none says all; cut anywhere. */
+static void hashes_come_in_parts(void **state)
+{
+	static const char text[] =
+		MORE("\"block_from\":2,\"block_hashes\":\"crc32:Y2NjYw==\"") "{\"path\":\"b\",\"url\":\"x\",\"size\":1,\"digest\":\"crc32:cbf43926\"}\n" LINE(
+			SIZED "YWFhYQ==\"")
+			MORE("\"block_from\":1,\"block_hashes\":\"crc32:YmJiYg\"") "{\"path\":\"e\",\"url\":\"x\",\"size\":0,\"block_size\":8192,"
+										   "\"block_hashes\":\"sha256:\"}\n";
+
+	(void)state;
+	for (size_t piece = 1; piece <= sizeof text; piece += 5) {
+		struct manifest_table *table = table_make(text, piece);
+		struct version version;
+
+		manifest_entry_version(manifest_table_find(table, "a"), &version);
+		assert_true(version.digest.kind == DIGEST_NONE);
+		assert_true(version.hashes->kind == DIGEST_CRC32);
+		assert_true(version.hashes->block_bytes == 4096 && version.hashes->size == 10000);
+		assert_memory_equal(version.hashes->digests, "aaaabbbbcccc", 12);
+		/* Who keeps it outlives the table. */
+		hash_list_take(version.hashes);
+		manifest_entry_version(manifest_table_find(table, "e"), &version);
+		assert_non_null(version.hashes);
+		manifest_entry_version(manifest_table_find(table, "b"), &version);
+		assert_true(version.digest.kind == DIGEST_CRC32);
+		assert_null(version.hashes);
+		manifest_entry_version(manifest_table_find(table, "a"), &version);
+		manifest_table_destroy(table);
+		assert_memory_equal(version.hashes->digests, "aaaa", 4);
+		hash_list_put(version.hashes);
+	}
+}
+
+static void malformed_hashes_are_refused(void **state)
+{
+	static const char *const texts[] = {
+		LINE(",\"digest\":\"crc32:cbf4392\""),
+		LINE(",\"digest\":\"md5:cbf43926\""),
+		LINE(",\"digest\":5"),
+		LINE(",\"block_size\":4096"),
+		LINE(",\"block_hashes\":\"crc32:YWFhYWJiYmJjY2Nj\""),
+		LINE(SIZED "YWFhYWJiYmI\""),
+		LINE(SIZED "YWFhYWJiYmJjY2NjZGRkZA==\""),
+		LINE(SIZED "YWFhYWJiYmJjY2N\""),
+		LINE(SIZED "YWFhYWJi*mJjY2Nj\""),
+		LINE(",\"block_size\":4096,\"block_hashes\":\"md5:YWFhYWJiYmJjY2Nj\""),
+		LINE(",\"block_size\":4096,\"block_hashes\":7"),
+		LINE(",\"block_size\":4095,\"block_hashes\":\"crc32:YWFhYWJiYmJjY2Nj\""),
+		LINE(",\"block_size\":0,\"block_hashes\":\"crc32:YWFhYWJiYmJjY2Nj\""),
+		LINE(",\"block_size\":-4096,\"block_hashes\":\"crc32:YWFhYWJiYmJjY2Nj\""),
+		LINE(",\"block_size\":2097152,\"block_hashes\":\"crc32:YWFhYQ\""),
+		LINE(",\"block_size\":\"4096\",\"block_hashes\":\"crc32:YWFhYWJiYmJjY2Nj\""),
+		LINE("") MORE("\"block_from\":0,\"block_hashes\":\"crc32:YWFhYWJiYmJjY2Nj\""),
+		MORE("\"block_from\":0,\"block_hashes\":\"crc32:YWFhYWJiYmJjY2Nj\""),
+		LINE(SIZED "YWFhYQ==\"") MORE("\"block_from\":2,\"block_hashes\":\"crc32:Y2NjYw\""),
+		LINE(SIZED "YWFhYQ==\"")
+			MORE("\"block_from\":0,\"block_hashes\":\"crc32:YWFhYWJiYmJjY2Nj\""),
+		LINE(SIZED "YWFhYQ==\"")
+			MORE("\"block_from\":1,\"block_hashes\":\"crc32c:YmJiYmNjY2M\""),
+		LINE(SIZED "YWFhYQ==\"")
+			MORE("\"block_from\":-1,\"block_hashes\":\"crc32:YmJiYmNjY2M\""),
+		LINE(SIZED "YWFhYQ==\"") MORE("\"block_from\":1"),
+		LINE(SIZED "YWFhYQ==\"") MORE(
+			"\"block_from\":9223372036854775807,\"block_hashes\":\"crc32:YmJiYg\""),
+	};
+
+	(void)state;
+	for (size_t i = 0; i < array_len(texts); i++) {
+		struct manifest_table *table;
+		int err;
+
+		assert_int_equal(manifest_table_create("file:///m", &table), 0);
+		err = manifest_table_add(table, texts[i], strlen(texts[i]));
+		if (err == 0)
+			err = manifest_table_end(table);
+		if (err != -EPROTO || !strchr("12", manifest_table_error(table)[0]))
+			fail_msg("%d: %s: %s", err, texts[i], manifest_table_error(table));
+		manifest_table_destroy(table);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -263,6 +355,8 @@ int main(void)
 		cmocka_unit_test(what_is_written_is_read),
 		cmocka_unit_test(an_https_manifest_names_no_http),
 		cmocka_unit_test(urls_have_an_inner_form),
+		cmocka_unit_test(hashes_come_in_parts),
+		cmocka_unit_test(malformed_hashes_are_refused),
 	};
 
 	return run_group(tests);

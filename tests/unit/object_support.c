@@ -26,10 +26,7 @@ static int fake_get(struct source *source, struct exchange *exchange)
 	if (fake.refuse)
 		return fake.refuse;
 	assert_true(fake.count < GETS_MAX);
-	exchange->received_bytes = 0;
-	exchange->status = 0;
-	exchange->again = exchange->at_no_cost = false;
-	exchange->retry_after_ms = 0;
+	exchange_reset(exchange);
 	exchange->submit_ns = clock_now_ns();
 	fake.gets[fake.count++] = exchange;
 	fake.submitted++;
@@ -85,9 +82,20 @@ int http_source_create(struct loop *on, const struct source_options *options, st
 {
 	(void)options;
 	if (fake.source.loop != on)
-		fake = (struct fake){.source = {.ops = &fake_ops, .loop = on}};
+		fake = (struct fake){
+			.source = {.ops = &fake_ops, .loop = on}, .url = "http://fake/object"};
 	*ret = &fake.source;
 	return 0;
+}
+
+static void fill(uint8_t *bytes, uint64_t at, size_t len)
+{
+	for (size_t i = 0; i < len; i++)
+		bytes[i] = pattern(at + i);
+	if (fake.wrong > 0 && fake.wrong_at >= at && fake.wrong_at < at + len) {
+		bytes[fake.wrong_at - at] ^= 1;
+		fake.wrong--;
+	}
 }
 
 void deliver(struct exchange *exchange, uint64_t len)
@@ -101,8 +109,7 @@ void deliver(struct exchange *exchange, uint64_t len)
 		size_t part = len < room ? (size_t)len : room;
 
 		assert_true(room > 0);
-		for (size_t i = 0; i < part; i++)
-			buffer[i] = pattern(at + i);
+		fill(buffer, at, part);
 		exchange->received_bytes += part;
 		len -= part;
 		exchange->ops->received(exchange, buffer, part);
@@ -115,8 +122,7 @@ void deliver_elsewhere(struct exchange *exchange, size_t len)
 	uint8_t *bytes = malloc(len);
 
 	assert_non_null(bytes);
-	for (size_t i = 0; i < len; i++)
-		bytes[i] = pattern(at + i);
+	fill(bytes, at, len);
 	exchange->received_bytes += len;
 	exchange->ops->received(exchange, bytes, len);
 	free(bytes);
@@ -239,17 +245,29 @@ void finish_core(void)
 	loop_destroy(loop);
 }
 
-struct object *make_object_of(struct core *of, uint64_t size, enum object_keep keep)
+static struct object *make_object_here(
+	struct core *of, const struct version *version, enum object_keep keep)
 {
 	struct remote *remote = calloc(1, sizeof *remote);
 	struct object *object;
 
 	assert_non_null(remote);
 	remote->source = &fake.source;
-	remote->version.size = size;
+	remote->url = fake.url;
+	remote->version = *version;
 	fake.pinned++;
 	assert_int_equal(object_create(of, remote, keep, &object), 0);
 	return object;
+}
+
+struct object *make_object_of(struct core *of, uint64_t size, enum object_keep keep)
+{
+	return make_object_here(of, &(struct version){.size = size}, keep);
+}
+
+struct object *make_object_like(const struct version *version, enum object_keep keep)
+{
+	return make_object_here(core, version, keep);
 }
 
 struct object *make_object(uint64_t size, enum object_keep keep)

@@ -21,10 +21,13 @@
 
 struct fake {
 	struct source source;
+	char url[32];                    /* of every remote */
 	struct exchange *gets[GETS_MAX]; /* under way, in the order of submission */
 	size_t count;
 	unsigned submitted, cancelled, pinned;
-	int refuse; /* what get returns from now on */
+	int refuse;        /* what get returns from now on */
+	uint64_t wrong_at; /* the byte at this offset arrives wrong, */
+	unsigned wrong;    /* ... so many times */
 };
 extern struct fake fake;
 
@@ -69,6 +72,8 @@ void finish_core(void);
 
 struct object *make_object(uint64_t size, enum object_keep keep);
 struct object *make_object_of(struct core *of, uint64_t size, enum object_keep keep);
+/* With a digest or hashes. */
+struct object *make_object_like(const struct version *version, enum object_keep keep);
 
 /* object_fetch() in ranges as long as may be. */
 int ask(struct object *object, struct range range, uint64_t urgent);

@@ -86,6 +86,7 @@ static size_t source_arguments(const struct options *options, const char **to)
 		{"--addressing-style", s3->addressing},
 		{"--netrc-file", options->netrc_file},
 		{"--token-file", options->token_file},
+		{"--verify", verify_modes[options->verify]},
 	};
 	size_t used = 0;
 
@@ -108,7 +109,7 @@ static int fuse_prepare(struct bench_session *session, const struct options *opt
 	const char *name = strrchr(session->target->path, '/') + 1;
 	char connections[32], spin[32], loops[32];
 	/* Room for all of source_arguments(), the two operands and the NULL. */
-	const char *arguments[9 + 14 + 3] = {"pagein", "mount", "-f", "--connections", connections,
+	const char *arguments[9 + 16 + 3] = {"pagein", "mount", "-f", "--connections", connections,
 		"--spin", spin, "--loops", loops};
 	size_t count = 9;
 	int err;

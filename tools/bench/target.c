@@ -64,6 +64,7 @@ static int ask_size(const struct options *options, struct bench_target *target)
 	use.s3 = &s3;
 	use.netrc_file = options->netrc_file;
 	use.token_file = options->token_file;
+	use.verify = options->verify; /* the two enums have the same order */
 	err = pagein_open(target->url, &use, &object);
 
 	if (err < 0) {

@@ -57,6 +57,7 @@ static int uffd_open_object(
 	use.s3 = &state->s3;
 	use.netrc_file = options->netrc_file;
 	use.token_file = options->token_file;
+	use.verify = options->verify;
 	/* All of the object is populated once to be cached. */
 	use.memory = cache_bytes > 0 ? PAGEIN_NO_LIMIT : options->map_memory_bytes;
 	state->options = use;
