@@ -109,6 +109,11 @@ struct pagein_options {
 	 * "Memory" below.
 	 */
 	uint64_t memory;
+	/*
+	 * Requests that may be sent a second time, on another connection, when the first is late
+	 * and that pays, in percent of all; default 5; negative: none.
+	 */
+	int hedge_percent;
 };
 #define PAGEIN_NO_LIMIT UINT64_MAX
 #define PAGEIN_OPTIONS_INIT                           \
@@ -348,6 +353,8 @@ struct pagein_stats {
 	uint64_t requests;      /* ranged requests sent, retries included */
 	uint64_t bytes_fetched; /* body bytes received */
 	uint64_t retries;
+	uint64_t hedges;     /* of the requests: second ones, as the first was late */
+	uint64_t hedges_won; /* of these: were answered first */
 	uint64_t connections_opened;
 	uint64_t zero_pages;     /* filled pages in which all is zero, and which take no memory */
 	uint64_t huge_fills;     /* of 2 MiB that became one page */
