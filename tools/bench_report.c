@@ -13,7 +13,7 @@
 #include "bench.h"
 #include "url.h"
 
-static const double percentiles[] = {50, 90, 99, 99.9};
+static const double percentiles[] = {50, 90, 99, 99.5, 99.9};
 
 static double us(uint64_t ns)
 {
@@ -72,7 +72,7 @@ static json_t *known_integer(uint64_t value)
 
 static json_t *latency_json(const struct histogram *latency)
 {
-	static const char *const names[] = {"p50", "p90", "p99", "p999"};
+	static const char *const names[] = {"p50", "p90", "p99", "p995", "p999"};
 	json_t *json = json_object();
 
 	json_object_set_new(json, "min", json_real(us(histogram_min(latency))));

@@ -80,7 +80,7 @@ struct pagein_s3_options {
 struct pagein_options {
 	size_t size;          /* sizeof (struct pagein_options) */
 	unsigned timeout_ms;  /* longest time without a whole page arriving; default 30,000 */
-	unsigned attempts;    /* tries of a request that fails in a way that may pass; default 10 */
+	unsigned attempts;    /* tries of a request that fails in a way that may pass; default 16 */
 	unsigned connections; /* most connections of a loop to one server; default 96 */
 	unsigned loops;       /* most threads that serve maps; default: one less than the CPUs, 1
 				 to 4; with cache_bytes or memory always 1 */
