@@ -114,6 +114,22 @@ static void it_heals_by_itself(void **state)
 	bed_unmount(bed);
 }
 
+static void a_stalled_answer_comes_by_a_second_request(void **state)
+{
+	struct bed *bed = *state;
+	char bytes[4096], want[4096];
+	cleanup_fd int fd = -1, here = open_file(local(bed, "a"));
+
+	/* The deadline is beyond the test's own. */
+	bed_mount(bed, "/", "timeout=1000s,loops=1");
+	fd = open_file(remote(bed, "a"));
+	bed_set_script(bed, "range=5M-8M first=1 : delay=1h");
+	assert_int_equal(pread(fd, bytes, sizeof bytes, FAR_OFF), sizeof bytes);
+	assert_int_equal(pread(here, want, sizeof want, FAR_OFF), sizeof want);
+	assert_memory_equal(bytes, want, sizeof want);
+	bed_unmount(bed);
+}
+
 /* Reads all of it through the mount, and compares: a child, as the server goes meanwhile. */
 static void read_all(const struct bed *bed, int started)
 {
@@ -256,6 +272,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(a_read_that_has_failed_fails_at_once_for_a_moment),
 		TEST(it_heals_by_itself),
+		TEST(a_stalled_answer_comes_by_a_second_request),
 		TEST(readers_go_on_when_the_server_is_back),
 		TEST(readers_go_on_when_the_server_wakes_up),
 		TEST(a_mount_without_a_server_can_be_unmounted),
