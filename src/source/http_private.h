@@ -63,6 +63,7 @@ struct http_request {
 	unsigned redirects;
 	unsigned attempts; /* that failed in a way that may pass */
 	bool foreign;      /* redirected to another server */
+	bool stalled;      /* on a connection that had been used: not again on such a one */
 	size_t idle_bytes; /* of a body that is of no use */
 	struct loop_timer timer;
 };

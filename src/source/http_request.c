@@ -236,6 +236,8 @@ static int request_attempt(struct http_request *request)
 		curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, open_socket);
 		curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, request);
 	}
+	if (request->stalled)
+		curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, 1L);
 	method_set(request);
 	return client_start(request->http->client, &request->curl);
 }
@@ -249,6 +251,18 @@ static void timer_expired(struct loop_timer *timer)
 		request->done(request, err);
 }
 
+/* On a connection that was there before, which may have died without a word: another tells. */
+static bool request_stalled(struct http_request *request, CURLcode result)
+{
+	long made = 1;
+
+	if (result != CURLE_OPERATION_TIMEDOUT)
+		return false;
+	curl_easy_getinfo(request->curl.easy, CURLINFO_NUM_CONNECTS, &made);
+	request->stalled |= made == 0;
+	return made == 0;
+}
+
 /*
  * What failed in a way that may pass is repeated after a pause. Not the failure to reach a server
  * at all: whoever opens something wants to know at once that there is none.
@@ -257,7 +271,8 @@ static bool request_repeats(struct http_request *request, CURLcode result)
 {
 	struct http_source *http = request->http;
 	bool passing = result == CURLE_GOT_NOTHING || result == CURLE_RECV_ERROR ||
-		       result == CURLE_SEND_ERROR || result == CURLE_PARTIAL_FILE;
+		       result == CURLE_SEND_ERROR || result == CURLE_PARTIAL_FILE ||
+		       request_stalled(request, result);
 
 	/* A method that a server does not know (501) it will not know later. */
 	if (result == CURLE_OK)

@@ -166,7 +166,7 @@ static void a_server_that_becomes_slow_is_not_given_more_to_do(void **state)
 
 static void none_are_sent_if_none_are_wanted(void **state)
 {
-	const struct source_options options = {.timeout_ms = 4000, .hedge_percent = -1};
+	const struct source_options options = {.timeout_ms = 2000, .hedge_percent = -1};
 	struct scene scene;
 	struct got got;
 
@@ -188,7 +188,7 @@ static void if_the_first_breaks_the_second_goes_on(void **state)
 
 	(void)state;
 	scene_open(&scene, &patient);
-	server_script(&scene.server, "nth=1 : delay=5s reset\nnth=2 : delay=6s");
+	server_script(&scene.server, "nth=1 : delay=3s reset\nnth=2 : delay=4s");
 	start_urgent(&scene, &got, (struct range){0, 100000});
 	finish_good(&scene, &got);
 	assert_int_equal(stats_of(&scene)->requests, 2);
@@ -203,7 +203,7 @@ static void if_the_second_breaks_the_first_goes_on(void **state)
 
 	(void)state;
 	scene_open(&scene, &patient);
-	server_script(&scene.server, "nth=1 : delay=5s\nnth=2 : status=503");
+	server_script(&scene.server, "nth=1 : delay=3s\nnth=2 : status=503");
 	start_urgent(&scene, &got, (struct range){0, 100000});
 	finish_good(&scene, &got);
 	assert_int_equal(stats_of(&scene)->requests, 2);
