@@ -17,7 +17,8 @@
 
 /*
  * So many that chance can't use them up long before the time is: of 20,000 requests to a server
- * that is away for 20 s one in a hundred would have made its tenth try too early, and none its 16th.
+ * that is away for 20 s one in a hundred would have made its tenth try too early, and none its
+ * 16th.
  */
 #define ATTEMPTS_DEFAULT 16
 

@@ -1,7 +1,7 @@
 /*
  * hedge.c - the tail of a server's answers, and whether a second request pays.
  *
- * Owned by a host (pool_private.h), on its loop; some 250 bytes, no allocation, no clock of its own.
+ * Owned by a host (pool_private.h), on its loop; some 250 bytes, no allocation, no own clock.
  *
  * What is known is a histogram of the last 512 to 1,024 answers: when it is full, every bucket is
  * halved. From that the plan is made, anew after each 32: the shortest wait d for which

@@ -147,8 +147,8 @@ struct source_stats {
 	uint64_t requests; /* gets sent */
 	uint64_t bytes;    /* body bytes of gets */
 	uint64_t connections_opened;
-	uint64_t hedges;     /* of the requests: second ones for the same bytes */
-	uint64_t hedges_won; /* ... that were answered first */
+	uint64_t hedges;      /* of the requests: second ones for the same bytes */
+	uint64_t hedges_won;  /* ... that were answered first */
 	uint64_t connections; /* gauge, without libcurl's own for probes and listings */
 };
 
