@@ -32,6 +32,7 @@
 #include "fs_private.h"
 #include "log.h"
 #include "object.h"
+#include "trace.h"
 
 #define READ_IOV_MAX (READ_BYTES_MAX / BLOCK_BYTES + 1)
 
@@ -323,6 +324,8 @@ static void file_read_here(struct file *file, fuse_req_t fuse, struct range rang
 	struct request *request;
 	int err = 0;
 
+	if (file->object)
+		trace_access(file->object, range, fuse_req_ctx(fuse)->pid);
 	if (file->object && object_present(file->object, pages)) {
 		reply_read(fuse, file->object, range);
 		file_drop(file, range);

@@ -1,5 +1,5 @@
 /*
- * bench_file.c - the engines that read a file: on our own mount (fuse-*), which runs in a child as
+ * file.c - the engines that read a file: on our own mount (fuse-*), which runs in a child as
  * `pagein mount -f` and so is what users get, or on any other file system (path-*).
  *
  * Cold is what posix_fadvise(POSIX_FADV_DONTNEED) makes of the page cache before each run. Random
@@ -106,11 +106,11 @@ static int fuse_prepare(struct bench_session *session, const struct options *opt
 {
 	struct file_state *state = calloc(1, sizeof *state);
 	const char *name = strrchr(session->target->path, '/') + 1;
-	char connections[32], spin[32], loops[32];
+	char connections[32], spin[32], loops[32], hedge[32];
 	/* Room for all of source_arguments(), the two operands and the NULL. */
-	const char *arguments[9 + 14 + 3] = {"pagein", "mount", "-f", "--connections", connections,
-		"--spin", spin, "--loops", loops};
-	size_t count = 9;
+	const char *arguments[11 + 14 + 3] = {"pagein", "mount", "-f", "--connections", connections,
+		"--spin", spin, "--loops", loops, "--hedge", hedge};
+	size_t count = 11;
 	int err;
 
 	if (!state)
@@ -119,6 +119,7 @@ static int fuse_prepare(struct bench_session *session, const struct options *opt
 	snprintf(connections, sizeof connections, "%llu", (unsigned long long)options->connections);
 	snprintf(spin, sizeof spin, "%lluus", (unsigned long long)options->spin_ns / 1000);
 	snprintf(loops, sizeof loops, "%llu", (unsigned long long)options->loops);
+	snprintf(hedge, sizeof hedge, "%llu", (unsigned long long)options->hedge_percent);
 	strcpy(state->directory, "/tmp/pagein-bench-XXXXXX");
 	if (!mkdtemp(state->directory)) {
 		state->directory[0] = '\0';
@@ -205,11 +206,29 @@ static void file_unmap(struct bench_session *session)
 	file_close(session);
 }
 
+/* Of the page cache, whose pages those of any mapping are. */
+static int file_resident(
+	struct bench_session *session, uint64_t first, uint64_t count, uint8_t *ret)
+{
+	void *memory = mmap(
+		NULL, count * 4096, PROT_READ, MAP_SHARED, session->fd, (off_t)(first * 4096));
+	int err;
+
+	if (memory == MAP_FAILED)
+		return -errno;
+	err = mincore(memory, count * 4096, ret) < 0 ? -errno : 0;
+	munmap(memory, count * 4096);
+	for (uint64_t i = 0; i < count && err == 0; i++)
+		ret[i] &= 1;
+	return err;
+}
+
 const struct bench_engine bench_fuse_read = {
 	.name = "fuse-read",
 	.floor = &bench_floor,
 	.prepare = fuse_prepare,
 	.finish = fuse_finish,
+	.resident = file_resident,
 	.open = file_open,
 	.close = file_close,
 };
@@ -219,6 +238,7 @@ const struct bench_engine bench_fuse_mmap = {
 	.floor = &bench_floor,
 	.prepare = fuse_prepare,
 	.finish = fuse_finish,
+	.resident = file_resident,
 	.open = file_map,
 	.close = file_unmap,
 };
@@ -229,6 +249,7 @@ const struct bench_engine bench_path_read = {
 	.needs_path = true,
 	.prepare = path_prepare,
 	.finish = path_finish,
+	.resident = file_resident,
 	.open = file_open,
 	.close = file_close,
 };
@@ -239,6 +260,7 @@ const struct bench_engine bench_path_mmap = {
 	.needs_path = true,
 	.prepare = path_prepare,
 	.finish = path_finish,
+	.resident = file_resident,
 	.open = file_map,
 	.close = file_unmap,
 };
