@@ -96,24 +96,16 @@ struct pagein_options {
 	 */
 	uint64_t cache_bytes;
 	const struct pagein_s3_options *s3; /* read by pagein_open() only; default: see there */
-	/*
-	 * Who we are to web servers; read by pagein_open() only, must be readable by their owner
-	 * alone, and go to the server that was asked for, not to where it redirects.
-	 */
+	/* Who we are to web servers; read by pagein_open() only, must be readable by their owner
+	 * alone, and go to the server that was asked for, not to where it redirects. */
 	const char *netrc_file; /* default ~/.netrc, if there is one; "": none */
 	const char *token_file; /* lines "TOKEN" or "HOST TOKEN"; default none */
-	/*
-	 * Memory that all maps of objects opened with equal options may take together, in bytes;
+	/* Memory that all maps of objects opened with equal options may take together, in bytes;
 	 * default: what the environment variable PAGEIN_MEMORY says (67108864, 64M, 1G), else no
 	 * limit; PAGEIN_NO_LIMIT: none, whatever that says. Less than 1 MiB counts as 1 MiB. See
-	 * "Memory" below.
-	 */
+	 * "Memory" below. */
 	uint64_t memory;
-	/*
-	 * Requests that may be sent a second time, on another connection, when the first is late
-	 * and that pays, in percent of all; default 5; negative: none.
-	 */
-	int hedge_percent;
+	int hedge_percent; /* second requests for what is late, of 100; default 5; negative: none */
 };
 #define PAGEIN_NO_LIMIT UINT64_MAX
 #define PAGEIN_OPTIONS_INIT                           \
