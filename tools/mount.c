@@ -160,6 +160,7 @@ static int mount_create_cores(struct mount *mount)
 		.source.s3 = &options->s3,
 		.source.netrc_file = options->netrc_file,
 		.source.token_file = options->token_file,
+		.source.hedge_percent = option_hedge_percent(options),
 		.source.error = words,
 		.budget = &mount->budget,
 		.verify = (enum verify)options->verify,

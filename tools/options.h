@@ -56,6 +56,7 @@ struct options {
 	uint64_t spin_ns;                    /* before a loop sleeps */
 	uint64_t loops;                      /* threads that serve; 0: as many as are worth it */
 	uint64_t timeout_ns;                 /* deadline of a request */
+	uint64_t hedge_percent;              /* see option_hedge_percent() */
 	struct s3_options s3;                /* of s3:// URLs */
 	const char *netrc_file, *token_file; /* of web servers: auth.h */
 	unsigned verify;                     /* enum verify */
@@ -108,6 +109,12 @@ struct options {
 	const char *path;    /* file which the engines named path-* read, or NULL */
 	uint64_t map_memory_bytes; /* pagein_options.memory */
 };
+
+/* As the sources and the library want it, where 0 is the default. */
+static inline int option_hedge_percent(const struct options *options)
+{
+	return options->hedge_percent ? (int)options->hedge_percent : -1;
+}
 
 /* -EINVAL without a message: there is none of this name. */
 int subcommand_find(const char *name, enum subcommand *ret);

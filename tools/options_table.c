@@ -292,6 +292,11 @@ const struct option_row option_rows[] = {
 		.value = "30s", .argument = "DURATION",
 		.subcommands = ALL, .in_o = true, .min = 1000000, .max = HOUR_NS,
 		.help = "deadline of a request"},
+	{"hedge", 0, UINT(hedge_percent),
+		.value = "5", .argument = "PERCENT",
+		.subcommands = SOURCES, .in_o = true, .max = 100,
+		.help = "requests that may be sent a second time, where some answers are late; "
+			"0: none"},
 	{"help", 'h', FLAG(help),
 		.subcommands = ALL,
 		.help = "print this and exit"},

@@ -331,6 +331,7 @@ static int place_open(struct place *place, const struct options *options)
 		.source.s3 = &options->s3,
 		.source.netrc_file = options->netrc_file,
 		.source.token_file = options->token_file,
+		.source.hedge_percent = option_hedge_percent(options),
 		.source.error = place->reason,
 		.timeout_ms = (unsigned)((options->timeout_ns + NS_PER_MS - 1) / NS_PER_MS),
 		.verify = (enum verify)options->verify,

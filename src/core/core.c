@@ -14,8 +14,14 @@
 #include "trace.h"
 #include "transfer.h"
 
-#define ATTEMPTS_DEFAULT 10
 #define TIMEOUT_DEFAULT_MS 30000
+
+/*
+ * So many that chance can't use them up long before the time is: of 20,000 requests to a server
+ * that is away for 20 s one in a hundred would have made its tenth try too early, and none its
+ * 16th.
+ */
+#define ATTEMPTS_DEFAULT 16
 
 /* A stalled connection is given up early enough that two others can be tried in time. */
 #define TRIES_IN_TIME 3

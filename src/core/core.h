@@ -31,7 +31,7 @@ struct core_options {
 	/* Of blocks; 0: MEMORY_DEFAULT_BYTES. Exceeded only by what readers wait for. */
 	uint64_t memory_max_bytes;
 	struct budget *budget; /* the same, shared with other cores, and outliving them; or NULL */
-	unsigned attempts_max; /* of one request; 0: 10 */
+	unsigned attempts_max; /* of one request; 0: 16 */
 	unsigned timeout_ms;   /* without a whole page arriving; 0: 30,000 */
 	enum verify verify;
 };

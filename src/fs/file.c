@@ -10,6 +10,8 @@
  * cache, so that our copy is dropped at once and its buffer is the next to be filled. F1: pages
  * that another read still waits for are not dropped by this one.
  *
+ * What has failed is not fetched again for a moment: see failed.h.
+ *
  * Cost of a read whose bytes are here: one writev(2) out of the blocks; of one that waits: a
  * request from the free list, and whatever the core does; of one of another shard's file: a malloc
  * and, if that shard sleeps, a wake-up.
@@ -26,6 +28,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "clock.h"
 #include "fs_private.h"
 #include "hash_list.h"
 #include "log.h"
@@ -280,6 +283,9 @@ static void read_failed(struct want *want, struct range range, const struct fail
 
 	(void)range;
 	log_warning("%s", failure->error);
+	/* That it has changed the object knows; memory may be there the next time. */
+	if (failure->err != -ESTALE && failure->err != -ENOMEM)
+		failed_note(&request->read.file->failed, want->range, failure->err, clock_now_ns());
 	if (request->read.fetching)
 		request->read.err = failure->err;
 	else
@@ -330,6 +336,7 @@ static void file_read_here(struct file *file, fuse_req_t fuse, struct range rang
 	struct range pages = pages_of(range, file->size);
 	struct readahead_plan plan;
 	struct request *request;
+	int err = 0;
 
 	if (file->object)
 		trace_access(file->object, range, fuse_req_ctx(fuse)->pid);
@@ -339,6 +346,12 @@ static void file_read_here(struct file *file, fuse_req_t fuse, struct range rang
 		file_drop(file, range);
 		plan = file_plan(file, pages, false);
 		file_read_ahead(file, pages, &plan);
+		return;
+	}
+	if (file->failed.count > 0)
+		err = failed_find(&file->failed, pages, clock_now_ns());
+	if (err < 0) {
+		fuse_reply_err(fuse, -err);
 		return;
 	}
 	request = file->object ? request_create(&file->shard->requests, fuse, NULL, read_resume)

@@ -12,6 +12,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "failed.h"
 #include "list.h"
 #include "loop.h"
 #include "range.h"
@@ -37,6 +38,7 @@ struct file {
 	uint64_t size;
 	struct object *object; /* NULL: it could not be made, which reads are told */
 	struct list reads;     /* that wait for bytes; on the shard's loop, as is object */
+	struct failed failed;  /* ... and this */
 	bool closed;           /* by the kernel: gone with the last read */
 	atomic_bool stale;     /* the object has another version now, or none */
 	struct inode *inode;   /* on the main loop, as is live */

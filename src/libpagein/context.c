@@ -180,6 +180,7 @@ static int context_fill(struct context *context, char *error)
 		.source.netrc_file = options->netrc_file,
 		.source.token_file = options->token_file,
 		.source.error = error,
+		.source.hedge_percent = options->hedge_percent,
 		.memory_max_bytes = cache_bytes(options),
 		.attempts_max = options->attempts,
 		.timeout_ms = options->timeout_ms,
@@ -296,7 +297,7 @@ static bool same_options(const struct pagein_options *a, const struct pagein_opt
 	       a->attempts == b->attempts && a->connections == b->connections &&
 	       a->loops == b->loops && a->spin_us == b->spin_us &&
 	       a->cache_bytes == b->cache_bytes && a->fork == b->fork && a->memory == b->memory &&
-	       a->verify == b->verify;
+	       a->verify == b->verify && a->hedge_percent == b->hedge_percent;
 }
 
 /* Started loops keep their connections, which are worth a round trip or two: idle ones first. */
@@ -427,6 +428,8 @@ static void context_add_stats(void *argument)
 	sum->resident_bytes += maps->resident_bytes;
 	sum->requests += source.requests;
 	sum->bytes_fetched += source.bytes;
+	sum->hedges += source.hedges;
+	sum->hedges_won += source.hedges_won;
 	sum->connections_opened += source.connections_opened;
 	sum->connections += source.connections;
 	sum->retries += core->retries;

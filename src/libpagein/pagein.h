@@ -93,7 +93,7 @@ struct pagein_s3_options {
 struct pagein_options {
 	size_t size;          /* sizeof (struct pagein_options) */
 	unsigned timeout_ms;  /* longest time without a whole page arriving; default 30,000 */
-	unsigned attempts;    /* tries of a request that fails in a way that may pass; default 10 */
+	unsigned attempts;    /* tries of a request that fails in a way that may pass; default 16 */
 	unsigned connections; /* most connections of a loop to one server; default 96 */
 	unsigned loops;       /* most threads that serve maps; default: one less than the CPUs, 1
 				 to 4; with cache_bytes or memory always 1 */
@@ -109,20 +109,17 @@ struct pagein_options {
 	 */
 	uint64_t cache_bytes;
 	const struct pagein_s3_options *s3; /* read by pagein_open() only; default: see there */
-	/*
-	 * Who we are to web servers; read by pagein_open() only, must be readable by their owner
-	 * alone, and go to the server that was asked for, not to where it redirects.
-	 */
+	/* Who we are to web servers; read by pagein_open() only, must be readable by their owner
+	 * alone, and go to the server that was asked for, not to where it redirects. */
 	const char *netrc_file; /* default ~/.netrc, if there is one; "": none */
 	const char *token_file; /* lines "TOKEN" or "HOST TOKEN"; default none */
-	/*
-	 * Memory that all maps of objects opened with equal options may take together, in bytes;
+	/* Memory that all maps of objects opened with equal options may take together, in bytes;
 	 * default: what the environment variable PAGEIN_MEMORY says (67108864, 64M, 1G), else no
 	 * limit; PAGEIN_NO_LIMIT: none, whatever that says. Less than 1 MiB counts as 1 MiB. See
-	 * "Memory" below.
-	 */
+	 * "Memory" below. */
 	uint64_t memory;
 	unsigned verify; /* enum pagein_verify */
+	int hedge_percent; /* second requests for what is late, of 100; default 5; negative: none */
 };
 #define PAGEIN_NO_LIMIT UINT64_MAX
 #define PAGEIN_OPTIONS_INIT                           \
@@ -373,6 +370,8 @@ struct pagein_stats {
 	uint64_t requests;      /* ranged requests sent, retries included */
 	uint64_t bytes_fetched; /* body bytes received */
 	uint64_t retries;
+	uint64_t hedges;     /* of the requests: second ones, as the first was late */
+	uint64_t hedges_won; /* of these: were answered first */
 	uint64_t connections_opened;
 	uint64_t zero_pages;     /* filled pages in which all is zero, and which take no memory */
 	uint64_t huge_fills;     /* of 2 MiB that became one page */

@@ -17,6 +17,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <netinet/in.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -141,15 +142,35 @@ static int client_socket_changed(
 	return 0;
 }
 
+bool client_same_address(const struct sockaddr *a, const struct sockaddr_storage *b)
+{
+	if (a->sa_family != b->ss_family)
+		return false;
+	if (a->sa_family == AF_INET)
+		return memcmp(&((const struct sockaddr_in *)(const void *)a)->sin_addr,
+			       &((const struct sockaddr_in *)b)->sin_addr,
+			       sizeof(struct in_addr)) == 0;
+	return a->sa_family == AF_INET6 &&
+	       memcmp(&((const struct sockaddr_in6 *)(const void *)a)->sin6_addr,
+		       &((const struct sockaddr_in6 *)b)->sin6_addr, sizeof(struct in6_addr)) == 0;
+}
+
+/* To an address without a socket libcurl says that it could not connect, and tries the next. */
 static curl_socket_t client_socket_open(
 	void *context, curlsocktype purpose, struct curl_sockaddr *address)
 {
-	int fd = socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
+	struct client_request *request = context;
+	int fd;
 
 	(void)purpose;
+	if (client_same_address(&address->addr, &request->avoid)) {
+		request->avoided = true;
+		return CURL_SOCKET_BAD;
+	}
+	fd = socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
 	if (fd < 0)
 		return CURL_SOCKET_BAD;
-	(void)loop_own(context, fd);
+	(void)loop_own(request->client->loop, fd);
 	return fd;
 }
 
@@ -244,7 +265,7 @@ int client_easy(struct client *client, const char *url, struct client_request *r
 	curl_easy_setopt(easy, CURLOPT_SHARE, client->share);
 	curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
 	curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, client_socket_open);
-	curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, client->loop);
+	curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, request);
 	curl_easy_setopt(easy, CURLOPT_CLOSESOCKETFUNCTION, client_socket_close);
 	curl_easy_setopt(easy, CURLOPT_CLOSESOCKETDATA, client->loop);
 	curl_easy_setopt(easy, CURLOPT_NOPROGRESS, 1L);

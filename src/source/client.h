@@ -8,6 +8,7 @@
 #include <curl/curl.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/socket.h>
 
 #include "source.h"
 
@@ -20,6 +21,12 @@ struct client_request {
 	/* The end; the request may be finished, or its handle kept (CURLOPT_CONNECT_ONLY). */
 	void (*done)(struct client_request *self, CURLcode result);
 	struct client *client; /* NULL: not started */
+	/*
+	 * Not to be connected to, if the name has another address: set between client_easy() and
+	 * client_start(). `avoided`: an address was passed over.
+	 */
+	struct sockaddr_storage avoid; /* ss_family AF_UNSPEC: none */
+	bool avoided;
 	char error[CURL_ERROR_SIZE];
 };
 
@@ -60,6 +67,9 @@ bool client_got_leftover(const struct client_request *request, CURLcode result);
 
 /* What the answer says its body is; "" if nothing, or too much. Until client_finish(). */
 void client_content_type(const struct client_request *request, char to[CONTENT_TYPE_MAX + 1]);
+
+/* The same host? Ports don't count. */
+bool client_same_address(const struct sockaddr *a, const struct sockaddr_storage *b);
 
 /* libcurl's results as errno: negative, and whether trying again may help. */
 struct curl_errno {

@@ -91,7 +91,7 @@ static void connection_fail(struct connection *connection, int err, bool again, 
 	exchange->again = again;
 	/* A server may close a kept-alive connection at any time (RFC 9112 section 9.6). */
 	exchange->at_no_cost |= http_remote_of(exchange)->use_fallback;
-	exchange->at_no_cost |= again && connection->reused && exchange->status == 0 &&
+	exchange->at_no_cost |= again && connection->reused && !connection->answered &&
 				connection->head_len == 0 && err != -ETIMEDOUT;
 	snprintf(exchange->error, sizeof exchange->error, "get: %s: %s%s%s",
 		url_tell(exchange->remote->url).text, reason, err == -EIO ? "" : ": ",
@@ -99,16 +99,47 @@ static void connection_fail(struct connection *connection, int err, bool again, 
 	host_exchange_done(connection, err, false);
 }
 
+void connection_abandon(struct connection *connection)
+{
+	connection->exchange->at_no_cost = true;
+	connection_fail(connection, -ETIMEDOUT, true, "no byte arrived for long");
+}
+
+/* Have bytes arrived that this loop, busy or stopped, has not come to? */
+static bool bytes_are_here(const struct connection *connection)
+{
+	char byte;
+
+	return recv(connection->fd.fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
+}
+
+/* Set once an exchange; bytes that arrived since have moved the deadline. */
 static void connection_timer_expired(struct loop_timer *timer)
 {
 	struct connection *connection = container_of(timer, struct connection, timer);
-	uint64_t deadline_ns = connection->active_ns + connection->timeout_ns;
+	uint64_t now_ns = clock_now_ns();
+	uint64_t deadline_ns, late_ns;
 
-	/* Set once an exchange; bytes that arrived since have moved the deadline. */
-	if (clock_now_ns() < deadline_ns)
-		loop_timer_set(connection->source->loop, timer, deadline_ns);
-	else
+	if (bytes_are_here(connection))
+		connection->active_ns = now_ns;
+	deadline_ns = connection->active_ns + connection->timeout_ns;
+	if (now_ns >= deadline_ns) {
+		host_distrust(connection);
 		connection_fail(connection, -ETIMEDOUT, true, "no byte arrived in time");
+		return;
+	}
+	late_ns = host_connection_late(connection, now_ns);
+	if (late_ns == 0)
+		return;
+	loop_timer_set(
+		connection->source->loop, timer, late_ns < deadline_ns ? late_ns : deadline_ns);
+}
+
+void connection_hurry(struct connection *connection, uint64_t late_ns)
+{
+	if (late_ns < connection->timeout_ns)
+		loop_timer_set(connection->source->loop, &connection->timer,
+			connection->sent_ns + late_ns);
 }
 
 /* ---- reading ------------------------------------------------------------------------------ */
@@ -154,6 +185,7 @@ static long connection_read_head(struct connection *connection)
 		}
 		at += (size_t)len;
 	} while (connection->head.status < 200 && connection->head.status != 101);
+	connection->answered = true;
 	exchange->status = connection->head.status;
 	exchange->first_byte_ns = connection->active_ns;
 	exchange->retry_after_ms = connection->head.retry_after_s * 1000;
@@ -176,6 +208,7 @@ static long connection_read_head(struct connection *connection)
 		connection_fail(connection, err, again, words);
 		return err;
 	}
+	host_answered(connection);
 	return (long)at;
 }
 
@@ -246,11 +279,6 @@ static bool connection_receive_body(struct connection *connection, uint64_t *rou
 	return false;
 }
 
-static bool head_is_read(const struct connection *connection)
-{
-	return connection->exchange->status >= 200;
-}
-
 static void connection_read(struct connection *connection)
 {
 	struct exchange *exchange = connection->exchange;
@@ -263,11 +291,11 @@ static void connection_read(struct connection *connection)
 	}
 	connection->entered = true;
 	while (more) {
-		more = head_is_read(connection) ? connection_receive_body(connection, &round)
-						: connection_receive_head(connection);
+		more = connection->answered ? connection_receive_body(connection, &round)
+					    : connection_receive_head(connection);
 		if (connection->exchange != exchange)
 			break;
-		if (head_is_read(connection) && body_left(exchange) == 0) {
+		if (connection->answered && body_left(exchange) == 0) {
 			host_exchange_done(connection, 0, !connection->head.close);
 			break;
 		}
@@ -366,7 +394,8 @@ static size_t write_range(char *at, struct range range)
 	return (size_t)(p + 3 - at);
 }
 
-void connection_start(struct connection *connection, struct exchange *exchange, uint64_t timeout_ns)
+void connection_start(struct connection *connection, struct exchange *exchange, uint64_t late_ns,
+	uint64_t timeout_ns)
 {
 	const struct http_place *place = http_place_of(exchange);
 	/* bytes[] is free until the answer comes, and request_len was bounded by pin. */
@@ -379,18 +408,16 @@ void connection_start(struct connection *connection, struct exchange *exchange, 
 	connection->exchange = exchange;
 	connection->timeout_ns = timeout_ns;
 	connection->head_len = 0;
-	exchange->status = 0;
-	exchange->digest.kind = DIGEST_NONE;
-	exchange->submit_ns = connection->active_ns = clock_now_ns();
-	exchange->connection = connection;
+	connection->answered = false;
+	connection->sent_ns = connection->active_ns = clock_now_ns();
 	connection->source->stats.requests++;
 	err = connection_send(connection, connection->bytes, len);
 	/* A send that failed is seen as an end by the reader, which reports it outside of this
 	 * call. */
 	if (err < 0)
 		shutdown(connection->fd.fd, SHUT_RDWR);
-	loop_timer_set(
-		connection->source->loop, &connection->timer, connection->active_ns + timeout_ns);
+	loop_timer_set(connection->source->loop, &connection->timer,
+		connection->sent_ns + (late_ns < timeout_ns ? late_ns : timeout_ns));
 }
 
 void connection_destroy(struct connection *connection)

@@ -285,6 +285,17 @@ static void timer_expired(struct loop_timer *timer)
 		request->done(request, err);
 }
 
+/* On a connection that was there before, which may have died without a word: another tells. */
+static bool request_stalled(const struct http_request *request, CURLcode result)
+{
+	long made = 1;
+
+	if (result != CURLE_OPERATION_TIMEDOUT)
+		return false;
+	curl_easy_getinfo(request->curl.easy, CURLINFO_NUM_CONNECTS, &made);
+	return made == 0;
+}
+
 /*
  * What failed in a way that may pass is repeated after a pause, on another connection. Not the
  * failure to reach a server at all: whoever opens something wants to know at once that there is
@@ -295,7 +306,8 @@ static bool request_repeats(struct http_request *request, CURLcode result)
 	struct http_source *http = request->http;
 	bool passing = result == CURLE_GOT_NOTHING || result == CURLE_RECV_ERROR ||
 		       result == CURLE_SEND_ERROR || result == CURLE_PARTIAL_FILE ||
-		       client_got_leftover(&request->curl, result);
+		       client_got_leftover(&request->curl, result) ||
+		       request_stalled(request, result);
 
 	/* A method that a server does not know (501) it will not know later. */
 	if (result == CURLE_OK)

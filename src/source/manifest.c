@@ -478,6 +478,7 @@ static int options_keep(struct manifest_source *self, const struct source_option
 	self->options = (struct source_options){
 		.connections_max = options->connections_max,
 		.timeout_ms = options->timeout_ms,
+		.hedge_percent = options->hedge_percent,
 		.netrc_file = options->netrc_file,
 		.token_file = options->token_file,
 	};

@@ -19,30 +19,7 @@
 
 #include "cleanup.h"
 #include "clock.h"
-
-struct pool {
-	struct source *source;
-	struct client *client;
-	struct list hosts;
-	unsigned connections_max;
-	uint64_t timeout_ns;
-};
-
-struct host {
-	struct list node;
-	struct pool *pool;
-	struct list idle; /* most recently used first */
-	struct list busy;
-	struct list opening;
-	struct list urgent;   /* exchanges that wait for a connection */
-	struct list queue;    /* ... behind the urgent ones */
-	unsigned connections; /* open and opening */
-	unsigned waiting;     /* exchanges in urgent and queue */
-	unsigned opening_count;
-	unsigned ahead; /* exchanges on connections that are not urgent */
-	bool tls;
-	char *base;
-};
+#include "pool_private.h"
 
 int pool_create(struct source *source, struct client *client, const struct source_options *options,
 	struct pool **ret)
@@ -57,6 +34,9 @@ int pool_create(struct source *source, struct client *client, const struct sourc
 							 : SOURCE_CONNECTIONS;
 	pool->timeout_ns = (options->timeout_ms ? options->timeout_ms : SOURCE_TIMEOUT_MS) *
 			   NS_PER_MS;
+	pool->hedge_percent = options->hedge_percent < 0   ? 0
+			      : options->hedge_percent > 0 ? (unsigned)options->hedge_percent
+							   : HEDGE_PERCENT;
 	list_init(&pool->hosts);
 	*ret = pool;
 	return 0;
@@ -75,8 +55,7 @@ static bool host_may_go_ahead(const struct host *host)
 
 /* ---- connections -------------------------------------------------------------------------- */
 
-/* Unlinks, counts and frees. */
-static void host_close(struct host *host, struct connection *connection)
+void host_close(struct host *host, struct connection *connection)
 {
 	host->connections--;
 	host->pool->source->stats.connections--;
@@ -97,16 +76,26 @@ static struct exchange *host_next_exchange(struct host *host)
 	return exchange;
 }
 
-static void host_serve(struct host *host, struct connection *connection, struct exchange *exchange)
+/* Readahead, for which nobody waits, is not asked for twice. */
+static uint64_t host_late_ns(const struct host *host, const struct exchange *exchange)
+{
+	return exchange->urgent ? hedge_wait_ns(&host->hedge) : HEDGE_NEVER_NS;
+}
+
+void host_serve(struct host *host, struct connection *connection, struct exchange *exchange)
 {
 	list_remove(&connection->node);
 	list_append(&host->busy, &connection->node);
 	host->ahead += !exchange->urgent;
-	connection_start(connection, exchange, host->pool->timeout_ns);
+	exchange->connection = connection;
+	exchange->status = 0;
+	exchange->digest.kind = DIGEST_NONE;
+	connection_start(
+		connection, exchange, host_late_ns(host, exchange), host->pool->timeout_ns);
+	exchange->submit_ns = connection->sent_ns;
 }
 
-/* The connection has nothing to do: the next exchange takes it, or it waits for one. */
-static void host_release(struct host *host, struct connection *connection)
+void host_release(struct host *host, struct connection *connection)
 {
 	struct exchange *exchange = host_next_exchange(host);
 
@@ -136,8 +125,6 @@ static void host_connect_failed(
 	http_exchange_end(exchange, entry.err);
 }
 
-static void host_reconnect(struct host *host);
-
 static void host_connected(struct client_request *request, CURLcode result)
 {
 	struct connection *connection = container_of(request, struct connection, curl);
@@ -145,12 +132,21 @@ static void host_connected(struct client_request *request, CURLcode result)
 	char words[CURL_ERROR_SIZE] = "";
 	long proxy_status = 0;
 
-	host->opening_count--;
+	host->opening_count -= !connection->is_second;
 	if (result == CURLE_OK && connection_open(connection, host->pool->source, host->tls) < 0)
 		result = CURLE_OUT_OF_MEMORY;
 	if (result == CURLE_OK) {
 		host->pool->source->stats.connections_opened++;
-		host_release(host, connection);
+		if (connection->hedges)
+			host_hedge_opened(host, connection);
+		else
+			host_release(host, connection);
+		return;
+	}
+	/* An exchange that waits has a connection of its own on the way. */
+	if (connection->is_second) {
+		host_hedge_failed(host, connection);
+		host_reconnect(host);
 		return;
 	}
 	memcpy(words, request->error, sizeof words);
@@ -159,6 +155,38 @@ static void host_connected(struct client_request *request, CURLcode result)
 	host_close(host, connection);
 	host_connect_failed(host, result, proxy_status >= 300, words);
 	host_reconnect(host);
+}
+
+int host_open(struct host *host, const struct sockaddr_storage *avoid, struct connection **ret)
+{
+	/* Not calloc: bytes[] needs no zeros. */
+	struct connection *connection = malloc(sizeof *connection);
+	int err;
+
+	if (!connection)
+		return -ENOMEM;
+	memset(connection, 0, offsetof(struct connection, bytes));
+	connection->host = host;
+	connection->curl.done = host_connected;
+	err = client_easy(host->pool->client, host->base, &connection->curl);
+	if (err == 0) {
+		curl_easy_setopt(connection->curl.easy, CURLOPT_CONNECT_ONLY, 1L);
+		/* Through a proxy by CONNECT: what is sent on it must reach the server as it is. */
+		curl_easy_setopt(connection->curl.easy, CURLOPT_HTTPPROXYTUNNEL, 1L);
+		if (avoid)
+			connection->curl.avoid = *avoid;
+		err = client_start(host->pool->client, &connection->curl);
+	}
+	if (err < 0) {
+		client_finish(&connection->curl);
+		free(connection);
+		return err;
+	}
+	list_append(&host->opening, &connection->node);
+	host->connections++;
+	host->pool->source->stats.connections++;
+	*ret = connection;
+	return 0;
 }
 
 /* Begins to open one more connection, if one may be and somebody needs it. */
@@ -172,37 +200,16 @@ static int host_connect(struct host *host)
 		return 0;
 	if (list_empty(&host->urgent) && host->ahead + host->opening_count >= host_ahead_max(host))
 		return 0;
-	/* Not calloc: bytes[] needs no zeros. */
-	connection = malloc(sizeof *connection);
-	if (!connection)
-		return -ENOMEM;
-	memset(connection, 0, offsetof(struct connection, bytes));
-	connection->host = host;
-	connection->curl.done = host_connected;
-	err = client_easy(host->pool->client, host->base, &connection->curl);
-	if (err == 0) {
-		curl_easy_setopt(connection->curl.easy, CURLOPT_CONNECT_ONLY, 1L);
-		/* Through a proxy by CONNECT: what is sent on it must reach the server as it is. */
-		curl_easy_setopt(connection->curl.easy, CURLOPT_HTTPPROXYTUNNEL, 1L);
-		err = client_start(host->pool->client, &connection->curl);
-	}
-	if (err < 0) {
-		client_finish(&connection->curl);
-		free(connection);
-		return err;
-	}
-	list_append(&host->opening, &connection->node);
-	host->connections++;
-	host->opening_count++;
-	host->pool->source->stats.connections++;
-	return 0;
+	err = host_open(host, NULL, &connection);
+	host->opening_count += err == 0;
+	return err;
 }
 
 /*
- * After a connection has gone: another for those that wait. Without the memory for one, those that
- * exist will serve the queue; when there is none, the queue must not wait for ever.
+ * Without the memory for one, those that exist will serve the queue; when there is none, the queue
+ * must not wait for ever.
  */
-static void host_reconnect(struct host *host)
+void host_reconnect(struct host *host)
 {
 	int err = host_connect(host);
 
@@ -235,6 +242,7 @@ void host_cancel(struct host *host, struct exchange *exchange)
 {
 	if (exchange->connection) {
 		host->ahead -= !exchange->urgent;
+		host_drop_second(host, exchange);
 		host_close(host, exchange->connection);
 		exchange->connection = NULL;
 		host_reconnect(host);
@@ -246,9 +254,14 @@ void host_cancel(struct host *host, struct exchange *exchange)
 
 void host_hurry(struct host *host, struct exchange *exchange)
 {
-	if (exchange->connection || exchange->urgent)
+	if (exchange->urgent)
 		return;
 	exchange->urgent = true;
+	if (exchange->connection) {
+		host->ahead--;
+		connection_hurry(exchange->connection, hedge_wait_ns(&host->hedge));
+		return;
+	}
 	list_remove(&exchange->node);
 	if (!list_empty(&host->idle)) {
 		host->waiting--;
@@ -264,6 +277,9 @@ void host_exchange_done(struct connection *connection, int err, bool reusable)
 	struct exchange *exchange = connection->exchange;
 	struct host *host = connection->host;
 
+	if (err < 0 && exchange->again && host_lean_on_other(host, connection))
+		return;
+	host_drop_other(host, connection);
 	connection->exchange = NULL;
 	connection->reused = true;
 	host->ahead -= !exchange->urgent;
@@ -307,6 +323,7 @@ int pool_host(struct pool *pool, const char *base, struct host **ret)
 	list_init(&host->opening);
 	list_init(&host->urgent);
 	list_init(&host->queue);
+	hedge_init(&host->hedge, pool->hedge_percent);
 	list_append(&pool->hosts, &host->node);
 	*ret = host;
 	return 0;

@@ -27,7 +27,7 @@ int host_submit(struct host *host, struct exchange *exchange);
 /* Forgets a submitted exchange that has not ended; one that was sent costs its connection. */
 void host_cancel(struct host *host, struct exchange *exchange);
 
-/* One that waits in the queue waits among the urgent ones now. */
+/* Somebody waits for it: in the queue it waits among the urgent ones now. */
 void host_hurry(struct host *host, struct exchange *exchange);
 
 /*
@@ -35,5 +35,19 @@ void host_hurry(struct host *host, struct exchange *exchange);
  * fields filled in); `reusable`: the connection may serve another. May free the connection.
  */
 void host_exchange_done(struct connection *connection, int err, bool reusable);
+/*
+ * For connection.c: the connection's request has not been answered for as long as it was told to
+ * wait, or its answer does not go on. When to ask again, 0: the exchange on it has ended.
+ */
+uint64_t host_connection_late(struct connection *connection, uint64_t now_ns);
+/* For connection.c: an answer's head was read and may be believed. Who else was asked is forgotten.
+ */
+void host_answered(struct connection *connection);
+/*
+ * For connection.c: nothing has come on this connection in time. Idle ones that have been silent
+ * for as long may be dead as well (a NAT that was restarted, a server that has gone without a
+ * word), and would each cost somebody the same time: they are closed.
+ */
+void host_distrust(const struct connection *connection);
 /* For connection.c: an idle connection was closed by the server. Frees it. */
 void host_connection_closed(struct connection *connection);

@@ -122,5 +122,7 @@ void source_add_stats(const struct source *source, struct source_stats *to)
 	to->requests += source->stats.requests;
 	to->bytes += source->stats.bytes;
 	to->connections_opened += source->stats.connections_opened;
+	to->hedges += source->stats.hedges;
+	to->hedges_won += source->stats.hedges_won;
 	to->connections += source->stats.connections;
 }

@@ -151,6 +151,7 @@ struct exchange {
 	/* the source's own */
 	struct list node;
 	void *connection;
+	void *second; /* the connection of a second request for the same: pool_hedge.c */
 	void *place;
 	bool by_fallback;
 	bool waits; /* for something that the source must know before it can ask */
@@ -166,12 +167,15 @@ static inline void exchange_reset(struct exchange *exchange)
 	exchange->at_no_cost = false;
 	exchange->retry_after_ms = 0;
 	exchange->connection = NULL;
+	exchange->second = NULL;
 }
 
 struct source_stats {
 	uint64_t requests; /* gets sent */
 	uint64_t bytes;    /* body bytes of gets */
 	uint64_t connections_opened;
+	uint64_t hedges;      /* of the requests: second ones for the same bytes */
+	uint64_t hedges_won;  /* ... that were answered first */
 	uint64_t connections; /* gauge, without libcurl's own for probes and listings */
 };
 
@@ -185,6 +189,7 @@ struct source_options {
 	unsigned connections_max; /* to one server; 0: SOURCE_CONNECTIONS */
 	unsigned timeout_ms;      /* to connect, for an answer's head, between bytes; 0:
 				     SOURCE_TIMEOUT_MS */
+	int hedge_percent; /* second requests at most (hedge.h); 0: HEDGE_PERCENT; negative: none */
 	/* Of web servers: who we are, see auth.h. Valid while the source is made. */
 	const char *netrc_file;   /* NULL: ~/.netrc, if there is one; "": none */
 	const char *token_file;   /* lines "TOKEN" or "HOST TOKEN"; NULL or "": none */

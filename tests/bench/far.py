@@ -1,5 +1,5 @@
 """Rows 5 to 9: what is left of the distance."""
-from servers import FAR_DELAY_MS, FAR_RATE, far_origin, parallel_curls
+from servers import FAR_DELAY_MS, FAR_RATE, Origin, far_origin, parallel_curls
 from tools import DOORS, Figure, median_of
 
 FAR = ["--delay", f"{FAR_DELAY_MS}ms", "--rate", FAR_RATE]
@@ -45,4 +45,23 @@ def far_first_touch(build, _, folder):
     return [Figure("9", "far: open, map, touch, over the first byte, ms", late_ms, at_most=1)]
 
 
-MEASURES = [far_sequential, far_random, far_first_touch]
+def far_tail(build, _, folder):
+    """One answer in a hundred comes a second late: with second requests, and without. The origin
+    draws its lots anew for each run."""
+    found = {}
+    for percent in (0, 5):
+        script = f": delay={FAR_DELAY_MS}ms\npercent=1 : delay=1s\n"
+        with Origin(build, folder, script) as origin:
+            runs = build.bench(origin.url("1G"), "--hedge", percent, "--engine", "uffd", "--pattern",
+                               "random", "--runs", 1, "--count", 4000, "--threads", 16)
+            found[percent] = runs["uffd", "random"]["latency_us"]["p995"] / 1000, origin.requests()
+    (before_ms, asked), (after_ms, asked_after) = found[0], found[5]
+    return [
+        Figure("15", "1% a second late: p99.5 without second requests, ms", before_ms),
+        Figure("15", "1% a second late: p99.5, ms", after_ms),
+        Figure("15", "1% a second late: p99.5, times less", before_ms / after_ms, at_least=5),
+        Figure("15", "1% a second late: requests more, %", 100 * (asked_after / asked - 1), at_most=5),
+    ]
+
+
+MEASURES = [far_sequential, far_random, far_first_touch, far_tail]

@@ -1,9 +1,11 @@
 """The servers: nginx near by, our origin for what is far or larger than any disk."""
+import json
 import os
 import signal
 import socket
 import subprocess
 import time
+import urllib.request
 
 from tools import Absent, call, need
 
@@ -116,6 +118,11 @@ class Origin:
     def url(self, size, seed=1):
         """size: bytes, or such as "1T"."""
         return f"http://{self.address}/generated/{size}-{seed}"
+
+    def requests(self):
+        """Since it was started."""
+        with urllib.request.urlopen(f"http://{self.address}/.origin/stats") as answer:
+            return json.load(answer)["requests"]
 
     def __enter__(self):
         return self

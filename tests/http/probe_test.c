@@ -317,6 +317,28 @@ static void nginx_says_no_in_its_own_words(void **state)
 	server_stop(&server);
 }
 
+/* The connection of the first probe is idle; a new one is asked when nothing comes on it. */
+static void a_probe_that_stalls_on_an_old_connection_is_repeated_on_a_new_one(void **state)
+{
+	struct server server;
+	struct client client;
+	const char *url;
+
+	(void)state;
+	server_start(&server);
+	client_open(&client, NULL);
+	url = server_url(&server, "generated/1M");
+	assert_int_equal(client_probe(&client, &probed, url, false), 0);
+	server_script(&server, "nth=1 : delay=1h");
+	assert_int_equal(client_probe(&client, &probed, url, false), 0);
+	assert_int_equal(probed.probe.version.size, 1 << 20);
+	/* Who is silent on a new one as well is silent. */
+	server_script(&server, ": delay=1h");
+	assert_int_equal(client_probe(&client, &probed, url, false), -ETIMEDOUT);
+	client_close(&client);
+	server_stop(&server);
+}
+
 static void a_server_that_is_not_there_refuses_the_connection(void **state)
 {
 	struct server server;
@@ -346,6 +368,7 @@ int main(void)
 		cmocka_unit_test(redirects_are_followed_and_remembered),
 		cmocka_unit_test(redirects_to_other_schemes_are_refused),
 		cmocka_unit_test(nginx_says_no_in_its_own_words),
+		cmocka_unit_test(a_probe_that_stalls_on_an_old_connection_is_repeated_on_a_new_one),
 		cmocka_unit_test(a_server_that_is_not_there_refuses_the_connection),
 	};
 

@@ -108,6 +108,12 @@ same "$base/part" bash -c '"$0" cat "$1" | head -c 5' "$PAGEIN" "$url/large"
 # servers that are not well
 serve_as 'range=8M-9M first=3 : status=503'
 same "$www/large" "$PAGEIN" cat --timeout 20s "$url/large"
+serve_as ': stall=0'
+expect 1 '' 'pagein cat: *: *timed out*' "$PAGEIN" cat --timeout 600ms "$url/large"
+serve_as 'range=8M-99M : stall=0'
+expect 1 '*' 'pagein cat: *: no byte arrived in time: ETIMEDOUT' "$PAGEIN" cat --timeout 600ms "$url/large"
+serve_as 'range=8M-9M first=1 : delay=1h'
+same "$www/large" "$PAGEIN" cat --timeout 1000s "$url/large"
 serve_as 'range=8M-9M : etag="\"other\""'
 expect 1 '*' "pagein cat: $url/large: *" "$PAGEIN" cat "$url/large"
 cmp -n "$(stat -c %s "$base/out")" "$base/out" "$www/large"

@@ -367,6 +367,39 @@ static void a_stalled_server_is_an_error_in_time(void **state)
 	}
 }
 
+static struct pagein_stats stats_now(void)
+{
+	struct pagein_stats stats;
+
+	assert_int_equal(pagein_stats(NULL, &stats), 0);
+	return stats;
+}
+
+/* In time for nobody else: a deadline would be half a minute away. */
+static void a_stalled_answer_comes_by_a_second_request(void **state)
+{
+	static const char *const rules[] = {
+		"path=/data first=1 : delay=1h", "path=/data first=1 : stall=100"};
+
+	(void)state;
+	for (size_t i = 0; i < array_len(rules); i++) {
+		const struct pagein_options options = {
+			.size = sizeof options, .timeout_ms = 100000};
+		struct pagein_stats before = stats_now(), after;
+		struct session session;
+
+		session_open(&session, SIZE, &options);
+		server_script(&session.server, rules[i]);
+		assert_int_equal(session_compare(&session, 100, 101), 0);
+		after = stats_now();
+		assert_int_equal(after.hedges - before.hedges, 1);
+		assert_int_equal(after.requests - before.requests, 2);
+		/* What stalled in its middle was given up, not raced. */
+		assert_int_equal(after.hedges_won - before.hedges_won, i == 0);
+		session_close(&session);
+	}
+}
+
 static void *touch_in_thread(void *context)
 {
 	return (void *)(intptr_t)touch(context, NULL);
@@ -409,6 +442,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(faults_that_pass_are_not_seen),
 		cmocka_unit_test(a_server_may_be_gone_for_two_seconds),
 		cmocka_unit_test(a_stalled_server_is_an_error_in_time),
+		cmocka_unit_test(a_stalled_answer_comes_by_a_second_request),
 		cmocka_unit_test(all_who_wait_for_a_page_learn_of_its_failure),
 	};
 

@@ -107,11 +107,11 @@ static int fuse_prepare(struct bench_session *session, const struct options *opt
 {
 	struct file_state *state = calloc(1, sizeof *state);
 	const char *name = strrchr(session->target->path, '/') + 1;
-	char connections[32], spin[32], loops[32];
+	char connections[32], spin[32], loops[32], hedge[32];
 	/* Room for all of source_arguments(), the two operands and the NULL. */
-	const char *arguments[9 + 16 + 3] = {"pagein", "mount", "-f", "--connections", connections,
-		"--spin", spin, "--loops", loops};
-	size_t count = 9;
+	const char *arguments[11 + 16 + 3] = {"pagein", "mount", "-f", "--connections", connections,
+		"--spin", spin, "--loops", loops, "--hedge", hedge};
+	size_t count = 11;
 	int err;
 
 	if (!state)
@@ -120,6 +120,7 @@ static int fuse_prepare(struct bench_session *session, const struct options *opt
 	snprintf(connections, sizeof connections, "%llu", (unsigned long long)options->connections);
 	snprintf(spin, sizeof spin, "%lluus", (unsigned long long)options->spin_ns / 1000);
 	snprintf(loops, sizeof loops, "%llu", (unsigned long long)options->loops);
+	snprintf(hedge, sizeof hedge, "%llu", (unsigned long long)options->hedge_percent);
 	strcpy(state->directory, "/tmp/pagein-bench-XXXXXX");
 	if (!mkdtemp(state->directory)) {
 		state->directory[0] = '\0';

@@ -41,7 +41,7 @@ static json_t *latency_json(const struct histogram *latency)
 	static const struct {
 		const char *name;
 		double percentile;
-	} rows[] = {{"p50", 50}, {"p90", 90}, {"p99", 99}, {"p999", 99.9}};
+	} rows[] = {{"p50", 50}, {"p90", 90}, {"p99", 99}, {"p995", 99.5}, {"p999", 99.9}};
 	json_t *json = json_object();
 
 	json_object_set_new(json, "min", json_real(us(histogram_min(latency))));

@@ -58,6 +58,7 @@ static int uffd_open_object(
 	use.netrc_file = options->netrc_file;
 	use.token_file = options->token_file;
 	use.verify = options->verify;
+	use.hedge_percent = option_hedge_percent(options);
 	/* All of the object is populated once to be cached. */
 	use.memory = cache_bytes > 0 ? PAGEIN_NO_LIMIT : options->map_memory_bytes;
 	state->options = use;
