@@ -49,6 +49,7 @@ struct options {
 	uint64_t timeout_ns;                 /* deadline of a request */
 	struct s3_options s3;                /* of s3:// URLs */
 	const char *netrc_file, *token_file; /* of web servers: auth.h */
+	unsigned sandbox;                    /* 0: off; sandbox.h */
 
 	/* mount */
 	bool foreground;
