@@ -262,7 +262,7 @@ static int mount_start_keeper(struct mount *mount)
 		close(ends[0]);
 		return -errno;
 	}
-	keeper_init(&mount->keeper, ends[0]);
+	mount->keeper = (struct keeper){ends[0], child};
 	return 0;
 }
 

@@ -25,6 +25,7 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "fs_private.h"
@@ -166,15 +167,18 @@ int keeper_run(int socket, const struct fs_options *options)
 	};
 	struct keep keep = {.fuse = NULL};
 	unsigned char errand;
+	ssize_t n;
 
 	leave_server(socket);
 	options_adopt(&keep, options);
-	while (recv(socket, &errand, sizeof errand, 0) == sizeof errand) {
+	while ((n = recv(socket, &errand, sizeof errand, 0)) > 0 || (n < 0 && errno == EINTR)) {
 		struct parcel parcel;
 
-		parcel_init(&parcel);
+		if (n < 0)
+			continue;
 		if (errand >= ERRAND_COUNT)
 			break;
+		parcel_init(&parcel);
 		table[errand](&keep, &parcel);
 		if (sendmsg(socket, &parcel.message, MSG_NOSIGNAL) < 0)
 			break;
@@ -186,15 +190,14 @@ int keeper_run(int socket, const struct fs_options *options)
 
 /* ---- the server's end --------------------------------------------------------------------- */
 
-void keeper_init(struct keeper *keeper, int socket)
-{
-	keeper->socket = socket;
-}
-
 void keeper_finish(struct keeper *keeper)
 {
-	close_fd(&keeper->socket);
+	if (keeper->socket < 0)
+		return;
+	close(keeper->socket);
 	keeper->socket = -1;
+	while (waitpid(keeper->pid, NULL, 0) < 0 && errno == EINTR)
+		;
 }
 
 static int keeper_ask(struct keeper *keeper, enum errand errand, struct parcel *parcel)

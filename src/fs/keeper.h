@@ -3,7 +3,7 @@
  * what servers say, can give up all that this takes (tools/sandbox.h).
  *
  *	socketpair(); fork();
- *	child: keeper_run(socket, &options)		parent: keeper_init(&keeper, socket)
+ *	child: keeper_run(socket, &options)		parent: keeper = {socket, child}
  *
  * The two say a byte and an errno with words, and the device's descriptor once. Where and how is
  * mounted is the keeper's from the beginning: whoever has taken over the server can have the mount
@@ -16,7 +16,8 @@
 #include "fs.h"
 
 struct keeper {
-	int socket;
+	int socket; /* -1: there is none */
+	pid_t pid;
 };
 
 /*
@@ -26,8 +27,7 @@ struct keeper {
  */
 int keeper_run(int socket, const struct fs_options *options);
 
-/* Takes the socket over. */
-void keeper_init(struct keeper *keeper, int socket);
+/* Ends it, and waits for its end. Nothing if there is none. */
 void keeper_finish(struct keeper *keeper);
 
 /* mounting_check(), as the keeper sees it. */
