@@ -142,7 +142,8 @@ static void use_the_library(const struct host *before, const struct pagein_optio
 
 	session_open(&session, SIZE, options);
 	expect_same(before, "mapped");
-	assert_int_equal(session_compare(&session, 0, SIZE / PAGE), 0);
+	/* Not session_compare(), which catches SIGBUS. */
+	assert_memory_equal(session.bytes, session.local.bytes, SIZE);
 	expect_same(before, "touched");
 	assert_int_equal(pthread_create(&thread, NULL, expect_same_in_thread, &in_thread), 0);
 	pthread_join(thread, NULL);
