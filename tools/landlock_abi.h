@@ -27,9 +27,9 @@
 #define LANDLOCK_WRITE_FILE (UINT64_C(1) << 1)
 #define LANDLOCK_READ_FILE (UINT64_C(1) << 2)
 #define LANDLOCK_READ_DIR (UINT64_C(1) << 3)
-#define LANDLOCK_MAKE_SYM (UINT64_C(1) << 12) /* the last of ABI 1 */
-#define LANDLOCK_REFER (UINT64_C(1) << 13)    /* 2 */
-#define LANDLOCK_TRUNCATE (UINT64_C(1) << 14) /* 3 */
+#define LANDLOCK_MAKE_SYM (UINT64_C(1) << 12)  /* the last of ABI 1 */
+#define LANDLOCK_REFER (UINT64_C(1) << 13)     /* 2 */
+#define LANDLOCK_TRUNCATE (UINT64_C(1) << 14)  /* 3 */
 #define LANDLOCK_IOCTL_DEV (UINT64_C(1) << 15) /* 5 */
 
 #define LANDLOCK_BIND_TCP (UINT64_C(1) << 0) /* 4 */

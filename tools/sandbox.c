@@ -1,7 +1,8 @@
 /*
  * sandbox.c - see sandbox.h: the order in which things are given up, and what is said of it.
  *
- *	capabilities --> no new privileges --> memory --> files (Landlock) --> system calls (seccomp)
+ *	capabilities --> no new privileges --> memory --> files (Landlock) --> system calls
+ *(seccomp)
  *
  * Each step is of use without the others. Nothing here needs a privilege, so that the same is given
  * up by root, in containers, and by everybody else. Cost: 2 ms once. A system call whose number

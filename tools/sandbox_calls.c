@@ -26,7 +26,7 @@
 #include "sandbox.h"
 #include "sanitizer.h"
 
-#define NEWEST_JUDGED 462 /* mseal(2), Linux 6.10: numbers are the same everywhere since 424 */
+#define NEWEST_JUDGED 462  /* mseal(2), Linux 6.10: numbers are the same everywhere since 424 */
 #define NUMBERS_TO_COME 64 /* ten years of Linux */
 
 enum when { ALWAYS, WITHOUT_PROGRAMS, UNLESS_SANITIZED };
@@ -73,8 +73,8 @@ static const struct {
 /* Address families that are left: others are the kernel's least tested code. */
 static const int families[] = {AF_UNIX, AF_INET, AF_INET6, AF_NETLINK};
 
-static const unsigned long namespaces[] = {CLONE_NEWNS, CLONE_NEWCGROUP, CLONE_NEWUTS,
-	CLONE_NEWIPC, CLONE_NEWUSER, CLONE_NEWPID, CLONE_NEWNET};
+static const unsigned long namespaces[] = {CLONE_NEWNS, CLONE_NEWCGROUP, CLONE_NEWUTS, CLONE_NEWIPC,
+	CLONE_NEWUSER, CLONE_NEWPID, CLONE_NEWNET};
 
 static const unsigned long terminals[] = {TIOCSTI, TIOCLINUX};
 
@@ -114,8 +114,7 @@ static int deny_names(scmp_filter_ctx filter, const char *names)
 
 static int deny_where(scmp_filter_ctx filter, int err, int number, struct scmp_arg_cmp argument)
 {
-	return seccomp_rule_add_array(
-		filter, SCMP_ACT_ERRNO((unsigned)err), number, 1, &argument);
+	return seccomp_rule_add_array(filter, SCMP_ACT_ERRNO((unsigned)err), number, 1, &argument);
 }
 
 static bool is_family(int family)

@@ -1,8 +1,8 @@
 /*
  * mounting.h - what it takes to mount: the checks before, and libfuse's session.
  *
- * For session.c, or for keeper.c in a process of its own. One mount at a time in a process: libfuse's
- * log handler has no context.
+ * For session.c, or for keeper.c in a process of its own. One mount at a time in a process:
+ * libfuse's log handler has no context.
  */
 #pragma once
 

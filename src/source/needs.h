@@ -24,8 +24,8 @@ struct needs {
 };
 
 /*
- * options as for source_create(); the URL may be as it was given, too. Reads ~/.aws, blocking. What is
- * wrong with that is left to source_create() to tell. -ENOMEM
+ * options as for source_create(); the URL may be as it was given, too. Reads ~/.aws, blocking. What
+ * is wrong with that is left to source_create() to tell. -ENOMEM
  */
 int needs_find(const struct source_options *options, struct needs *ret);
 /* A zeroed one is fine. */

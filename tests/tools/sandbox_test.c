@@ -1,6 +1,6 @@
 /*
- * sandbox_test.c - the sandbox (tools/sandbox.h): what can't be done in it, what still can, and that
- * the kernel says so.
+ * sandbox_test.c - the sandbox (tools/sandbox.h): what can't be done in it, what still can, and
+ * that the kernel says so.
  *
  * Each attempt is made in a child of its own, twice: without the sandbox it must not fail as it
  * shall fail with it, or it would prove nothing. A row that proves nothing on this kernel is
@@ -257,10 +257,10 @@ static int serve_others(void)
 
 static int make_code(void)
 {
-	void *page = mmap(
-		NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	void *page = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
-	return page == MAP_FAILED ? CHILD_FAILED : result(mprotect(page, 4096, PROT_READ | PROT_EXEC));
+	return page == MAP_FAILED ? CHILD_FAILED
+				  : result(mprotect(page, 4096, PROT_READ | PROT_EXEC));
 }
 
 /* ---- what is needed ----------------------------------------------------------------------- */
@@ -363,12 +363,15 @@ typedef int attempt(void);
 static const struct row {
 	attempt *attempt;
 	const char *name;
-	int with;      /* in the sandbox: the errno */
-	int programs;  /* in that of a source which runs programs; -1: as without any */
-	int abi;       /* of Landlock; 0: it has nothing to do with that */
+	int with;     /* in the sandbox: the errno */
+	int programs; /* in that of a source which runs programs; -1: as without any */
+	int abi;      /* of Landlock; 0: it has nothing to do with that */
 	bool unless_sanitized;
 } rows[] = {
-#define ROW(function, ...) {function, #function, __VA_ARGS__}
+#define ROW(function, ...)                       \
+	{                                        \
+		function, #function, __VA_ARGS__ \
+	}
 	ROW(read_secret, EACCES, -1, 1),
 	ROW(read_in_thread, EACCES, -1, 1),
 	ROW(list_base, EACCES, -1, 1),
@@ -434,7 +437,8 @@ static int run_attempt(attempt *what, const struct needs *needs, uid_t uid)
 
 	assert_true(child >= 0);
 	if (child == 0) {
-		if (uid != getuid() && (setresgid(uid, uid, uid) < 0 || setresuid(uid, uid, uid) < 0))
+		if (uid != getuid() &&
+			(setresgid(uid, uid, uid) < 0 || setresuid(uid, uid, uid) < 0))
 			_exit(CHILD_FAILED);
 		if (needs)
 			sandbox_enter(needs);
@@ -707,8 +711,8 @@ static int prepare(void **state)
 
 static int clean_up(void **state)
 {
-	static const char *const names[] = {"needed/file", "renewed/file", "needed", "renewed",
-		"socket", "secret", ""};
+	static const char *const names[] = {
+		"needed/file", "renewed/file", "needed", "renewed", "socket", "secret", ""};
 	char name[80];
 
 	(void)state;

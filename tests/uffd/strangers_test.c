@@ -140,7 +140,8 @@ static void a_stranger_is_given_nothing(void **state)
 }
 
 /* Takes the name, says so, and gives to all who come. */
-static void keep_as_stranger(const struct sockaddr_un *name, socklen_t length, struct gift *gift, int tell)
+static void keep_as_stranger(
+	const struct sockaddr_un *name, socklen_t length, struct gift *gift, int tell)
 {
 	cleanup_fd int door = -1;
 	struct envelope envelope;
@@ -169,8 +170,8 @@ static void keep_as_stranger(const struct sockaddr_un *name, socklen_t length, s
 }
 
 /* A real group's files, with wrong bytes in them. */
-static void take_and_spoil(struct session *session, struct sockaddr_un *name, socklen_t *length,
-	struct gift *gift)
+static void take_and_spoil(
+	struct session *session, struct sockaddr_un *name, socklen_t *length, struct gift *gift)
 {
 	uint8_t *bytes;
 
