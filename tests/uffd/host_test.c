@@ -30,20 +30,21 @@ static const char *const status_names[] = {"Umask", "Uid", "Gid", "Groups", "Sig
 
 struct action {
 	void *handler;
-	int flags;
+	uint64_t flags;
 	uint64_t mask; /* the kernel's: libc's is longer, and has garbage behind it */
 };
 
+/* Without gaps, as it is compared as a whole. */
 struct host {
-	char status[array_len(status_names)][64];
 	struct rlimit limits[RLIM_NLIMITS];
-	struct action actions[NSIG];
-	int dumpable, child_subreaper, timer_slack, death_signal, keep_capabilities, secure_bits;
-	int personality;
+	struct action actions[NSIG + 1];
+	char status[array_len(status_names)][64];
 	char filter[16]; /* of cores */
 	char name[16];
 	char locale[64];
 	char directory[256];
+	int dumpable, child_subreaper, timer_slack, death_signal, keep_capabilities, secure_bits;
+	int personality, nice;
 	pid_t session, group;
 };
 
@@ -78,7 +79,7 @@ static void look_at_action(int signal_number, struct action *ret)
 	if (sigaction(signal_number, NULL, &action) < 0)
 		return;
 	ret->handler = (void *)action.sa_handler;
-	ret->flags = action.sa_flags;
+	ret->flags = (uint64_t)action.sa_flags;
 	memcpy(&ret->mask, &action.sa_mask, sizeof ret->mask);
 }
 
@@ -98,6 +99,7 @@ static void look(struct host *host)
 	host->secure_bits = prctl(PR_GET_SECUREBITS);
 	prctl(PR_GET_NAME, host->name);
 	host->personality = personality(0xffffffff);
+	host->nice = getpriority(PRIO_PROCESS, 0);
 	read_file("/proc/self/coredump_filter", host->filter, sizeof host->filter);
 	snprintf(host->locale, sizeof host->locale, "%s", setlocale(LC_ALL, NULL));
 	assert_non_null(getcwd(host->directory, sizeof host->directory));
