@@ -16,6 +16,7 @@
 #include <netdb.h>
 #include <pthread.h>
 #include <sched.h>
+#include <seccomp.h>
 #include <signal.h>
 #include <spawn.h>
 #include <sys/mman.h>
@@ -32,6 +33,7 @@
 
 #include "cleanup.h"
 #include "landlock_abi.h"
+#include "log.h"
 #include "needs.h"
 #include "sandbox.h"
 
@@ -602,6 +604,54 @@ static void the_kernel_says_so(void **state)
 	assert_int_equal(run_attempt(tell_filter, &needs, getuid()), 2);
 }
 
+/* ---- kernels that have less --------------------------------------------------------------- */
+
+static bool is_told;
+
+static void look_for_words(enum log_level level, const char *line, void *context)
+{
+	is_told |= level == LOG_INFO && strstr(line, context);
+}
+
+/* As where one of the calls is not there: then what else, and is it told? */
+static int enter_without(const char *call, const char *words, attempt *what)
+{
+	struct needs needs = needs_of_table();
+	int number = seccomp_syscall_resolve_name(call), status;
+	pid_t child = fork();
+
+	assert_true(child >= 0);
+	if (child == 0) {
+		scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ALLOW);
+
+		if (!filter || seccomp_rule_add(filter, SCMP_ACT_ERRNO(ENOSYS), number, 0) < 0 ||
+			seccomp_load(filter) < 0)
+			_exit(CHILD_FAILED);
+		seccomp_release(filter);
+		log_set_level(LOG_INFO);
+		log_set_handler(look_for_words, (void *)words);
+		sandbox_enter(&needs);
+		_exit(is_told ? what() : CHILD_FAILED);
+	}
+	assert_int_equal(waitpid(child, &status, 0), child);
+	return WIFEXITED(status) ? WEXITSTATUS(status) : CHILD_FAILED;
+}
+
+static void what_a_kernel_lacks_is_told_and_the_rest_is_given_up(void **state)
+{
+	static const char landlock[] = "landlock_create_ruleset";
+
+	(void)state;
+	/* Each time one part that is gone, and one that is there. */
+	assert_int_equal(enter_without(landlock, "no Landlock here", read_secret), 0);
+	assert_int_equal(enter_without(landlock, "no Landlock here", execute), EPERM);
+	assert_int_equal(enter_without("seccomp", "no seccomp here", execute), ENOENT);
+	assert_int_equal(enter_without("seccomp", "no seccomp here", tell_privileges), 1);
+	assert_int_equal(enter_without("capset", "no dropping of capabilities", tell_filter), 2);
+	if (landlock_abi >= 1)
+		assert_int_equal(enter_without("seccomp", "no seccomp here", read_secret), EACCES);
+}
+
 /* ---- needs -------------------------------------------------------------------------------- */
 
 static bool needs_file(const struct needs *needs, const char *name, bool is_renewed)
@@ -734,6 +784,7 @@ int main(void)
 		cmocka_unit_test(a_file_source_reads_all_and_writes_nothing),
 		cmocka_unit_test(files_that_are_renewed_are_read_again),
 		cmocka_unit_test(the_kernel_says_so),
+		cmocka_unit_test(what_a_kernel_lacks_is_told_and_the_rest_is_given_up),
 		cmocka_unit_test(what_is_needed_follows_from_the_url),
 	};
 
