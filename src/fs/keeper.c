@@ -8,7 +8,7 @@
  * The keeper is one thread that waits in recv(2). It has no device (else the connection would
  * outlive the server), no socket but this one, no terminal once it has mounted, and ignores signals
  * that a terminal or a service manager sends to all: it ends when its other end is closed. An idle
- * one costs some 3 MiB, most of them shared with the server, and nothing else.
+ * one costs 250 KiB of its own memory (the rest is shared with the server), and nothing else.
  *
  * Rejected: mounting before the server gives up its rights, and never unmounting (a mount of a
  * server that was told to stop must go); libfuse's auto_unmount, which lets all other users in; an
