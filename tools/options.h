@@ -92,6 +92,7 @@ struct options {
 	uint64_t arrival;   /* accesses a second, whether the last has ended or not; 0: when it has */
 	uint64_t hot_places, hot_accesses; /* per cent, of pattern hotcold */
 	const char *trace;                 /* file which pattern replay plays, or NULL */
+	uint64_t trace_object;             /* which of the trace */
 	bool recorded_pace;                /* ... at the times that it says */
 	bool warm;                         /* everything is accessed once before it is measured */
 	uint64_t slow_fill;                /* per cent, of the floor */

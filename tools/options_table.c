@@ -153,7 +153,12 @@ const struct option_row option_rows[] = {
 	{"trace", 0, STRING(trace),
 		.argument = "FILE",
 		.subcommands = BENCH,
-		.help = "what pattern replay plays: lines OFFSET LENGTH [TIME_US [THREAD]]"},
+		.help = "what pattern replay plays: lines OFFSET LENGTH [TIME_US [THREAD "
+			"[OBJECT]]], as PAGEIN_TRACE=FILE writes them"},
+	{"trace-object", 0, UINT(trace_object),
+		.value = "0", .argument = "N",
+		.subcommands = BENCH, .max = UINT32_MAX,
+		.help = "which of the trace's objects"},
 	{"recorded-pace", 0, FLAG(recorded_pace),
 		.subcommands = BENCH,
 		.help = "replay at the trace's times, instead of as fast as it goes"},

@@ -82,13 +82,40 @@ wrong_trace() { # WORDS LINE...
 	fi
 	grep -qF -- "$words" "$base/err" || { cat "$base/err" >&2; exit 1; }
 }
-wrong_trace 'wrong:2: a line is OFFSET LENGTH [TIME_US [THREAD]]' '0 1' '1 0'
+wrong_trace 'wrong:2: a line is OFFSET LENGTH [TIME_US [THREAD [OBJECT]]]' '0 1' '1 0'
 wrong_trace 'wrong:1: a line is OFFSET LENGTH' '-1 1'
-wrong_trace 'wrong:1: a line is OFFSET LENGTH' '1 1 1 1 1'
+wrong_trace 'wrong:1: a line is OFFSET LENGTH' '1 1 1 1 1 1'
 wrong_trace 'wrong:3: a line is OFFSET LENGTH' '#' '' '1 99999999999999999999'
 wrong_trace 'wrong:2: its time is before' '0 1 5' '0 1 4'
-wrong_trace 'no access in it' '#'
+wrong_trace 'no access of object 0 in it' '#' '1 1 1 1 3'
 wrong_trace "it reads behind the object's end" '4194303 2'
+
+# PAGEIN_TRACE: what the library and the mount's readers touched is written down, each in a file of
+# its process, and can be played. The mount reads pages; the library's pages are touched once.
+PAGEIN_TRACE=$base/recorded timeout 60 "$PAGEIN" bench --size 4M --count 100 --runs 1 \
+	--engine uffd,fuse-read --pattern random --samples "$base/touched" >/dev/null
+python3 - "$base" <<'END'
+import csv, glob, sys
+
+base = sys.argv[1]
+touched = {}
+for row in csv.DictReader(open(base + "/touched")):
+    touched.setdefault(row["engine"], set()).add(int(row["offset"]))
+(mount,) = glob.glob(base + "/recorded.*")
+for name, engine in ((base + "/recorded", "uffd"), (mount, "fuse-read")):
+    lines = open(name).read().splitlines()
+    heads = [line.split() for line in lines if line.startswith("#")]
+    assert heads and all(head[1] == "object" and head[3] == "4194304" for head in heads), heads
+    rows = [tuple(map(int, line.split())) for line in lines if not line.startswith("#")]
+    assert all(len(row) == 5 for row in rows), rows
+    assert sorted(rows, key=lambda row: row[2]) == rows
+    # Readahead may have been there before a touch, and a mark of its own is touched once more.
+    seen = {row[0] for row in rows}
+    assert seen <= touched[engine] and len(seen) > len(touched[engine]) / 2, (engine, len(seen))
+END
+object=$(awk '$1 != "#" { print $5; exit }' "$base/recorded")
+timeout 60 "$PAGEIN" bench --size 4M --runs 1 --engine floor,uffd --pattern replay --trace "$base/recorded" \
+	--trace-object "$object" >/dev/null
 
 # diff: a record is like itself; one that is slower in one stage differs there; three runs show nothing.
 same=$("$PAGEIN" bench diff "$base/open" "$base/open")

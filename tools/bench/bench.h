@@ -6,7 +6,7 @@
  *	scenario.c	one server, which engines, which patterns, how often, in turn
  *	workload.c	one run: its processes and threads, and what they bring home
  *	crew.c	one thread's accesses, and their times
- *	order.c	which accesses, in what order, and when;  trace.c	the recorded ones
+ *	order.c	which accesses, in what order, and when;  replay.c	the recorded ones
  *	target.c	what is measured: a URL on some server, or one of our own
  *	summary.c	of all runs of a cell: the one in the middle, and how far they lie apart
  *	machine.c	where it was measured, and who else was busy there

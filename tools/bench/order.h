@@ -5,10 +5,11 @@
  *	sequential	all of the object, whatever `count` is
  *	stride	0, stride_bytes, 2 * stride_bytes, ..., `count` of them or to the object's end
  *	zipf	`count` places, the same ones again and again: the one of rank r with a probability
- *		that is proportional to 1 / r^0.99, as in YCSB; which is where is a seeded
- *permutation hotcold	`count` places: hot_accesses per cent of them are among hot_places per cent
- *of all, which are anywhere (a seeded permutation), the others among the rest replay	what a trace
- *says (trace.h), whatever `count` is
+ *		that is proportional to 1 / r^0.99, as in YCSB; a seeded permutation says which
+ *		is where
+ *	hotcold	`count` places: hot_accesses per cent of them are among hot_places per cent of
+ *		all, which are anywhere (a seeded permutation), the others among the rest
+ *	replay	what a trace says (replay.h), whatever `count` is
  *
  * Places are multiples of access_bytes, but those of stride and replay.
  */

@@ -17,7 +17,7 @@
 #include "machine.h"
 #include "pagein.h"
 #include "progress.h"
-#include "trace.h"
+#include "replay.h"
 #include "url.h"
 
 #define WARM_MAX_BYTES (UINT64_C(4) << 30)
@@ -309,7 +309,8 @@ static int scenario_run(struct scenario *scenario)
 	int err = 0;
 
 	if (scenario->options->patterns & 1U << PATTERN_REPLAY)
-		err = trace_load(scenario->options->trace, &scenario->trace);
+		err = trace_load(scenario->options->trace, scenario->options->trace_object,
+			&scenario->trace);
 	if (err == 0)
 		err = bench_target_open(scenario->options, &scenario->target);
 	if (err == 0)

@@ -1,10 +1,10 @@
 /*
- * trace.c - reads a trace. On the main thread; the caller owns what was read.
+ * replay.c - reads a trace. On the main thread; the caller owns what was read.
  *
  * Lines are read one by one, so that a trace is never in memory as text. A line that is wrong ends
  * it: a benchmark of half a trace is one of something else.
  */
-#include "trace.h"
+#include "replay.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -32,16 +32,17 @@ static bool take_number(char **at, uint64_t *ret)
 }
 
 /* false: it is no access. */
-static bool parse_line(char *line, struct bench_access *ret)
+static bool parse_line(char *line, struct bench_access *ret, uint64_t *ret_object)
 {
 	uint64_t time_us = 0, thread;
 
+	*ret_object = 0;
 	*ret = (struct bench_access){0};
 	if (!take_number(&line, &ret->offset) || !take_number(&line, &ret->len) || ret->len == 0 ||
 		ret->len > UINT64_MAX - ret->offset)
 		return false;
-	if (take_number(&line, &time_us))
-		take_number(&line, &thread);
+	if (take_number(&line, &time_us) && take_number(&line, &thread))
+		take_number(&line, ret_object);
 	if (time_us > UINT64_MAX / NS_PER_US)
 		return false;
 	ret->at_ns = time_us * NS_PER_US;
@@ -65,10 +66,10 @@ static int append(struct bench_order *order, uint64_t *room, const struct bench_
 	return 0;
 }
 
-static int read_lines(FILE *file, struct bench_order *ret, uint64_t *ret_line)
+static int read_lines(FILE *file, uint64_t object, struct bench_order *ret, uint64_t *ret_line)
 {
 	cleanup_free char *line = NULL;
-	uint64_t room = 0, before_ns = 0;
+	uint64_t room = 0, before_ns = 0, of;
 	size_t line_size = 0;
 	int err = 0;
 
@@ -78,7 +79,11 @@ static int read_lines(FILE *file, struct bench_order *ret, uint64_t *ret_line)
 
 		if (line[blanks] == '\0' || line[blanks] == '#')
 			continue;
-		err = parse_line(line, &access) ? append(ret, &room, &access) : -EINVAL;
+		if (!parse_line(line, &access, &of))
+			return -EINVAL;
+		if (of != object)
+			continue;
+		err = append(ret, &room, &access);
 		if (err < 0)
 			return err;
 		if (access.at_ns < before_ns)
@@ -90,7 +95,7 @@ static int read_lines(FILE *file, struct bench_order *ret, uint64_t *ret_line)
 	return ret->count > 0 ? 0 : -ENODATA;
 }
 
-int trace_load(const char *path, struct bench_order *ret)
+int trace_load(const char *path, uint64_t object, struct bench_order *ret)
 {
 	FILE *file = fopen(path, "re");
 	uint64_t line = 0;
@@ -98,7 +103,7 @@ int trace_load(const char *path, struct bench_order *ret)
 
 	*ret = (struct bench_order){0};
 	if (file) {
-		err = read_lines(file, ret, &line);
+		err = read_lines(file, object, ret, &line);
 		fclose(file);
 	}
 	switch (err) {
@@ -106,7 +111,8 @@ int trace_load(const char *path, struct bench_order *ret)
 		return 0;
 	case -EINVAL:
 		fprintf(stderr,
-			"pagein bench: %s:%" PRIu64 ": a line is OFFSET LENGTH [TIME_US [THREAD]], "
+			"pagein bench: %s:%" PRIu64
+			": a line is OFFSET LENGTH [TIME_US [THREAD [OBJECT]]], "
 			"decimal numbers\n",
 			path, line);
 		break;
@@ -122,7 +128,8 @@ int trace_load(const char *path, struct bench_order *ret)
 			path, line, TRACE_ACCESSES_MAX);
 		break;
 	case -ENODATA:
-		fprintf(stderr, "pagein bench: %s: no access in it\n", path);
+		fprintf(stderr, "pagein bench: %s: no access of object %" PRIu64 " in it\n", path,
+			object);
 		break;
 	default:
 		fprintf(stderr, "pagein bench: %s: %s\n", path, strerrordesc_np(-err));
