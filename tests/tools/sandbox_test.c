@@ -6,27 +6,16 @@
  * shall fail with it, or it would prove nothing. A row that proves nothing on this kernel is
  * printed. As root all of it is done again as an ordinary user.
  */
-#include "check.h"
+#include "attempts.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/capability.h>
-#include <linux/keyctl.h>
-#include <netdb.h>
-#include <pthread.h>
-#include <sched.h>
 #include <seccomp.h>
-#include <signal.h>
-#include <spawn.h>
-#include <sys/mman.h>
-#include <sys/mount.h>
 #include <sys/prctl.h>
-#include <sys/ptrace.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
-#include <sys/uio.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -38,395 +27,13 @@
 #include "sandbox.h"
 
 #define NOBODY 65534
-#define CHILD_FAILED 250 /* no errno */
 
-extern char **environ;
-
-/* base/secret, base/needed/file: what may not, and what may be read. */
-static char base[] = "/tmp/pagein-sandbox-XXXXXX";
-static char secret[64], needed[96], renewed[96];
-static pid_t parent;
-static int abstract_listener, path_listener;
-static struct sockaddr_un abstract, path;
-static int landlock_abi;
-
-/* ---- attempts: 0, or the errno ------------------------------------------------------------ */
-
-static int result(long value)
-{
-	return value < 0 ? errno : 0;
-}
-
-static int try_open(const char *name, int flags)
-{
-	cleanup_fd int fd = open(name, flags | O_CLOEXEC, 0600);
-
-	return result(fd);
-}
-
-static int read_secret(void)
-{
-	return try_open(secret, O_RDONLY);
-}
-
-static int list_base(void)
-{
-	return try_open(base, O_RDONLY | O_DIRECTORY);
-}
-
-static int write_secret(void)
-{
-	return try_open(secret, O_WRONLY);
-}
-
-static int create_file(void)
-{
-	char name[80];
-
-	int err;
-
-	snprintf(name, sizeof name, "%s/new", base);
-	err = try_open(name, O_WRONLY | O_CREAT);
-	if (err == 0)
-		(void)unlink(name);
-	return err;
-}
-
-static int bind_tcp(void)
-{
-	cleanup_fd int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	struct sockaddr_in address = {
-		.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-
-	return result(bind(fd, (struct sockaddr *)&address, sizeof address));
-}
-
-static int try_connect(const struct sockaddr_un *address)
-{
-	cleanup_fd int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-
-	return result(connect(fd, (const struct sockaddr *)address, sizeof *address));
-}
-
-static int connect_abstract(void)
-{
-	return try_connect(&abstract);
-}
-
-static int connect_path(void)
-{
-	return try_connect(&path);
-}
-
-static int signal_parent(void)
-{
-	return result(kill(parent, 0));
-}
-
-static int signal_parents_thread(void)
-{
-	return result(syscall(SYS_tgkill, parent, parent, 0));
-}
-
-static int signal_oneself(void)
-{
-	return raise(SIGCONT) == 0 ? 0 : EPERM;
-}
-
-static int trace(void)
-{
-	return result(ptrace(PTRACE_TRACEME, 0, NULL, NULL));
-}
-
-static int read_memory(void)
-{
-	char from = 1, to = 0;
-	struct iovec local = {&to, 1}, remote = {&from, 1};
-
-	return result(process_vm_readv(getpid(), &local, 1, &remote, 1, 0));
-}
-
-static int mount_something(void)
-{
-	return result(mount("none", "/nonexistent", "tmpfs", 0, NULL));
-}
-
-static int unmount_something(void)
-{
-	return result(umount2("/nonexistent", MNT_DETACH));
-}
-
-static int enter_namespace(void)
-{
-	return result(syscall(SYS_setns, -1, 0));
-}
-
-static int leave_namespace(void)
-{
-	return result(syscall(SYS_unshare, 1));
-}
-
-/* Two flags that exclude each other. */
-static int clone_namespace(void)
-{
-	return result(syscall(SYS_clone, CLONE_NEWNS | CLONE_FS, NULL, NULL, NULL, NULL));
-}
-
-static int call_clone3(void)
-{
-	return result(syscall(SYS_clone3, NULL, 0));
-}
-
-static int open_perf(void)
-{
-	return result(syscall(SYS_perf_event_open, NULL, 0, 0, -1, 0));
-}
-
-static int load_bpf(void)
-{
-	return result(syscall(SYS_bpf, 0, NULL, 1 << 20));
-}
-
-static int load_module(void)
-{
-	return result(syscall(SYS_finit_module, -1, "", 0));
-}
-
-static int load_kernel(void)
-{
-	return result(syscall(SYS_kexec_load, 0, 1 << 20, NULL, 0));
-}
-
-static int set_up_uring(void)
-{
-	return result(syscall(SYS_io_uring_setup, 0, NULL));
-}
-
-static int open_userfaultfd(void)
-{
-	return result(syscall(SYS_userfaultfd, 1 << 30));
-}
-
-static int ask_for_key(void)
-{
-	return result(syscall(SYS_keyctl, KEYCTL_GET_KEYRING_ID, -1000000, 0));
-}
-
-static int become_oneself(void)
-{
-	return result(syscall(SYS_setresuid, getuid(), getuid(), getuid()));
-}
-
-static int open_packets(void)
-{
-	cleanup_fd int fd = socket(AF_PACKET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-
-	return result(fd);
-}
-
-static int type_for_others(void)
-{
-	return result(syscall(SYS_ioctl, -1, 0x5412 /* TIOCSTI */, NULL));
-}
-
-/* setxattrat(2), of Linux 6.13: newer than the table. */
-static int call_newer(void)
-{
-	return result(syscall(463, -1, NULL, 0, NULL, NULL, 0));
-}
-
-static int execute(void)
-{
-	char *const none[] = {NULL};
-
-	return result(execve("/nonexistent", none, none));
-}
-
-static int unlink_file(void)
-{
-	return result(unlink("/nonexistent"));
-}
-
-static int change_mode(void)
-{
-	return result(chmod("/nonexistent", 0777));
-}
-
-static int serve_others(void)
-{
-	return result(listen(-1, 1));
-}
-
-static int make_code(void)
-{
-	void *page = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-
-	return page == MAP_FAILED ? CHILD_FAILED
-				  : result(mprotect(page, 4096, PROT_READ | PROT_EXEC));
-}
-
-/* ---- what is needed ----------------------------------------------------------------------- */
-
-static int look_at_secret(void)
-{
-	struct stat status;
-
-	return result(stat(secret, &status));
-}
-
-static int read_needed(void)
-{
-	return try_open(needed, O_RDONLY);
-}
-
-static int read_renewed(void)
-{
-	return try_open(renewed, O_RDONLY);
-}
-
-static int read_etc(void)
-{
-	return try_open("/etc/passwd", O_RDONLY);
-}
-
-static int read_proc(void)
-{
-	char name[32];
-
-	snprintf(name, sizeof name, "/proc/%d/status", parent);
-	return try_open(name, O_RDONLY);
-}
-
-static int write_null(void)
-{
-	return try_open("/dev/null", O_RDWR);
-}
-
-static int resolve_name(void)
-{
-	struct addrinfo *found = NULL, hints = {.ai_socktype = SOCK_STREAM};
-	int err = getaddrinfo("localhost", "80", &hints, &found);
-
-	if (err == 0)
-		freeaddrinfo(found);
-	return err == 0 ? 0 : EHOSTUNREACH;
-}
-
-static int open_socket(void)
-{
-	cleanup_fd int fd = socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0);
-
-	return errno == EAFNOSUPPORT ? 0 : result(fd);
-}
-
-/* A thread that was made in the sandbox is in it. */
-static void *thread_run(void *context)
-{
-	*(int *)context = read_secret();
-	return NULL;
-}
-
-static int make_thread(void)
-{
-	pthread_t thread;
-	int found = CHILD_FAILED, err = pthread_create(&thread, NULL, thread_run, &found);
-
-	if (err == 0)
-		pthread_join(thread, NULL);
-	return err != 0 ? err : found == CHILD_FAILED ? CHILD_FAILED : 0;
-}
-
-static int read_in_thread(void)
-{
-	pthread_t thread;
-	int found = CHILD_FAILED;
-
-	if (pthread_create(&thread, NULL, thread_run, &found) == 0)
-		pthread_join(thread, NULL);
-	return found;
-}
-
-static int run_program(void)
-{
-	char *arguments[] = {(char *)"true", NULL};
-	int status = 0;
-	pid_t child;
-	int err = posix_spawnp(&child, "true", NULL, NULL, arguments, environ);
-
-	if (err == 0 && (waitpid(child, &status, 0) < 0 || status != 0))
-		err = CHILD_FAILED;
-	return err;
-}
-
-/* ---- the table ---------------------------------------------------------------------------- */
-
-typedef int attempt(void);
-
-static const struct row {
-	attempt *attempt;
-	const char *name;
-	int with;     /* in the sandbox: the errno */
-	int programs; /* in that of a source which runs programs; -1: as without any */
-	int abi;      /* of Landlock; 0: it has nothing to do with that */
-	bool unless_sanitized;
-} rows[] = {
-#define ROW(function, ...)                       \
-	{                                        \
-		function, #function, __VA_ARGS__ \
-	}
-	ROW(read_secret, EACCES, -1, 1),
-	ROW(read_in_thread, EACCES, -1, 1),
-	ROW(list_base, EACCES, -1, 1),
-	ROW(write_secret, EACCES, -1, 1),
-	ROW(create_file, EACCES, -1, 1),
-	ROW(bind_tcp, EACCES, -1, 4),
-	ROW(connect_abstract, EPERM, -1, 6),
-	ROW(signal_parent, EPERM, -1, 0),
-	ROW(signal_parents_thread, EPERM, -1, 0),
-	ROW(trace, EPERM, EPERM, 0, true),
-	ROW(read_memory, EPERM, EPERM, 0, true),
-	ROW(mount_something, EPERM, EPERM, 0),
-	ROW(unmount_something, EPERM, EPERM, 0),
-	ROW(enter_namespace, EPERM, EPERM, 0),
-	ROW(leave_namespace, EPERM, EPERM, 0),
-	ROW(clone_namespace, EPERM, EPERM, 0),
-	ROW(call_clone3, ENOSYS, ENOSYS, 0),
-	ROW(open_perf, EPERM, EPERM, 0),
-	ROW(load_bpf, EPERM, EPERM, 0),
-	ROW(load_module, EPERM, EPERM, 0),
-	ROW(load_kernel, EPERM, EPERM, 0),
-	ROW(set_up_uring, EPERM, EPERM, 0),
-	ROW(open_userfaultfd, EPERM, EPERM, 0),
-	ROW(ask_for_key, EPERM, -1, 0),
-	ROW(become_oneself, EPERM, EPERM, 0),
-	ROW(open_packets, EAFNOSUPPORT, EAFNOSUPPORT, 0),
-	ROW(type_for_others, EPERM, EPERM, 0),
-	ROW(call_newer, ENOSYS, ENOSYS, 0),
-	ROW(execute, EPERM, -1, 0),
-	ROW(unlink_file, EPERM, -1, 0),
-	ROW(change_mode, EPERM, -1, 0),
-	ROW(serve_others, EPERM, -1, 0),
-	ROW(make_code, EACCES, EACCES, 0),
-	/* What stays. */
-	ROW(look_at_secret, 0, 0, 0),
-	ROW(read_needed, 0, 0, 0),
-	ROW(read_renewed, 0, 0, 0),
-	ROW(read_etc, 0, 0, 0),
-	ROW(read_proc, 0, 0, 0),
-	ROW(write_null, 0, 0, 0),
-	ROW(connect_path, 0, 0, 0),
-	ROW(resolve_name, 0, 0, 0),
-	ROW(open_socket, 0, 0, 0),
-	ROW(make_thread, 0, 0, 0),
-	ROW(signal_oneself, 0, 0, 0),
-	ROW(run_program, EPERM, 0, 0),
-#undef ROW
-};
+static int abstract_listener, path_listener, landlock_abi;
 
 static struct needs needs_of_table(void)
 {
 	return (struct needs){
-		.files = {{needed, false}, {renewed, true}},
+		.files = {{scene.needed, false}, {scene.renewed, true}},
 		.count = 2,
 	};
 }
@@ -475,7 +82,7 @@ static void check_table(const struct needs *needs, uid_t uid)
 {
 	unsigned wrong = 0;
 
-	for (size_t i = 0; i < array_len(rows); i++) {
+	for (size_t i = 0; i < row_count; i++) {
 		const struct row *row = &rows[i];
 
 		if (row->abi > landlock_abi || (row->unless_sanitized && WITH_SANITIZER))
@@ -534,10 +141,10 @@ static void replace_renewed(void)
 	char new[128];
 	cleanup_fd int fd = -1;
 
-	snprintf(new, sizeof new, "%s.new", renewed);
+	snprintf(new, sizeof new, "%s.new", scene.renewed);
 	fd = open(new, O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
 	assert_true(fd >= 0);
-	assert_int_equal(rename(new, renewed), 0);
+	assert_int_equal(rename(new, scene.renewed), 0);
 }
 
 static void files_that_are_renewed_are_read_again(void **state)
@@ -682,7 +289,7 @@ static void expect_needs(const char *url, bool any_file, bool programs)
 	assert_true(needs_file(&needs, "/tokens", false));
 	assert_true(needs_file(&needs, "/certificates", true));
 	if (strncmp(url, "s3:", 3) == 0) {
-		assert_true(needs_file(&needs, needed, true));
+		assert_true(needs_file(&needs, scene.needed, true));
 		assert_true(needs_file(&needs, "/token/of/another", true));
 	}
 	needs_finish(&needs);
@@ -693,13 +300,13 @@ static void what_is_needed_follows_from_the_url(void **state)
 {
 	(void)state;
 	setenv("SSL_CERT_FILE", "/certificates", 1);
-	setenv("AWS_CONFIG_FILE", needed, 1);
-	setenv("AWS_SHARED_CREDENTIALS_FILE", renewed, 1);
+	setenv("AWS_CONFIG_FILE", scene.needed, 1);
+	setenv("AWS_SHARED_CREDENTIALS_FILE", scene.renewed, 1);
 	setenv("AWS_EC2_METADATA_DISABLED", "true", 1);
 	unsetenv("AWS_ACCESS_KEY_ID");
 	unsetenv("AWS_PROFILE");
-	write_file(needed, "[default]\ncredential_process = /bin/true\n"
-			   "[profile other]\nweb_identity_token_file = /token/of/another\n");
+	write_file(scene.needed, "[default]\ncredential_process = /bin/true\n"
+				 "[profile other]\nweb_identity_token_file = /token/of/another\n");
 	expect_needs("http://host/", false, false);
 	expect_needs("file:///srv/", true, false);
 	expect_needs("manifest:list.jsonl", true, true);
@@ -731,31 +338,31 @@ static int prepare(void **state)
 	char name[80];
 
 	(void)state;
-	parent = getpid();
+	scene.parent = getpid();
 	landlock_abi = (int)syscall(LANDLOCK_CALL_CREATE, NULL, 0UL, LANDLOCK_ASK_ABI);
 	if (landlock_abi < 0)
 		print_message("no Landlock: %s: its rows are left out\n", strerror(errno));
-	assert_non_null(mkdtemp(base));
-	assert_int_equal(chmod(base, 0755), 0);
-	snprintf(secret, sizeof secret, "%s/secret", base);
-	snprintf(name, sizeof name, "%s/needed", base);
+	assert_non_null(mkdtemp(scene.base));
+	assert_int_equal(chmod(scene.base, 0755), 0);
+	snprintf(scene.secret, sizeof scene.secret, "%s/secret", scene.base);
+	snprintf(name, sizeof name, "%s/needed", scene.base);
 	assert_int_equal(mkdir(name, 0755), 0);
-	snprintf(needed, sizeof needed, "%s/file", name);
-	snprintf(name, sizeof name, "%s/renewed", base);
+	snprintf(scene.needed, sizeof scene.needed, "%s/file", name);
+	snprintf(name, sizeof name, "%s/renewed", scene.base);
 	assert_int_equal(mkdir(name, 0755), 0);
-	snprintf(renewed, sizeof renewed, "%s/file", name);
-	write_file(secret, "secret");
-	write_file(needed, "");
-	write_file(renewed, "");
-	assert_int_equal(chmod(secret, 0666), 0);
-	assert_int_equal(chmod(base, 0777), 0);
-	abstract = (struct sockaddr_un){.sun_family = AF_UNIX};
-	snprintf(abstract.sun_path + 1, sizeof abstract.sun_path - 1, "%s", base);
-	abstract_listener = listen_at(&abstract);
-	path = (struct sockaddr_un){.sun_family = AF_UNIX};
-	snprintf(path.sun_path, sizeof path.sun_path, "%s/socket", base);
-	path_listener = listen_at(&path);
-	assert_int_equal(chmod(path.sun_path, 0666), 0);
+	snprintf(scene.renewed, sizeof scene.renewed, "%s/file", name);
+	write_file(scene.secret, "secret");
+	write_file(scene.needed, "");
+	write_file(scene.renewed, "");
+	assert_int_equal(chmod(scene.secret, 0666), 0);
+	assert_int_equal(chmod(scene.base, 0777), 0);
+	scene.abstract = (struct sockaddr_un){.sun_family = AF_UNIX};
+	snprintf(scene.abstract.sun_path + 1, sizeof scene.abstract.sun_path - 1, "%s", scene.base);
+	abstract_listener = listen_at(&scene.abstract);
+	scene.path = (struct sockaddr_un){.sun_family = AF_UNIX};
+	snprintf(scene.path.sun_path, sizeof scene.path.sun_path, "%s/socket", scene.base);
+	path_listener = listen_at(&scene.path);
+	assert_int_equal(chmod(scene.path.sun_path, 0666), 0);
 	return 0;
 }
 
@@ -769,7 +376,7 @@ static int clean_up(void **state)
 	close(abstract_listener);
 	close(path_listener);
 	for (size_t i = 0; i < array_len(names); i++) {
-		snprintf(name, sizeof name, "%s/%s", base, names[i]);
+		snprintf(name, sizeof name, "%s/%s", scene.base, names[i]);
 		(void)remove(name);
 	}
 	return 0;
