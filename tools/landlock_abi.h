@@ -27,6 +27,8 @@
 #define LANDLOCK_WRITE_FILE (UINT64_C(1) << 1)
 #define LANDLOCK_READ_FILE (UINT64_C(1) << 2)
 #define LANDLOCK_READ_DIR (UINT64_C(1) << 3)
+#define LANDLOCK_REMOVE_FILE (UINT64_C(1) << 5)
+#define LANDLOCK_MAKE_REG (UINT64_C(1) << 8)
 #define LANDLOCK_MAKE_SYM (UINT64_C(1) << 12)  /* the last of ABI 1 */
 #define LANDLOCK_REFER (UINT64_C(1) << 13)     /* 2 */
 #define LANDLOCK_TRUNCATE (UINT64_C(1) << 14)  /* 3 */

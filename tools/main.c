@@ -9,10 +9,12 @@
  * things than ours (-f: do everything but mount), so they are taken out here.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "commands.h"
 #include "options.h"
@@ -123,11 +125,23 @@ static int word_run(int argc, char **argv)
 	return subcommand_run(subcommand, argc - 1, argv + 1);
 }
 
+/*
+ * A stream that we were started without is a descriptor that the next open() gets: what is printed
+ * would go into a connection. So each has something, which can't be used.
+ */
+static void streams_hold(void)
+{
+	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+		if (fcntl(fd, F_GETFD) < 0)
+			(void)!open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY);
+}
+
 int main(int argc, char **argv)
 {
 	const char *slash, *name = argc > 0 ? argv[0] : "pagein";
 	int status;
 
+	streams_hold();
 	slash = strrchr(name, '/');
 	if (argc == 0)
 		return EXIT_USAGE;

@@ -1,8 +1,10 @@
 /*
  * mount.c - `pagein mount` and `pagein umount`.
  *
- * Mounting. The parent forks and waits; the child leaves the terminal's session, and only then
- * makes the loop, checks the source, mounts and serves: no thread and no libcurl before the forks.
+ * Mounting. The parent forks and waits; the child makes the loop, checks the source, mounts and
+ * serves: no thread and no libcurl before the forks. It leaves the terminal's session once it is
+ * mounted and no earlier: an automounter lets its own process group alone pass to a directory that
+ * it is about to mount, and everybody else wait for that, the child too if it were not in it.
  * Through a pipe the child tells how it went: one NUL byte when the kernel's INIT has been answered
  * and the mount serves, else the one line that says why not. So the parent's exit status is the
  * truth, and the next line of a script finds the files. Rejected: fuse_daemonize(), which exits 0
@@ -129,6 +131,7 @@ static void mount_serves(void *context)
 	service_notify("READY=1\nSTATUS=Serves.");
 	if (mount->report < 0)
 		return;
+	setsid();
 	told = write(mount->report, "", 1) == 1;
 	close_fd(&mount->report);
 	mount->report = -1;
@@ -373,7 +376,6 @@ int command_mount(const struct options *options)
 		return complain("mount: fork: %s", strerror(errno));
 	if (child == 0) {
 		close(ends[0]);
-		setsid();
 		exit(mount_run(options, ends[1]));
 	}
 	close(ends[1]);

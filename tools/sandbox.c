@@ -86,7 +86,7 @@ void sandbox_enter(const struct needs *needs)
 	else
 		abi = sandbox_files(needs);
 	tell("Landlock", abi);
-	err = sandbox_calls(needs->programs);
+	err = sandbox_calls(needs);
 	tell("seccomp", err);
 	log_info("sandbox: Landlock ABI %d, seccomp %s", abi > 0 ? abi : 0, err < 0 ? "off" : "on");
 }

@@ -8,8 +8,6 @@
  */
 #pragma once
 
-#include <stdbool.h>
-
 struct needs;
 
 void sandbox_enter(const struct needs *needs);
@@ -22,4 +20,4 @@ int sandbox_files(const struct needs *needs);
 /*
  * System calls, by seccomp (sandbox_calls.c). With programs: less, as they have the same filter.
  */
-int sandbox_calls(bool programs);
+int sandbox_calls(const struct needs *needs);

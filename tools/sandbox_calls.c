@@ -23,13 +23,14 @@
 #include <unistd.h>
 
 #include "cleanup.h"
+#include "needs.h"
 #include "sandbox.h"
 #include "sanitizer.h"
 
 #define NEWEST_JUDGED 462  /* mseal(2), Linux 6.10: numbers are the same everywhere since 424 */
 #define NUMBERS_TO_COME 64 /* ten years of Linux */
 
-enum when { ALWAYS, WITHOUT_PROGRAMS, UNLESS_SANITIZED };
+enum when { ALWAYS, WITHOUT_PROGRAMS, WITHOUT_WRITING, UNLESS_SANITIZED };
 
 /* Names that this libseccomp, or this architecture, does not know are passed over. */
 static const struct {
@@ -62,8 +63,9 @@ static const struct {
 	{WITHOUT_PROGRAMS, "add_key request_key keyctl"},
 	{WITHOUT_PROGRAMS, "listen accept accept4"},
 	{WITHOUT_PROGRAMS, "kill tkill rt_sigqueueinfo rt_tgsigqueueinfo pidfd_send_signal"},
+	{WITHOUT_WRITING, "unlink unlinkat rename renameat renameat2"},
 	{WITHOUT_PROGRAMS,
-		"creat link linkat symlink symlinkat unlink unlinkat rename renameat renameat2 "
+		"creat link linkat symlink symlinkat "
 		"mkdir mkdirat rmdir truncate truncate64 chmod fchmod fchmodat fchmodat2 chown "
 		"chown32 fchown fchown32 lchown lchown32 fchownat utime utimes utimensat "
 		"utimensat_time64 futimesat setxattr lsetxattr fsetxattr removexattr lremovexattr "
@@ -78,10 +80,12 @@ static const unsigned long namespaces[] = {CLONE_NEWNS, CLONE_NEWCGROUP, CLONE_N
 
 static const unsigned long terminals[] = {TIOCSTI, TIOCLINUX};
 
-static bool is_wanted(enum when when, bool programs)
+static bool is_wanted(enum when when, const struct needs *needs)
 {
 	if (when == WITHOUT_PROGRAMS)
-		return !programs;
+		return !needs->programs;
+	if (when == WITHOUT_WRITING)
+		return !needs->programs && !needs->writes;
 	return when != UNLESS_SANITIZED || !WITH_SANITIZER;
 }
 
@@ -168,12 +172,12 @@ static int deny_newer(scmp_filter_ctx filter)
 	return err;
 }
 
-static int filter_fill(scmp_filter_ctx filter, bool programs)
+static int filter_fill(scmp_filter_ctx filter, const struct needs *needs)
 {
 	int err = 0;
 
 	for (size_t i = 0; i < sizeof denied / sizeof *denied && err == 0; i++)
-		if (is_wanted(denied[i].when, programs))
+		if (is_wanted(denied[i].when, needs))
 			err = deny_names(filter, denied[i].names);
 	if (err == 0)
 		err = deny_families(filter);
@@ -184,7 +188,7 @@ static int filter_fill(scmp_filter_ctx filter, bool programs)
 	if (err == 0)
 		err = deny_newer(filter);
 	/* Signals to others; to oneself is what abort(3) and raise(3) are. */
-	if (err == 0 && !programs)
+	if (err == 0 && !needs->programs)
 		err = deny_where(filter, EPERM, SCMP_SYS(tgkill),
 			SCMP_A0_32(SCMP_CMP_NE, (unsigned)getpid()));
 	return err;
@@ -196,7 +200,7 @@ static void filter_release(scmp_filter_ctx *filter)
 		seccomp_release(*filter);
 }
 
-int sandbox_calls(bool programs)
+int sandbox_calls(const struct needs *needs)
 {
 	scmp_filter_ctx filter cleanup(filter_release) = seccomp_init(SCMP_ACT_ALLOW);
 	int err;
@@ -214,6 +218,6 @@ int sandbox_calls(bool programs)
 	if (err == 0)
 		(void)seccomp_attr_set(filter, SCMP_FLTATR_CTL_TSYNC, 1);
 	if (err == 0)
-		err = filter_fill(filter, programs);
+		err = filter_fill(filter, needs);
 	return err < 0 ? err : seccomp_load(filter);
 }

@@ -4,8 +4,8 @@
  * A rule allows what is beneath a directory, or one file, and holds for the file itself, not for
  * its name: one that takes the name later is another. So what is replaced while a mount lives
  * (resolv.conf, credentials, tokens) is allowed as the directory it is in, except where that is
- * the whole home directory or the root, which would allow too much. Nothing can be written or
- * executed, whatever is beneath.
+ * the whole home directory or the root, which would allow too much. Nothing can be executed,
+ * whatever is beneath, and nothing be written but the tokens of single sign-on.
  *
  * What is open stays open: FUSE's device, log files, sockets. Looking at a file (stat(2)) is not
  * restricted, nor are sockets with a path, which NSS needs.
@@ -27,6 +27,7 @@
 #include "sandbox.h"
 
 #define READ (LANDLOCK_READ_FILE | LANDLOCK_READ_DIR)
+#define REPLACE (LANDLOCK_WRITE_FILE | LANDLOCK_REMOVE_FILE | LANDLOCK_MAKE_REG | LANDLOCK_TRUNCATE)
 
 /* What libc, its resolver and name services, TLS and pagein itself read. Those that exist. */
 static const struct {
@@ -113,10 +114,10 @@ static int allow_directory_of(int ruleset, const char *path)
 }
 
 /* The file, where it is now, and where another of its name will be; links in between, too. */
-static int allow_need(int ruleset, const struct need *need)
+static int allow_need(int ruleset, const struct need *need, uint64_t writing)
 {
 	cleanup_free char *real = realpath(need->path, NULL);
-	int err = allow(ruleset, need->path, READ);
+	int err = allow(ruleset, need->path, READ | (need->is_written ? writing : 0));
 
 	if (err == 0 && need->is_renewed)
 		err = allow_directory_of(ruleset, need->path);
@@ -125,17 +126,17 @@ static int allow_need(int ruleset, const struct need *need)
 	return err;
 }
 
-static int allow_all(int ruleset, const struct needs *needs)
+static int allow_all(int ruleset, const struct needs *needs, uint64_t writing)
 {
-	const struct need resolver = {(char *)"/etc/resolv.conf", true};
-	int err = allow_need(ruleset, &resolver);
+	const struct need resolver = {.path = (char *)"/etc/resolv.conf", .is_renewed = true};
+	int err = allow_need(ruleset, &resolver, 0);
 
 	for (size_t i = 0; i < sizeof common / sizeof *common && err == 0; i++)
 		err = allow(ruleset, common[i].path, common[i].allowed);
 	if (err == 0 && needs->any_file)
 		err = allow(ruleset, "/", READ);
 	for (size_t i = 0; i < needs->count && err == 0; i++)
-		err = allow_need(ruleset, &needs->files[i]);
+		err = allow_need(ruleset, &needs->files[i], writing);
 	return err;
 }
 
@@ -153,7 +154,7 @@ int sandbox_files(const struct needs *needs)
 	ruleset = (int)syscall(LANDLOCK_CALL_CREATE, &rights, sizeof rights, 0U);
 	if (ruleset < 0)
 		return -errno;
-	err = allow_all(ruleset, needs);
+	err = allow_all(ruleset, needs, REPLACE & rights.fs);
 	if (err == 0 && syscall(LANDLOCK_CALL_RESTRICT, ruleset, 0U) < 0)
 		err = -errno;
 	return err < 0 ? err : (int)abi;

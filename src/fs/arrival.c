@@ -64,6 +64,8 @@ int directory_add(struct directory *directory, const struct index_entry *from)
 	entry.href = entry.name && strcmp(entry.name, from->href) == 0
 			     ? entry.name
 			     : directory_keep(directory, from->href, strlen(from->href));
+	if (is_strong && directory->keeps_etags)
+		entry.listed_etag = directory_keep(directory, from->etag, strlen(from->etag));
 	if (!entry.name || !entry.href)
 		return -ENOMEM;
 	entry.has_size = from->is_dir || from->size != INDEX_SIZE_UNKNOWN;

@@ -7,7 +7,7 @@
  * began with, so that an offset means the same entry for as long as somebody reads.
  *
  * Invariants: shown names are unique; shown entries do not move; numbers are unique for ever.
- * Cost: an entry is 104 bytes, 8 of the hash table, and its strings, one where name and href are
+ * Cost: an entry is 112 bytes, 8 of the hash table, and its strings, one where name and href are
  * the same; showing one is a hash, and another one in the listing before.
  *
  * Rejected: one sorted array (it can't be shown before it is whole); one malloc a name (a million
@@ -43,6 +43,11 @@ int directory_create(const char *const *inside, size_t depth, struct directory *
 	directory->depth = depth;
 	*ret = directory;
 	return 0;
+}
+
+void directory_keep_etags(struct directory *directory)
+{
+	directory->keeps_etags = true;
 }
 
 struct directory *directory_get(struct directory *directory)
@@ -271,7 +276,7 @@ void entry_set_version(
 	if (changed || entry->mtime_s < 0)
 		entry->mtime_s = version->mtime_s;
 	if (changed)
-		entry->number = (*next_number)++;
+		entry_renumber(entry, next_number);
 	entry->has_size = true;
 	entry->size = version->size;
 	entry->validator = validator;
@@ -290,4 +295,5 @@ void entry_renumber(struct entry *entry, uint64_t *next_number)
 	entry->number = (*next_number)++;
 	entry->probed_ns = 0;
 	entry->validator = 0;
+	entry->listed_etag = NULL;
 }

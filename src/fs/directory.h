@@ -35,6 +35,7 @@ struct entry {
 	uint64_t listed_size; /* INDEX_SIZE_UNKNOWN: a probe must tell */
 	int64_t listed_mtime_s;
 	uint64_t listed_validator; /* a hash of it; 0: none */
+	const char *listed_etag;   /* where they are kept, and it is still right; or NULL */
 	/* What is shown. */
 	uint64_t size;
 	int64_t mtime_s; /* -1: unknown */
@@ -54,6 +55,8 @@ struct entry {
  * added. -ENOMEM
  */
 int directory_create(const char *const *inside, size_t depth, struct directory **ret);
+/* Before any entry is added: strong ETags are kept, so that what is listed can be pinned. */
+void directory_keep_etags(struct directory *directory);
 struct directory *directory_get(struct directory *directory);
 /* NULL is fine. */
 void directory_put(struct directory *directory);

@@ -22,6 +22,7 @@ struct directory {
 	uint64_t learned_ns;
 	const char *const *inside;
 	size_t depth;
+	bool keeps_etags;
 	struct arena *arena;
 	struct entry **chunks;
 	size_t count;

@@ -117,9 +117,13 @@ static void serve_mount(struct keep *keep, struct parcel *parcel)
 		parcel_attach(parcel, fuse_session_fd(keep->fuse));
 }
 
-/* After the answer has gone. What libfuse closes at the end is /dev/null. */
+/*
+ * After the answer has gone. What libfuse closes at the end is /dev/null. Not earlier out of the
+ * process group: an automounter lets no other one pass.
+ */
 static void forget_device(struct keep *keep)
 {
+	(void)setsid();
 	close_behind(fuse_session_fd(keep->fuse));
 	if (chdir("/") < 0)
 		log_warning("mount: /: %s", strerror(errno));

@@ -158,6 +158,8 @@ static int fetch_prepare(struct listing_fetch *fetch)
 		err = inode_inside(fetch->inode, &fetch->inside, &depth);
 	if (err == 0)
 		err = directory_create(fetch->inside, depth, &fetch->directory);
+	if (err == 0 && fetch->fs->options.immutable)
+		directory_keep_etags(fetch->directory);
 	fetch->listing.url = fetch->url;
 	fetch->listing.entry = fetch_entry;
 	fetch->listing.page = fetch_page;
@@ -418,6 +420,17 @@ void metadata_found(struct fs *fs, const struct inode *inode, const struct versi
 	}
 	if (!version)
 		listing_expire(inode->parent);
+}
+
+bool metadata_believed(struct fs *fs, const struct inode *inode, struct version *ret)
+{
+	const struct entry *entry = fs->options.immutable ? entry_of(inode) : NULL;
+
+	if (!entry || !entry->listed_etag || strlen(entry->listed_etag) > VALIDATOR_MAX)
+		return false;
+	*ret = (struct version){.size = inode->size, .mtime_s = inode->mtime_s};
+	strcpy(ret->etag, entry->listed_etag);
+	return true;
 }
 
 static uint64_t time_left_ns(uint64_t learned_ns, uint64_t ttl_ns)

@@ -73,6 +73,10 @@ void entry_abandon(struct fs *fs, struct entry *entry);
 /* The object behind a file was found to be this version, or (NULL) another than the inode's. */
 void metadata_found(struct fs *fs, const struct inode *inode, const struct version *version);
 
+/* True: which version this file is need not be asked: a listing that is believed for ever says so.
+ */
+bool metadata_believed(struct fs *fs, const struct inode *inode, struct version *ret);
+
 /* For how long the kernel may believe this entry (NULL: that there is none), in seconds. */
 double entry_timeout(
 	const struct fs *fs, const struct directory *listing, const struct entry *entry);

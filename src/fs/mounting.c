@@ -68,7 +68,8 @@ int mounting_check(const char *mountpoint, char error[FS_ERROR_MAX])
 	if (strcmp(point.type, MOUNT_TYPE_PAGEIN) == 0)
 		return mounting_fail(
 			error, mountpoint, "busy: a pagein mount is there already", -EBUSY);
-	if (point.type[0] != '\0') {
+	/* autofs's own mount is where those of a direct map, and systemd's, shall be put. */
+	if (point.type[0] != '\0' && strcmp(point.type, "autofs") != 0) {
 		snprintf(error, FS_ERROR_MAX, "mount: %s: busy: a %s mount is there already",
 			mountpoint, point.type);
 		return -EBUSY;

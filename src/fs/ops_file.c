@@ -32,6 +32,7 @@ struct opening {
 	struct fs *fs;
 	struct inode *inode;
 	struct list waiting;
+	struct version believed;
 	char *url;
 };
 
@@ -145,6 +146,17 @@ static void opening_done(struct probe *probe, int err)
 	inode_put(&fs->tree, inode);
 }
 
+/*
+ * All of a short file comes with the answer, so that who reads it has no other request to wait for;
+ * unless the file was open before: the kernel may have all of it.
+ */
+static size_t opening_bytes(const struct inode *inode)
+{
+	bool whole = inode->size <= PROBE_BYTES_MAX && !inode->file.validator;
+
+	return whole ? align_up(inode->size, PROBE_BYTES) : 0;
+}
+
 static int opening_start(struct fs *fs, struct inode *inode)
 {
 	struct opening *opening = calloc(1, sizeof *opening);
@@ -160,6 +172,9 @@ static int opening_start(struct fs *fs, struct inode *inode)
 	err = inode_url(inode, &opening->url);
 	if (err == 0) {
 		opening->probe.url = opening->url;
+		opening->probe.bytes_wanted = opening_bytes(inode);
+		if (metadata_believed(fs, inode, &opening->believed))
+			opening->probe.believed = &opening->believed;
 		opening->probe.done = opening_done;
 		err = fs->source->ops->probe(fs->source, &opening->probe);
 	}

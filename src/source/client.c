@@ -51,7 +51,8 @@ struct curl_errno curl_errno(CURLcode result)
 		struct curl_errno value;
 	} table[] = {
 		{CURLE_OK, {0, false}},
-		{CURLE_UNSUPPORTED_PROTOCOL, {-EINVAL, false}},
+		/* Of an answer: what is asked for has been parsed by us. */
+		{CURLE_UNSUPPORTED_PROTOCOL, {-EPROTO, false}},
 		{CURLE_URL_MALFORMAT, {-EINVAL, false}},
 		{CURLE_OUT_OF_MEMORY, {-ENOMEM, false}},
 		{CURLE_COULDNT_RESOLVE_HOST, {-EHOSTUNREACH, true}},
@@ -247,6 +248,8 @@ int client_easy(struct client *client, const char *url, struct client_request *r
 	curl_easy_setopt(easy, CURLOPT_CLOSESOCKETFUNCTION, client_socket_close);
 	curl_easy_setopt(easy, CURLOPT_CLOSESOCKETDATA, client->loop);
 	curl_easy_setopt(easy, CURLOPT_NOPROGRESS, 1L);
+	/* Else the end of a request waits for the resolver's thread, and the loop with it. */
+	curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L);
 	curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
 	curl_easy_setopt(easy, CURLOPT_PATH_AS_IS, 1L);
 	curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
@@ -304,6 +307,15 @@ int client_start(struct client *client, struct client_request *request)
 		return result == CURLM_OUT_OF_MEMORY ? -ENOMEM : -EINVAL;
 	request->client = client;
 	return 0;
+}
+
+bool client_got_leftover(const struct client_request *request, CURLcode result)
+{
+	long connects = 1;
+
+	curl_easy_getinfo(request->easy, CURLINFO_NUM_CONNECTS, &connects);
+	return connects == 0 &&
+	       (result == CURLE_UNSUPPORTED_PROTOCOL || result == CURLE_WEIRD_SERVER_REPLY);
 }
 
 void client_content_type(const struct client_request *request, char to[CONTENT_TYPE_MAX + 1])

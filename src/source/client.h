@@ -52,6 +52,12 @@ int client_start(struct client *client, struct client_request *request);
 /* Ends it, at whatever stage, and frees its handle. A request that is all zero is fine. */
 void client_finish(struct client_request *request);
 
+/*
+ * Did it end with no answer of HTTP's, on a connection that has served others? That may be what was
+ * left of one of theirs, which was longer than its head had said.
+ */
+bool client_got_leftover(const struct client_request *request, CURLcode result);
+
 /* What the answer says its body is; "" if nothing, or too much. Until client_finish(). */
 void client_content_type(const struct client_request *request, char to[CONTENT_TYPE_MAX + 1]);
 

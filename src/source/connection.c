@@ -145,7 +145,11 @@ static long connection_read_head(struct connection *connection)
 		if (len == 0)
 			return 0;
 		if (len < 0 || connection->heads++ == INTERIM_HEADS_MAX) {
-			connection_fail(connection, -EPROTO, false, reason);
+			/* It may be left of the answer before it: more than its head had said. */
+			connection_fail(connection, -EPROTO,
+				connection->reused && connection->heads == 0 &&
+					connection->head.status == 0,
+				reason);
 			return -EPROTO;
 		}
 		at += (size_t)len;

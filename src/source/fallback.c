@@ -166,10 +166,9 @@ static void fallback_done(struct client_request *curl, CURLcode result)
 	struct fallback *fallback = container_of(curl, struct fallback, curl);
 	struct exchange *exchange = fallback->exchange;
 	const char *words = curl_easy_strerror(result);
-	/* The URL was good when it was probed: what libcurl calls unsupported is the answer. */
-	struct curl_errno failure = curl_errno(
-		result == CURLE_UNSUPPORTED_PROTOCOL ? CURLE_WEIRD_SERVER_REPLY : result);
+	struct curl_errno failure = curl_errno(result);
 
+	failure.again |= client_got_leftover(curl, result);
 	if (!fallback_flush(fallback))
 		return;
 	/* libcurl takes a head that was cut for one without a body. */

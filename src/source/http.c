@@ -149,6 +149,7 @@ static void remote_resolved(struct probe *probe, int err)
 		err = remote_move(remote, probe);
 	strcpy(error, probe->error);
 	remote->resolving = false;
+	remote->is_new = err == 0;
 	/* The remote may go with the first that is told. */
 	list_init(&waiting);
 	list_splice(&waiting, &remote->waiting);
@@ -186,7 +187,6 @@ static bool remote_refused(struct http_remote *http, const struct exchange *exch
 	if (!remote->probe_url || http_probe(http->remote.source, &remote->probe) < 0)
 		return false;
 	remote->resolving = true;
-	remote->is_new = true;
 	return true;
 }
 

@@ -320,6 +320,14 @@ static const char *status_reason(unsigned status)
 	}
 }
 
+/* Is the date to be compared? Two answers with the same weak ETag need not have the same bytes. */
+static bool date_counts(const struct version *version)
+{
+	if (version->etag[0] == '"')
+		return false;
+	return version->modified[0] != '\0' || (version->etag[0] == '\0' && !version->is_partial);
+}
+
 static const char *version_difference(const struct http_head *head, const struct version *version)
 {
 	if (head->has_total && head->total != version->size)
@@ -327,8 +335,7 @@ static const char *version_difference(const struct http_head *head, const struct
 	if ((version->etag[0] != '\0' || !version->is_partial) &&
 		strcmp(head->etag, version->etag) != 0)
 		return "the object has changed: another ETag";
-	if (version->etag[0] == '\0' && (version->modified[0] != '\0' || !version->is_partial) &&
-		strcmp(head->modified, version->modified) != 0)
+	if (date_counts(version) && strcmp(head->modified, version->modified) != 0)
 		return "the object has changed: another Last-Modified";
 	if (version->id[0] != '\0' && strcmp(head->id, version->id) != 0)
 		return "the object has changed: another version id";
@@ -372,10 +379,10 @@ int http_head_check(const struct http_head *head, struct range range, const stru
 	return -EPROTO;
 }
 
-int http_head_probe(
-	const struct http_head *head, size_t body_len, uint64_t *ret_size, const char **ret_reason)
+int http_head_probe(const struct http_head *head, size_t asked, size_t body_len, uint64_t *ret_size,
+	const char **ret_reason)
 {
-	uint64_t asked;
+	uint64_t expected;
 
 	/* An empty object has no first byte: 416, or (nginx) the whole of nothing. */
 	if ((head->status == 416 && head->has_total && head->total == 0) ||
@@ -384,15 +391,16 @@ int http_head_probe(
 		return 0;
 	}
 	if (head->status != 206) {
-		*ret_reason = "the server does not serve ranges";
-		return -ENOTSUP;
+		*ret_reason = head->status == 200 ? "the server does not serve ranges"
+						  : "an answer that has no part of the object";
+		return http_status_errno(head->status, true).err;
 	}
 	*ret_reason = "malformed answer to a ranged request";
 	if (head->multipart || !head->has_range || !head->has_total || head->range.start != 0)
 		return -EPROTO;
-	asked = head->total < PROBE_BYTES ? head->total : PROBE_BYTES;
-	if (head->range.end != asked || (head->has_length && head->length != asked) ||
-		body_len != asked)
+	expected = head->total < asked ? head->total : asked;
+	if (head->range.end != expected || (head->has_length && head->length != expected) ||
+		body_len != expected)
 		return -EPROTO;
 	*ret_size = head->total;
 	return 0;

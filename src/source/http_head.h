@@ -75,8 +75,8 @@ int http_head_check(const struct http_head *head, struct range range, const stru
 void http_head_version(const struct http_head *head, uint64_t size, struct version *ret);
 
 /*
- * The size of the object, by the answer to a range of its first PROBE_BYTES of which body_len bytes
+ * The size of the object, by the answer to a range of its first `asked` bytes of which body_len
  * have come. -ENOTSUP, -EPROTO: it does not tell, and *ret_reason says why.
  */
-int http_head_probe(
-	const struct http_head *head, size_t body_len, uint64_t *ret_size, const char **ret_reason);
+int http_head_probe(const struct http_head *head, size_t asked, size_t body_len, uint64_t *ret_size,
+	const char **ret_reason);

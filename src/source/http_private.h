@@ -32,7 +32,7 @@ static inline struct http_source *http_of(struct source *source)
 
 enum http_method {
 	HTTP_GET,
-	HTTP_GET_START, /* of the first PROBE_BYTES */
+	HTTP_GET_START, /* of the first `max` bytes */
 	HTTP_HEAD,
 	HTTP_PROPFIND, /* of a directory and what is in it */
 };
@@ -58,11 +58,13 @@ struct http_request {
 	size_t len;
 	char reason[SOURCE_ERROR_MAX];
 	/* its own */
+	size_t room; /* at bytes */
 	struct client_request curl;
 	struct curl_slist *headers;
 	unsigned redirects;
 	unsigned attempts; /* that failed in a way that may pass */
 	bool foreign;      /* redirected to another server */
+	size_t head_bytes;
 	size_t idle_bytes; /* of a body that is of no use */
 	struct loop_timer timer;
 };

@@ -1,10 +1,10 @@
 /*
  * http_probe.c - what is this object now? One request, and what its answer means.
  *
- * Runs on the loop; owned by the probe. A probe is a GET of the first PROBE_BYTES, so that version,
- * size and the first page come in one round trip, and so that what it proves is exactly what is
- * needed: that this server serves ranges of this object. A server that answers 200 is stopped at
- * the head, not read.
+ * Runs on the loop; owned by the probe. A probe is a GET of the first PROBE_BYTES or more, so that
+ * version, size and the first page come in one round trip, and so that what it proves is exactly
+ * what is needed: that this server serves ranges of this object. A server that answers 200 is
+ * stopped at the head, not read.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -56,14 +56,14 @@ static int probe_answer(struct http_probe_call *call, int err)
 
 	probe->status = request->head.status;
 	/* A body that was refused in the middle, or a 416, may still be a fact about the object. */
-	if (request->refused && request->head.status == 200)
+	if (request->refused && request->head.status < 300)
 		err = 0;
 	if (request->method == HTTP_HEAD || !(err == 0 && is_empty(&request->head)))
 		err = http_request_error(request, err);
 	if (err == 0)
-		err = request->method == HTTP_HEAD
-			      ? size_of_head(request, &size, &reason)
-			      : http_head_probe(&request->head, request->len, &size, &reason);
+		err = request->method == HTTP_HEAD ? size_of_head(request, &size, &reason)
+						   : http_head_probe(&request->head, request->max,
+							     request->len, &size, &reason);
 	if (err == 0) {
 		reason = "out of memory";
 		err = http_place_join(request->location,
@@ -83,11 +83,19 @@ static int probe_answer(struct http_probe_call *call, int err)
 
 static int call_start(struct http_probe_call *call, enum http_method method);
 
-/* apache2 leaves the length out where it is 0; and what is made as it is sent has none. */
+/*
+ * Is HEAD no answer, where GET may have one? apache2 leaves the length out where it is 0, and what
+ * is made as it is sent has none. And HEAD may be refused alone: a presigned URL is signed for GET.
+ */
 static bool must_be_got(const struct http_request *request, int err)
 {
-	return err == 0 && request->method == HTTP_HEAD && request->head.status == 200 &&
-	       request->head.whole && !request->head.has_length && !request->head.chunked;
+	unsigned status = request->head.status;
+
+	if (err < 0 || request->method != HTTP_HEAD || !request->head.whole)
+		return false;
+	if (status == 200)
+		return !request->head.has_length && !request->head.chunked;
+	return status == 400 || status == 403 || status == 405 || status == 501;
 }
 
 static void probe_ended(struct http_request *request, int err)
@@ -111,7 +119,7 @@ static int call_start(struct http_probe_call *call, enum http_method method)
 		.http = http,
 		.url = call->probe->url,
 		.method = method,
-		.max = PROBE_BYTES,
+		.max = probe_bytes(call->probe),
 		.done = probe_ended,
 	};
 	return http_request_start(&call->request);

@@ -59,31 +59,53 @@ static size_t take_header(char *line, size_t size, size_t count, void *context)
 {
 	struct http_request *request = context;
 
+	request->head_bytes += size * count;
+	if (request->head_bytes > HTTP_HEAD_MAX) {
+		request->head.bad = request->refused = true;
+		request->head.reason = "the answer's head is too long";
+		return 0;
+	}
 	http_head_line(&request->head, line, size * count);
 	return size * count;
+}
+
+/* Room for so many bytes more, which are below max: it doubles, so that no byte is moved often. */
+static bool body_grow(struct http_request *request, size_t len)
+{
+	size_t room = 2 * request->room;
+	char *grown;
+
+	if (len <= request->room - request->len)
+		return true;
+	if (room < request->len + len)
+		room = request->len + len;
+	if (room > request->max)
+		room = request->max;
+	grown = realloc(request->bytes, room);
+	if (!grown)
+		return false;
+	request->bytes = grown;
+	request->room = room;
+	return true;
 }
 
 static size_t take_body(char *bytes, size_t size, size_t count, void *context)
 {
 	struct http_request *request = context;
 	size_t len = size * count;
-	char *grown;
 
 	/* A redirect's or an error's words are of no use. */
 	if (request->head.status >= 300) {
 		request->idle_bytes += len;
 		return request->idle_bytes > IDLE_BODY_MAX ? 0 : len;
 	}
-	/* A whole object must not be read. */
-	request->refused = (request->method == HTTP_GET_START && request->head.status != 206) ||
+	/* A whole object must not be read, and what has such a head neither: it may not end. */
+	request->refused = request->head.bad ||
+			   (request->method == HTTP_GET_START && request->head.status != 206) ||
 			   len > request->max - request->len;
-	if (request->refused)
+	if (request->refused || !body_grow(request, len))
 		return 0;
-	grown = realloc(request->bytes, request->len + len);
-	if (!grown)
-		return 0;
-	memcpy(grown + request->len, bytes, len);
-	request->bytes = grown;
+	memcpy(request->bytes + request->len, bytes, len);
 	request->len += len;
 	return len;
 }
@@ -93,6 +115,10 @@ int http_request_error(struct http_request *request, int err)
 	unsigned status = request->head.status;
 	char words[32];
 
+	if (request->refused && request->head.bad)
+		return request_fail(request, -EPROTO, request->head.reason);
+	if (err < 0 && request->refused && status < 300)
+		return request_fail(request, -EFBIG, "the answer is too long");
 	if (err < 0 && !(status >= 300 && request->refused))
 		return err;
 	if (status >= 300) {
@@ -195,7 +221,7 @@ static void method_set(struct http_request *request)
 		curl_easy_setopt(easy, CURLOPT_NOBODY, 1L);
 	if (request->method == HTTP_GET_START) {
 		snprintf(range, sizeof range, "0-%llu",
-			(unsigned long long)range_http_last((struct range){0, PROBE_BYTES}));
+			(unsigned long long)range_http_last((struct range){0, request->max}));
 		curl_easy_setopt(easy, CURLOPT_RANGE, range); /* libcurl keeps a copy */
 	}
 	if (request->method == HTTP_PROPFIND) {
@@ -204,7 +230,8 @@ static void method_set(struct http_request *request)
 	}
 	/* Some KiB: a server that dribbles them is as good as silent. */
 	if (request->method == HTTP_HEAD || request->method == HTTP_GET_START)
-		curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)request->http->timeout_ms);
+		curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS,
+			(long)probe_timeout_ms(request->max, request->http->timeout_ms));
 }
 
 /* One attempt: everything of the one before is forgotten. */
@@ -217,6 +244,7 @@ static int request_attempt(struct http_request *request)
 	client_free_headers(steal_pointer(&request->headers));
 	request->head = (struct http_head){0};
 	request->len = 0;
+	request->head_bytes = 0;
 	request->idle_bytes = 0;
 	request->refused = false;
 	strcpy(request->reason, "out of memory");
@@ -236,6 +264,8 @@ static int request_attempt(struct http_request *request)
 		curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, open_socket);
 		curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, request);
 	}
+	if (request->attempts > 0)
+		curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, 1L);
 	method_set(request);
 	return client_start(request->http->client, &request->curl);
 }
@@ -250,14 +280,16 @@ static void timer_expired(struct loop_timer *timer)
 }
 
 /*
- * What failed in a way that may pass is repeated after a pause. Not the failure to reach a server
- * at all: whoever opens something wants to know at once that there is none.
+ * What failed in a way that may pass is repeated after a pause, on another connection. Not the
+ * failure to reach a server at all: whoever opens something wants to know at once that there is
+ * none.
  */
 static bool request_repeats(struct http_request *request, CURLcode result)
 {
 	struct http_source *http = request->http;
 	bool passing = result == CURLE_GOT_NOTHING || result == CURLE_RECV_ERROR ||
-		       result == CURLE_SEND_ERROR || result == CURLE_PARTIAL_FILE;
+		       result == CURLE_SEND_ERROR || result == CURLE_PARTIAL_FILE ||
+		       client_got_leftover(&request->curl, result);
 
 	/* A method that a server does not know (501) it will not know later. */
 	if (result == CURLE_OK)

@@ -31,7 +31,7 @@ static int need(struct needs *needs, const char *path, bool is_renewed)
 	/* Beyond the list a file can't be read, and that is what will be said. */
 	if (!path || !*path || needs->count == NEEDS_MAX)
 		return 0;
-	*to = (struct need){strdup(path), is_renewed};
+	*to = (struct need){.path = strdup(path), .is_renewed = is_renewed};
 	if (!to->path)
 		return -ENOMEM;
 	needs->count++;
@@ -108,8 +108,15 @@ static int need_of_config(struct needs *needs, const struct s3_config *config)
 
 	if (err == 0)
 		err = need_of_profiles(needs, environment);
-	if (err == 0 && !config->anonymous && s3_plan_make(config, &plan, words) == 0)
+	if (err == 0 && !config->anonymous && s3_plan_make(config, &plan, words) == 0) {
 		needs->programs = plan.origin == S3_ORIGIN_PROCESS;
+		needs->writes = plan.origin == S3_ORIGIN_SSO;
+	}
+	/* Tokens of single sign-on, which are renewed there. */
+	if (err == 0)
+		err = need(needs, environment->sso_folder, false);
+	if (err == 0 && needs->writes && needs->count < NEEDS_MAX)
+		needs->files[needs->count - 1].is_written = true;
 	return err;
 }
 

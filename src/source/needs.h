@@ -14,6 +14,7 @@
 struct need {
 	char *path;
 	bool is_renewed; /* read again and again; meanwhile another file may take its name */
+	bool is_written; /* a directory in which files are made and replaced */
 };
 
 struct needs {
@@ -21,6 +22,7 @@ struct needs {
 	size_t count;
 	bool any_file; /* the URL's objects are files, or may be */
 	bool programs; /* credential_process */
+	bool writes;   /* any of the above is written */
 };
 
 /*

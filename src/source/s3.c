@@ -4,8 +4,9 @@
  * connections for ranged gets (pool.h).
  *
  * Runs on the loop. Owns the client, the pool, the credentials and the buckets. A probe is a GET of
- * the first PROBE_BYTES, for http.c's reasons; a HEAD where only the version is wanted, and where
- * an object turns out to be empty: S3's answer for a range of nothing (416) does not tell what of.
+ * the first PROBE_BYTES or more, for http.c's reasons; a HEAD where only the version is wanted, and
+ * where an object turns out to be empty: S3's answer for a range of nothing (416) does not tell
+ * what of.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -21,7 +22,9 @@
 struct s3_probe {
 	struct s3_ask ask;
 	struct probe *probe;
-	bool is_empty; /* the range was of nothing: a HEAD tells the rest */
+	bool is_empty;     /* the range was of nothing: a HEAD tells the rest */
+	struct loop *loop; /* what is believed, and not asked for, is told from there */
+	struct loop_timer timer;
 };
 
 /* ---- probes ------------------------------------------------------------------------------- */
@@ -31,6 +34,8 @@ static void probe_free(struct s3_probe *self)
 	if (!self)
 		return;
 	s3_ask_finish(&self->ask);
+	if (self->loop)
+		loop_timer_cancel(self->loop, &self->timer);
 	free(self);
 }
 
@@ -52,15 +57,15 @@ static int probe_ask(struct s3_probe *self, struct s3_source *s3, bool head)
 		.s3 = s3,
 		.head = head,
 		.key = strdup(key),
-		.body_max = PROBE_BYTES,
+		.body_max = probe_bytes(self->probe),
 		.is_quick = true,
 		.done = probe_answered,
 	};
 	if (!ask->key)
 		return -ENOMEM;
-	if (!head &&
-		asprintf(&ask->range, "bytes=0-%llu",
-			(unsigned long long)range_http_last((struct range){0, PROBE_BYTES})) < 0) {
+	if (!head && asprintf(&ask->range, "bytes=0-%llu",
+			     (unsigned long long)range_http_last(
+				     (struct range){0, probe_bytes(self->probe)})) < 0) {
 		ask->range = NULL;
 		return -ENOMEM;
 	}
@@ -73,7 +78,8 @@ static int probe_size(const struct s3_probe *self, uint64_t *ret, const char **r
 	const struct http_head *head = &self->ask.head_read;
 
 	if (!self->ask.head)
-		return http_head_probe(head, self->ask.body_len, ret, ret_reason);
+		return http_head_probe(
+			head, probe_bytes(self->probe), self->ask.body_len, ret, ret_reason);
 	*ret_reason = "an answer that does not tell the size";
 	/* The HEAD was asked again as a GET of one byte. */
 	if (head->status == 206 && head->has_total)
@@ -99,7 +105,7 @@ static int probe_answer(struct s3_probe *self)
 		return err;
 	}
 	http_head_version(&self->ask.head_read, size, &probe->version);
-	client_content_type(&self->ask.curl, probe->content_type);
+	strcpy(probe->content_type, self->ask.content_type);
 	probe->effective_url = probe->url;
 	probe->bytes = self->ask.body;
 	probe->bytes_len = self->ask.head ? 0 : self->ask.body_len;
@@ -128,6 +134,29 @@ static void probe_answered(struct s3_ask *ask, int err)
 	probe_free(self);
 }
 
+/* A listing has told what there is to know; the first get names that version, and will see. */
+static void probe_believed(struct loop_timer *timer)
+{
+	struct s3_probe *self = container_of(timer, struct s3_probe, timer);
+	struct probe *probe = self->probe;
+
+	probe->version = *probe->believed;
+	probe->content_type[0] = '\0';
+	probe->effective_url = probe->url;
+	probe->bytes = NULL;
+	probe->bytes_len = 0;
+	probe->state = NULL;
+	probe->done(probe, 0);
+	probe_free(self);
+}
+
+static int probe_believe(struct s3_probe *self, struct loop *loop)
+{
+	self->loop = loop;
+	self->timer.expired = probe_believed;
+	return loop_timer_set(loop, &self->timer, clock_now_ns());
+}
+
 static int s3_probe(struct source *source, struct probe *probe)
 {
 	struct s3_probe *self = calloc(1, sizeof *self);
@@ -138,7 +167,8 @@ static int s3_probe(struct source *source, struct probe *probe)
 	if (!self)
 		return -ENOMEM;
 	self->probe = probe;
-	err = probe_ask(self, s3_of(source), probe->head_only);
+	err = probe->believed ? probe_believe(self, source->loop)
+			      : probe_ask(self, s3_of(source), probe->head_only);
 	if (err < 0) {
 		snprintf(probe->error, sizeof probe->error, "open: %.120s: %s", probe->url,
 			strerror(-err));

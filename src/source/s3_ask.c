@@ -60,6 +60,7 @@ int s3_credentials_got(struct s3_source *s3, const struct s3_credentials_want *w
 
 static void ask_end(struct s3_ask *ask, int err)
 {
+	client_content_type(&ask->curl, ask->content_type);
 	client_finish(&ask->curl);
 	ask->done(ask, err);
 }
@@ -92,10 +93,33 @@ static size_t ask_take_header(char *line, size_t size, size_t count, void *conte
 	struct s3_ask *ask = context;
 	size_t len = size * count;
 
+	ask->head_bytes += len;
+	if (ask->head_bytes > HTTP_HEAD_MAX) {
+		ask->too_long = -EPROTO;
+		return 0;
+	}
 	http_head_line(&ask->head_read, line, len);
 	if (!copy_field(line, len, "date:", ask->date, sizeof ask->date))
 		copy_field(line, len, "x-amz-bucket-region:", ask->region, sizeof ask->region);
 	return len;
+}
+
+/* It doubles, so that no byte is moved often. */
+static bool ask_body_grow(struct s3_ask *ask, size_t len)
+{
+	size_t room = 2 * ask->body_room;
+	char *grown;
+
+	if (len <= ask->body_room - ask->body_len)
+		return true;
+	if (room < ask->body_len + len)
+		room = ask->body_len + len;
+	grown = realloc(ask->body, room);
+	if (!grown)
+		return false;
+	ask->body = grown;
+	ask->body_room = room;
+	return true;
 }
 
 static size_t ask_take_body(char *bytes, size_t size, size_t count, void *context)
@@ -104,18 +128,17 @@ static size_t ask_take_body(char *bytes, size_t size, size_t count, void *contex
 	size_t len = size * count;
 	bool is_wanted = ask->head_read.status / 100 == 2;
 	size_t max = is_wanted ? ask->body_max : S3_ERROR_BODY_MAX;
-	char *grown;
 
 	/* All of an object for a part of it: the head has said it. */
 	if (is_wanted && ask->range && ask->head_read.status != 206)
 		return 0;
-	if (len > max - ask->body_len)
+	if (len > max - ask->body_len) {
+		ask->too_long = -EFBIG;
 		return 0;
-	grown = realloc(ask->body, ask->body_len + len);
-	if (!grown)
+	}
+	if (!ask_body_grow(ask, len))
 		return 0;
-	memcpy(grown + ask->body_len, bytes, len);
-	ask->body = grown;
+	memcpy(ask->body + ask->body_len, bytes, len);
 	ask->body_len += len;
 	return len;
 }
@@ -139,6 +162,12 @@ static void ask_broken(struct s3_ask *ask, CURLcode result)
 		       result == CURLE_RECV_ERROR || result == CURLE_SEND_ERROR ||
 		       result == CURLE_PARTIAL_FILE;
 
+	if (ask->too_long) {
+		snprintf(ask->reason, sizeof ask->reason, "the answer's %s is too long",
+			ask->too_long == -EFBIG ? "body" : "head");
+		ask_end(ask, ask->too_long);
+		return;
+	}
 	if (passing && ask_again(ask))
 		return;
 	snprintf(ask->reason, sizeof ask->reason, "%.150s",
@@ -289,6 +318,8 @@ static int ask_prepare(struct s3_ask *ask, const struct s3_credentials *credenti
 
 	ask->curl.done = ask_answered;
 	ask->head_read = (struct http_head){0};
+	ask->head_bytes = 0;
+	ask->too_long = 0;
 	ask->body_len = 0;
 	ask->date[0] = ask->region[0] = '\0';
 	ask->epoch = ask->bucket->epoch;
@@ -311,7 +342,8 @@ static int ask_prepare(struct s3_ask *ask, const struct s3_credentials *credenti
 	if (is_head)
 		curl_easy_setopt(easy, CURLOPT_NOBODY, 1L);
 	if (ask->is_quick)
-		curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)ask->s3->timeout_ms);
+		curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS,
+			(long)probe_timeout_ms(ask->body_max, ask->s3->timeout_ms));
 	return client_start(ask->s3->client, &ask->curl);
 }
 
@@ -371,6 +403,7 @@ void s3_ask_finish(struct s3_ask *ask)
 	client_finish(&ask->curl);
 	client_free_headers(steal_pointer(&ask->headers));
 	free(steal_pointer(&ask->body));
+	ask->body_room = 0;
 	free(steal_pointer(&ask->key));
 	free(steal_pointer(&ask->query));
 	free(steal_pointer(&ask->range));

@@ -98,7 +98,7 @@ static int endpoint_check(const char *name, const char *url, char *error)
 	return -EINVAL;
 }
 
-/* Of "s3" or "sts"; *ret NULL: AWS's own. */
+/* Of "s3", "sts", ...; *ret NULL: AWS's own. */
 static int endpoint_load(const struct places *places, const char *service, enum s3_variable own,
 	char **ret, char *error)
 {
@@ -207,6 +207,12 @@ static int settings_load(const struct places *places, struct s3_config *config, 
 		err = endpoint_load(
 			places, "sts", S3_ENDPOINT_URL_STS, &config->sts_endpoint, error);
 	if (err == 0)
+		err = endpoint_load(
+			places, "sso", S3_ENDPOINT_URL_SSO, &config->sso_endpoint, error);
+	if (err == 0)
+		err = endpoint_load(places, "sso_oidc", S3_ENDPOINT_URL_SSO_OIDC,
+			&config->sso_oidc_endpoint, error);
+	if (err == 0)
 		err = addressing_load(places, nested, &config->addressing, error);
 	if (err == 0)
 		err = flags_load(places, nested, config);
@@ -258,5 +264,7 @@ void s3_config_destroy(struct s3_config *config)
 	free(config->endpoint);
 	free(config->ca_bundle);
 	free(config->sts_endpoint);
+	free(config->sso_endpoint);
+	free(config->sso_oidc_endpoint);
 	free(config);
 }

@@ -45,7 +45,9 @@ struct s3_config {
 
 	/* for s3_provider.c */
 	bool profile_is_explicit; /* by option */
-	char *sts_endpoint;       /* NULL: AWS's own */
+	char *sts_endpoint;       /* NULL: AWS's own, as with the next two */
+	char *sso_endpoint;
+	char *sso_oidc_endpoint;
 	struct s3_environment *environment;
 };
 

@@ -1,20 +1,20 @@
 /*
  * s3_credentials.c - credentials as a value: each string is wiped before its memory is given back.
  *
- * Pure; any thread. The strings of jansson's tree are overwritten before it is freed (json_wipe());
+ * Pure; any thread. The strings of jansson's tree are overwritten before it is freed (s3_json.h);
  * what its reader has had in between can't be reached.
  */
 #include "s3_credentials.h"
 
 #include <ctype.h>
 #include <errno.h>
-#include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 #include <time.h>
 
 #include "cleanup.h"
+#include "s3_json.h"
 
 /* What a header can bear, and "" is no key. */
 static bool is_key(const char *text)
@@ -130,35 +130,28 @@ bool s3_time_parse(const char *text, int64_t *ret_s)
 /* ---- JSON ---------------------------------------------------------------------------------- */
 
 struct json_kind {
-	const char *token;
+	const char *inside; /* of this member of the whole; NULL: of none */
+	const char *access_key, *secret, *token, *expiration;
 	bool is_versioned; /* Version must be 1 */
 	bool is_temporary; /* token and expiration must be there */
 	bool has_code;     /* Code other than Success: there are none */
+	bool has_ms;       /* expiration is a number of milliseconds, not a text */
 };
+
+#define KEYS .access_key = "AccessKeyId", .secret = "SecretAccessKey", .expiration = "Expiration"
 
 static const struct json_kind json_kinds[] = {
-	[S3_JSON_PROCESS] = {.token = "SessionToken", .is_versioned = true},
-	[S3_JSON_CONTAINER] = {.token = "Token", .is_temporary = true},
-	[S3_JSON_INSTANCE] = {.token = "Token", .is_temporary = true, .has_code = true},
+	[S3_JSON_PROCESS] = {KEYS, .token = "SessionToken", .is_versioned = true},
+	[S3_JSON_CONTAINER] = {KEYS, .token = "Token", .is_temporary = true},
+	[S3_JSON_INSTANCE] = {KEYS, .token = "Token", .is_temporary = true, .has_code = true},
+	[S3_JSON_SSO] = {.inside = "roleCredentials",
+		.access_key = "accessKeyId",
+		.secret = "secretAccessKey",
+		.token = "sessionToken",
+		.expiration = "expiration",
+		.is_temporary = true,
+		.has_ms = true},
 };
-
-/* Overwrites the strings of the one object that credentials are; nothing of it is nested. */
-static void json_wipe(json_t **root)
-{
-	const char *name;
-	json_t *value;
-
-	if (json_is_object(*root))
-		json_object_foreach(*root, name, value) if (json_is_string(value))
-			explicit_bzero((char *)json_string_value(value), json_string_length(value));
-	json_decref(*root);
-}
-
-/* NULL: no such member, or not a string. A string that holds a NUL does not parse at all. */
-static const char *member(const json_t *root, const char *name)
-{
-	return json_string_value(json_object_get(root, name));
-}
 
 /* What is wrong with the object; NULL: nothing. */
 static const char *json_complain(const json_t *root, const struct json_kind *kind)
@@ -174,9 +167,9 @@ static const char *json_complain(const json_t *root, const struct json_kind *kin
 	if (kind->has_code && code &&
 		(!json_is_string(code) || strcmp(json_string_value(code), "Success") != 0))
 		return "its Code is not Success";
-	if (!member(root, "AccessKeyId"))
+	if (!s3_json_member(root, kind->access_key))
 		return "no AccessKeyId in it";
-	if (!member(root, "SecretAccessKey"))
+	if (!s3_json_member(root, kind->secret))
 		return "no SecretAccessKey in it";
 	if (token && !json_is_null(token) && !json_is_string(token))
 		return "its session token is not a string";
@@ -187,12 +180,15 @@ static const char *json_complain(const json_t *root, const struct json_kind *kin
 
 static const char *json_expiration(const json_t *root, const struct json_kind *kind, int64_t *ret_s)
 {
-	const json_t *expiration = json_object_get(root, "Expiration");
+	const json_t *expiration = json_object_get(root, kind->expiration);
 
 	*ret_s = S3_NEVER;
 	if (!expiration || json_is_null(expiration))
 		return kind->is_temporary ? "no Expiration in it" : NULL;
-	if (!json_is_string(expiration) || !s3_time_parse(json_string_value(expiration), ret_s))
+	if (kind->has_ms && json_is_integer(expiration))
+		*ret_s = json_integer_value(expiration) / 1000;
+	else if (kind->has_ms || !json_is_string(expiration) ||
+		 !s3_time_parse(json_string_value(expiration), ret_s))
 		return "its Expiration is not a time";
 	return NULL;
 }
@@ -202,11 +198,12 @@ int s3_credentials_from_json(const char *text, size_t len, enum s3_json which,
 {
 	const struct json_kind *kind = &json_kinds[which];
 	json_error_t error;
-	cleanup(json_wipe) json_t *root = json_loadb(text, len, 0, &error);
+	cleanup(s3_json_wipe) json_t *whole = json_loadb(text, len, 0, &error);
+	const json_t *root = kind->inside ? json_object_get(whole, kind->inside) : whole;
 	int64_t expires_s = S3_NEVER;
 	int err;
 
-	if (!root) {
+	if (!whole) {
 		*ret_reason = "not JSON";
 		return json_error_code(&error) == json_error_out_of_memory ? -ENOMEM : -EPROTO;
 	}
@@ -215,8 +212,9 @@ int s3_credentials_from_json(const char *text, size_t len, enum s3_json which,
 		*ret_reason = json_expiration(root, kind, &expires_s);
 	if (*ret_reason)
 		return -EPROTO;
-	err = s3_credentials_create(member(root, "AccessKeyId"), member(root, "SecretAccessKey"),
-		member(root, kind->token), expires_s, ret);
+	err = s3_credentials_create(s3_json_member(root, kind->access_key),
+		s3_json_member(root, kind->secret), s3_json_member(root, kind->token), expires_s,
+		ret);
 	if (err != -EINVAL)
 		return err;
 	*ret_reason = "its keys have characters that keys can't have";

@@ -35,6 +35,7 @@ enum s3_json {
 			  */
 	S3_JSON_CONTAINER, /* Token and Expiration, always */
 	S3_JSON_INSTANCE,  /* the same, and Code may say that there are none */
+	S3_JSON_SSO,       /* inside of roleCredentials, with an expiration in milliseconds */
 };
 
 /*

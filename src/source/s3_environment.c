@@ -69,7 +69,9 @@ int s3_environment_take(struct s3_environment **ret)
 	environment->config_file = file_path(environment, S3_CONFIG_FILE, "~/.aws/config");
 	environment->credentials_file = file_path(
 		environment, S3_CREDENTIALS_FILE, "~/.aws/credentials");
-	if (!environment->config_file || !environment->credentials_file) {
+	environment->sso_folder = path_expand("~/.aws/sso/cache");
+	if (!environment->config_file || !environment->credentials_file ||
+		!environment->sso_folder) {
 		s3_environment_destroy(environment);
 		return -ENOMEM;
 	}
@@ -85,6 +87,7 @@ void s3_environment_destroy(struct s3_environment *environment)
 		secret_free(environment->values[i]);
 	free(environment->config_file);
 	free(environment->credentials_file);
+	free(environment->sso_folder);
 	free(environment);
 }
 

@@ -21,6 +21,8 @@
 	X(DEFAULT_REGION, "AWS_DEFAULT_REGION") \
 	X(ENDPOINT_URL, "AWS_ENDPOINT_URL") \
 	X(ENDPOINT_URL_S3, "AWS_ENDPOINT_URL_S3") \
+	X(ENDPOINT_URL_SSO, "AWS_ENDPOINT_URL_SSO") \
+	X(ENDPOINT_URL_SSO_OIDC, "AWS_ENDPOINT_URL_SSO_OIDC") \
 	X(ENDPOINT_URL_STS, "AWS_ENDPOINT_URL_STS") \
 	X(IGNORE_ENDPOINTS, "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS") \
 	X(CA_BUNDLE, "AWS_CA_BUNDLE") \
@@ -52,6 +54,7 @@ struct s3_environment {
 	char *values[S3_VARIABLE_COUNT]; /* NULL: not set */
 	char *config_file;               /* with ~ expanded */
 	char *credentials_file;
+	char *sso_folder; /* where `aws sso login` leaves its tokens */
 };
 
 /* -ENOMEM */

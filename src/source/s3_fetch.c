@@ -5,6 +5,7 @@
  *    static -------------------------------------------------+
  *    process (a program) ------------------------------------+
  *    container (GET) ----------------------------------------+-> assume, for each role -> done
+ *    SSO: renewal (POST), if need be -> keys (GET) ----------+
  *    instance: token (PUT) -> role's name (GET) -> keys (GET)-+   (POST, signed with the keys
  *    web identity (POST, unsigned) --------------------------+    that there are by then)
  *
@@ -241,6 +242,7 @@ static void fetch_begin(struct loop_timer *timer)
 		[S3_ORIGIN_WEB_IDENTITY] = &step_web_identity,
 		[S3_ORIGIN_PROCESS] = &step_process,
 		[S3_ORIGIN_CONTAINER] = &step_container,
+		[S3_ORIGIN_SSO] = &step_sso,
 		[S3_ORIGIN_INSTANCE] = &step_instance_token,
 	};
 	struct s3_fetch *self = container_of(timer, struct s3_fetch, timer);

@@ -1,6 +1,6 @@
 /*
  * s3_fetch_private.h - between s3_fetch.c, which runs steps, and those who know what one asks:
- * s3_fetch.c (programs and containers), s3_fetch_instance.c, s3_fetch_sts.c.
+ * s3_fetch.c (programs and containers), s3_fetch_instance.c, s3_fetch_sso.c, s3_fetch_sts.c.
  */
 #pragma once
 
@@ -26,6 +26,7 @@ struct s3_fetch_step {
 };
 
 extern const struct s3_fetch_step step_instance_token; /* the first of three */
+extern const struct s3_fetch_step step_sso;            /* the first of two */
 extern const struct s3_fetch_step step_web_identity;
 extern const struct s3_fetch_step step_assume; /* self->plan.roles[self->roles] */
 

@@ -8,6 +8,7 @@
 
 #include "s3_config.h"
 #include "s3_credentials.h"
+#include "s3_sso.h"
 
 #define S3_ROLES_MAX 8 /* that lead to one another; people have one or two */
 
@@ -15,6 +16,7 @@ enum s3_origin {
 	S3_ORIGIN_STATIC,       /* the keys are in the plan */
 	S3_ORIGIN_WEB_IDENTITY, /* STS, for a token that a file has */
 	S3_ORIGIN_PROCESS,      /* a program prints them */
+	S3_ORIGIN_SSO,          /* single sign-on, for the token of a login */
 	S3_ORIGIN_CONTAINER,    /* an endpoint that the environment names */
 	S3_ORIGIN_INSTANCE,     /* the machine's own */
 };
@@ -35,11 +37,12 @@ struct s3_plan {
 	char *process;                      /* credential_process as it stands in the file */
 	struct s3_role identity;            /* web identity: the role */
 	char *identity_token;               /* ... and what the file had in it */
-	char *url;                          /* container: all of it; instance: up to "latest/" */
-	char *authorization;                /* container; NULL: none */
-	unsigned timeout_ms;                /* container, instance: of each request */
-	unsigned attempts;                  /* instance */
-	bool needs_token;                   /* instance: without IMDSv2's token nothing is asked */
+	struct s3_sso sso;
+	char *url;           /* container: all of it; instance: up to "latest/" */
+	char *authorization; /* container; NULL: none */
+	unsigned timeout_ms; /* container, instance: of each request */
+	unsigned attempts;   /* instance */
+	bool needs_token;    /* instance: without IMDSv2's token nothing is asked */
 
 	struct s3_role roles[S3_ROLES_MAX]; /* the first one is assumed first */
 	unsigned roles_count;

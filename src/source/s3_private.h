@@ -92,11 +92,12 @@ struct s3_ask {
 	char *range;    /* "bytes=0-16383"; NULL: all */
 	char *if_match; /* NULL: any version */
 	size_t body_max;
-	bool is_quick; /* the whole answer has one timeout: some KiB that dribble are no answer */
+	bool is_quick; /* all of it by probe_timeout_ms(): some KiB that dribble are no answer */
 	/* 0: 2xx, all of it, in `body`; else -errno with words in `reason`. May destroy it. */
 	void (*done)(struct s3_ask *self, int err);
 	/* the answer */
 	struct http_head head_read; /* of the newest answer */
+	char content_type[CONTENT_TYPE_MAX + 1];
 	char *body;
 	size_t body_len;
 	struct s3_error error;
@@ -111,6 +112,9 @@ struct s3_ask {
 	unsigned attempts;       /* that failed in a way that may pass */
 	unsigned moves;          /* to other regions */
 	bool is_signed, has_session, refreshed, clocked, wants_words;
+	size_t body_room; /* at body */
+	size_t head_bytes;
+	int too_long; /* -EPROTO: the head, -EFBIG: the body; then it was not read to its end */
 	char date[64];
 	char region[S3_REGION_MAX + 1]; /* x-amz-bucket-region; "" */
 };

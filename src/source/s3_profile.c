@@ -147,6 +147,19 @@ const char *s3_profiles_get(
 	return value ? value : s3_profiles_get_config(profiles, profile, name);
 }
 
+bool s3_profiles_has_session(const struct s3_profiles *profiles, const char *session)
+{
+	return config_section(profiles->config, "sso-session", session);
+}
+
+const char *s3_profiles_get_session(
+	const struct s3_profiles *profiles, const char *session, const char *name)
+{
+	const char *section = config_section(profiles->config, "sso-session", session);
+
+	return section ? s3_ini_get(profiles->config, section, name) : NULL;
+}
+
 static bool is_blank(char c)
 {
 	return c == ' ' || c == '\t';

@@ -60,6 +60,10 @@ const char *s3_profiles_get(
 /* Of the config file alone. */
 const char *s3_profiles_get_config(
 	const struct s3_profiles *profiles, const char *profile, const char *name);
+/* Of the config file's [sso-session NAME]. */
+bool s3_profiles_has_session(const struct s3_profiles *profiles, const char *session);
+const char *s3_profiles_get_session(
+	const struct s3_profiles *profiles, const char *session, const char *name);
 /* The line `inner = ...` below `name =`, as a copy. 0 with NULL: there is none. -ENOMEM */
 int s3_nested_get(const char *value, const char *inner, char **ret);
 /* `endpoint_url` below `service =` in the [services NAME] of the profile. -ENOENT: no such one. */

@@ -3,8 +3,8 @@
  * expire. Nothing is fetched until somebody asks, and nothing is done between.
  *
  * They are looked for where botocore looks, and in its order: the environment; the profile's role
- * (source_profile, credential_source); web identity; the credentials file; credential_process; the
- * config file; a container's endpoint; the instance's.
+ * (source_profile, credential_source); web identity; single sign-on; the credentials file;
+ * credential_process; the config file; a container's endpoint; the instance's.
  *
  * All on the loop's thread. Waits for nothing; small local files are read when credentials are
  * fetched (see s3_plan.c).

@@ -29,6 +29,7 @@ struct s3_options;
 #define PROBE_BYTES                                                                  \
 	16384 /* that a probe asks for, so that the first page comes with the answer \
 	       */
+#define PROBE_BYTES_MAX 131072 /* that it may be told to ask for: what the kernel reads at once */
 #define SOURCE_TIMEOUT_MS 30000
 #define SOURCE_ATTEMPTS 4     /* of a probe or listing; gets are repeated by who asks for them */
 #define SOURCE_CONNECTIONS 96 /* two thirds of them for readahead: see pool.h */
@@ -57,6 +58,12 @@ struct remote {
 struct probe {
 	const char *url; /* must live until the end */
 	bool head_only;  /* only the version is wanted: bytes are not asked for */
+	/* How many of the first bytes are worth having: a multiple of PROBE_BYTES, PROBE_BYTES_MAX
+	 * at the most. Fewer may come. 0: PROBE_BYTES */
+	size_t bytes_wanted;
+	/* What it is by a listing that is to be believed; NULL: ask. Who can pin without having
+	 * asked (S3) answers with this, and no request is made. Must live until the end. */
+	const struct version *believed;
 	void (*done)(struct probe *self, int err);
 	/* the answer, valid inside done() */
 	struct version version;
@@ -69,6 +76,18 @@ struct probe {
 	char error[SOURCE_ERROR_MAX];
 	void *state; /* the source's own */
 };
+
+/* What a probe that is a request asks for. */
+static inline size_t probe_bytes(const struct probe *probe)
+{
+	return probe->bytes_wanted ? probe->bytes_wanted : PROBE_BYTES;
+}
+
+/* Until its answer must be whole: more bytes may take longer. */
+static inline uint64_t probe_timeout_ms(size_t bytes, unsigned timeout_ms)
+{
+	return (uint64_t)timeout_ms * ((bytes + PROBE_BYTES - 1) / PROBE_BYTES);
+}
 
 struct listing {
 	const char *url; /* of the directory, with its trailing slash; must live until the end */

@@ -240,17 +240,17 @@ static void probe_answer(struct loop_timer *timer)
 	struct job *job = container_of(timer, struct job, timer);
 	struct bucket_object *object = bucket_find(served, job->key, job->key_length);
 	struct probe *probe = job->probe;
-	static unsigned char bytes[PROBE_BYTES];
+	static unsigned char bytes[PROBE_BYTES_MAX];
 
 	if (probe->head_only)
 		served->heads++;
-	else
+	else if (!probe->believed)
 		served->probes++;
 	job_free(job);
 	snprintf(probe->error, sizeof probe->error, "open: %.100s: no such key", probe->url);
 	if (object) {
-		probe->version = version_of(object);
-		probe->bytes_len = probe->head_only ? 0 : sizeof bytes;
+		probe->version = probe->believed ? *probe->believed : version_of(object);
+		probe->bytes_len = probe->head_only || probe->believed ? 0 : probe_bytes(probe);
 		if (probe->bytes_len > object->size)
 			probe->bytes_len = object->size;
 		for (size_t i = 0; i < probe->bytes_len; i++)

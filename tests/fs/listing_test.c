@@ -31,6 +31,24 @@ static void a_listed_file_costs_only_its_get(void **state)
 }
 
 /* T4 */
+static void the_get_of_an_open_brings_all_of_a_short_file(void **state)
+{
+	(void)state;
+	add("dir/a", 131072, 1);
+	add("dir/b", 131073, 2);
+	start(NULL);
+	assert_int_equal(count_names("dir"), 2);
+	bucket_reset_counts(bucket);
+	assert_file("dir/a", 131072, 1);
+	assert_int_equal(bucket->probes, 1);
+	assert_int_equal(bucket->lists + bucket->heads + bucket->gets, 0);
+	assert_file("dir/b", 131073, 2);
+	assert_int_equal(bucket->probes, 2);
+	assert_true(bucket->gets > 0);
+	bucket_unmount(&mount);
+}
+
+/* T4 */
 static void find_lists_each_directory_once(void **state)
 {
 	char key[32];
@@ -278,12 +296,45 @@ static void what_is_immutable_is_not_asked_for_again(void **state)
 	bucket_unmount(&mount);
 }
 
+/* T8 */
+static void what_is_immutable_is_opened_without_a_request(void **state)
+{
+	struct fs_options options = bucket_options();
+	unsigned char byte;
+	int fd;
+
+	(void)state;
+	add("dir/a", 1000000, 1);
+	add("dir/b", 1000000, 2);
+	options.immutable = true;
+	start(&options);
+	assert_int_equal(count_names("dir"), 2);
+	bucket_reset_counts(bucket);
+	fd = open(path("dir/a"), O_RDONLY);
+	assert_true(fd >= 0);
+	assert_int_equal(bucket->lists + bucket->heads + bucket->probes + bucket->gets, 0);
+	assert_int_equal(pread(fd, &byte, 1, 700000), 1);
+	assert_int_equal(byte, bucket_byte(1, 700000));
+	assert_int_equal(bucket->gets, 1);
+	close(fd);
+	assert_int_equal(bucket->lists + bucket->heads + bucket->probes, 0);
+	/* Who does not tell versions is asked for them. */
+	bucket->lists_etags = false;
+	bucket_unmount(&mount);
+	start(&options);
+	bucket_reset_counts(bucket);
+	assert_file("dir/b", 1000000, 2);
+	assert_int_equal(bucket->probes, 1);
+	bucket_unmount(&mount);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, stage_set_up, stage_tear_down)
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(a_listed_file_costs_only_its_get),
+		TEST(the_get_of_an_open_brings_all_of_a_short_file),
 		TEST(find_lists_each_directory_once),
 		TEST(names_are_shown_as_their_pages_come),
 		TEST(an_open_directory_keeps_its_listing),
@@ -294,6 +345,7 @@ int main(void)
 		TEST(names_are_believed_for_the_metadata_ttl),
 		TEST(misses_are_believed_for_the_negative_ttl),
 		TEST(what_is_immutable_is_not_asked_for_again),
+		TEST(what_is_immutable_is_opened_without_a_request),
 	};
 
 	bucket_require_fuse();

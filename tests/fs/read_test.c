@@ -191,6 +191,22 @@ static void a_failing_server_is_asked_again(void **state)
 	bed_set_script(bed, "");
 }
 
+/* T4: what the index page told the size of. */
+static void a_short_file_is_one_request(void **state)
+{
+	struct bed *bed = *state;
+	struct stat status;
+	uint64_t before;
+
+	bed_unmount(bed);
+	bed_add_file(bed, "short", 131072, 9);
+	bed_mount(bed, "/", "metadata-ttl=600s");
+	assert_int_equal(stat(remote(bed, "short"), &status), 0);
+	before = bed_stat(bed, "ranged_requests");
+	assert_same_file(bed, "short");
+	assert_int_equal(bed_stat(bed, "ranged_requests") - before, 1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -202,6 +218,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(several_readers_of_one_file, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_small_memory_limit_is_enough, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_failing_server_is_asked_again, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(a_short_file_is_one_request, set_up, tear_down),
 	};
 
 	bed_require_fuse();

@@ -33,7 +33,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
 	struct s3_credentials *credentials = NULL;
 	char code[S3_STS_CODE_MAX];
 
-	for (enum s3_json kind = S3_JSON_PROCESS; kind <= S3_JSON_INSTANCE; kind++) {
+	for (enum s3_json kind = S3_JSON_PROCESS; kind <= S3_JSON_SSO; kind++) {
 		const char *reason = NULL;
 		int err = s3_credentials_from_json(text, len, kind, &credentials, &reason);
 

@@ -68,13 +68,12 @@ static void probe_done(struct probe *probe, int err)
 		memcpy(self->bytes, probe->bytes, probe->bytes_len);
 }
 
-void client_probe_start(
-	struct client *client, struct probed *probed, const char *url, bool head_only)
+static void probe_start(struct client *client, struct probed *probed, struct probe probe)
 {
 	int err;
 
-	*probed = (struct probed){.probe = {.url = url, .head_only = head_only, .done = probe_done},
-		.client = client};
+	probe.done = probe_done;
+	*probed = (struct probed){.probe = probe, .client = client};
 	err = client->source->ops->probe(client->source, &probed->probe);
 	assert_false(probed->done);
 	/* What can't even begin is told at once. */
@@ -82,13 +81,30 @@ void client_probe_start(
 	probed->err = err;
 }
 
-int client_probe(struct client *client, struct probed *probed, const char *url, bool head_only)
+void client_probe_start(
+	struct client *client, struct probed *probed, const char *url, bool head_only)
 {
-	client_probe_start(client, probed, url, head_only);
+	probe_start(client, probed, (struct probe){.url = url, .head_only = head_only});
+}
+
+static int probe_wait(struct client *client, struct probed *probed)
+{
 	client_wait(client, &probed->done);
 	if (probed->err < 0)
 		assert_string_not_equal(probed->probe.error, "");
 	return probed->err;
+}
+
+int client_probe(struct client *client, struct probed *probed, const char *url, bool head_only)
+{
+	client_probe_start(client, probed, url, head_only);
+	return probe_wait(client, probed);
+}
+
+int client_probe_more(struct client *client, struct probed *probed, const char *url)
+{
+	probe_start(client, probed, (struct probe){.url = url, .bytes_wanted = PROBE_BYTES_MAX});
+	return probe_wait(client, probed);
 }
 
 struct remote *client_pin(struct client *client, const char *url)

@@ -32,7 +32,7 @@ struct probed {
 	bool done;
 	int err;
 	char effective_url[512];
-	uint8_t bytes[PROBE_BYTES];
+	uint8_t bytes[PROBE_BYTES_MAX];
 	size_t bytes_len;
 };
 /* url must live until the end; wait with client_wait(client, &probed->done). */
@@ -40,6 +40,8 @@ void client_probe_start(
 	struct client *client, struct probed *probed, const char *url, bool head_only);
 /* Waits, too; returns its err. */
 int client_probe(struct client *client, struct probed *probed, const char *url, bool head_only);
+/* The same of the first PROBE_BYTES_MAX. */
+int client_probe_more(struct client *client, struct probed *probed, const char *url);
 
 /* Probes and pins; fails the test when that fails. */
 struct remote *client_pin(struct client *client, const char *url);

@@ -44,6 +44,33 @@ static void a_probe_tells_size_version_and_first_bytes(void **state)
 	}
 }
 
+static void a_probe_may_want_more(void **state)
+{
+	static const size_t sizes[] = {1, 16385, 131072, 131073};
+	struct server server;
+	struct client client;
+
+	(void)state;
+	server_start(&server);
+	client_open(&client, NULL);
+	for (size_t i = 0; i < array_len(sizes); i++) {
+		size_t expected = sizes[i] < PROBE_BYTES_MAX ? sizes[i] : PROBE_BYTES_MAX;
+		struct local local;
+
+		local_make(&local, &server, "data", sizes[i], i + 1);
+		assert_int_equal(
+			client_probe_more(&client, &probed, server_url(&server, "data")), 0);
+		assert_true(probed.probe.version.size == sizes[i]);
+		assert_int_equal(probed.bytes_len, expected);
+		assert_memory_equal(probed.bytes, local.bytes, expected);
+		local_finish(&local);
+	}
+	server_script(&server, "path=/data : truncate=20000");
+	assert_true(client_probe_more(&client, &probed, server_url(&server, "data")) < 0);
+	client_close(&client);
+	server_stop(&server);
+}
+
 static void an_empty_object_is_one(void **state)
 {
 	(void)state;
@@ -96,7 +123,7 @@ static const struct refusal {
 	int err;
 } refusals[] = {
 	{"ignore-range", -ENOTSUP},
-	{"status=204", -ENOTSUP},
+	{"status=204", -EPROTO},
 	{"status=304", -ELOOP},
 	{"status=400", -EINVAL},
 	{"status=401", -EACCES},
@@ -124,7 +151,7 @@ static const struct refusal {
 	{"reset", -EIO},
 	{"stall=10", -ETIMEDOUT},
 	{"delay=1h", -ETIMEDOUT},
-	{"header-flood=100000", -EIO},
+	{"header-flood=100000", -EPROTO},
 };
 
 /* One probe for each rule, all at once: those of passing faults are repeated after pauses. */
@@ -309,6 +336,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_probe_tells_size_version_and_first_bytes),
+		cmocka_unit_test(a_probe_may_want_more),
 		cmocka_unit_test(an_empty_object_is_one),
 		cmocka_unit_test(a_head_probe_tells_the_version_alone),
 		cmocka_unit_test(a_head_that_is_cut_tells_no_version),

@@ -151,6 +151,13 @@ static void link_local_addresses_are_not_for_redirects(void **state)
 
 /* ---- places that move --------------------------------------------------------------------- */
 
+/* /go, which leads to /data. */
+static struct remote *pin_redirected(struct world *world)
+{
+	script(&world->server, "path=/go : status=302 header=\"Location: /data\"");
+	return client_pin(&world->client, server_url(&world->server, "go"));
+}
+
 static void a_place_that_expires_is_found_again(void **state)
 {
 	static const unsigned statuses[] = {401, 403, 404, 410};
@@ -160,8 +167,7 @@ static void a_place_that_expires_is_found_again(void **state)
 	(void)state;
 	world_open(&world);
 	for (size_t i = 0; i < array_len(statuses); i++) {
-		script(&world.server, "path=/go : status=302 header=\"Location: /data\"");
-		remote = client_pin(&world.client, server_url(&world.server, "go"));
+		remote = pin_redirected(&world);
 		assert_int_equal(get(&world, remote), 0);
 		script(&world.server,
 			"path=/go : status=302 header=\"Location: /copy?signature=2\"\n"
@@ -195,8 +201,7 @@ static void another_version_at_the_new_place_is_stale(void **state)
 
 	(void)state;
 	world_open(&world);
-	script(&world.server, "path=/go : status=302 header=\"Location: /data\"");
-	remote = client_pin(&world.client, server_url(&world.server, "go"));
+	remote = pin_redirected(&world);
 	/* Late, so that the get that comes again is one of those that wait. */
 	script(&world.server, "path=/go : delay=50ms status=302 header=\"Location: /copy\"\n"
 			      "path=/data : status=403\npath=/copy : etag=\"\\\"other\\\"\"");
@@ -212,8 +217,7 @@ static void a_place_that_refuses_at_once_is_not_asked_for_ever(void **state)
 
 	(void)state;
 	world_open(&world);
-	script(&world.server, "path=/go : status=302 header=\"Location: /data\"");
-	remote = client_pin(&world.client, server_url(&world.server, "go"));
+	remote = pin_redirected(&world);
 	/* Probes are let through, gets are not. */
 	script(&world.server, "path=/go : status=302 header=\"Location: /data\"\n"
 			      "path=/data range=16K-100K : status=403");
@@ -256,8 +260,7 @@ static void gets_that_wait_for_a_place_can_be_cancelled(void **state)
 
 	(void)state;
 	world_open(&world);
-	script(&world.server, "path=/go : status=302 header=\"Location: /data\"");
-	remote = client_pin(&world.client, server_url(&world.server, "go"));
+	remote = pin_redirected(&world);
 	script(&world.server, "path=/go : delay=1h\npath=/data : status=403");
 	got_start(&got[0], &world.client, remote, all);
 	assert_int_equal(got_wait(&got[0]), -EACCES);

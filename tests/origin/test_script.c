@@ -503,6 +503,84 @@ static void test_interim(void **state)
 	assert_body(0, 100 << 10);
 }
 
+/* Another object under this name: its bytes, its version, its length. */
+static void test_as(void **state)
+{
+	(void)state;
+	get_whole(": as=/generated/100K-5", NULL);
+	assert_string_equal(response_field(&response, "ETag"), "\"g5-19000\"");
+	assert_int_equal(response.length, 100 << 10);
+	pattern_fill(5, 0, response.body + response.length, response.length);
+	assert_memory_equal(response.body, response.body + response.length, response.length);
+	client_request(client, "GET", "/generated/10", NULL, &response);
+	assert_int_equal(response.length, 100 << 10);
+	client_set_script(&control, ": as=nothing");
+	client_request(client, "GET", "/generated/10", NULL, &response);
+	assert_int_equal(response.status, 404);
+}
+
+static void test_numbered_bodies(void **state)
+{
+	unsigned long first;
+
+	(void)state;
+	get_whole(": status=200 body=\"number {n}.\"", NULL);
+	response.body[response.length] = '\0';
+	assert_memory_equal(response.body, "number ", 7);
+	first = strtoul(response.body + 7, NULL, 10);
+	client_request(client, "GET", "/generated/1", NULL, &response);
+	assert_int_equal(strtoul(response.body + 7, NULL, 10), first + 1);
+}
+
+static void test_odd_heads(void **state)
+{
+	(void)state;
+	get_whole(": odd-case header-nul", NULL);
+	assert_non_null(strstr(response.head, "\r\ncOnTeNt-lEnGtH:\t \t102400 \t \r\n"));
+	assert_non_null(strstr(response.head, "\r\nX-Nul: a"));
+	assert_body(0, 100 << 10);
+}
+
+static void test_surplus(void **state)
+{
+	(void)state;
+	get(": surplus=24 no-keepalive", "Range: bytes=0-99\r\n");
+	assert_true(client_receive_head(client, &response));
+	assert_string_equal(response_field(&response, "Content-Length"), "100");
+	assert_int_equal(client_receive_rest(client, &response), 0);
+	assert_int_equal(response.length, 124);
+}
+
+static void test_queries_and_logins(void **state)
+{
+	static const char script[] = "query=*b=2* : status=400\n"
+				     "authorization=?* : header=\"X: known\"\n"
+				     "authorization=\"\" : header=\"X: nobody\"";
+
+	(void)state;
+	client_set_script(&control, script);
+	client_request(client, "GET", "/generated/1?a=1&b=2", NULL, &response);
+	assert_int_equal(response.status, 400);
+	client_request(client, "GET", "/generated/1?a=1", NULL, &response);
+	assert_int_equal(response.status, 200);
+	assert_string_equal(response_field(&response, "X"), "nobody");
+	client_request(client, "GET", "/generated/1", "Authorization: Basic eA==\r\n", &response);
+	assert_string_equal(response_field(&response, "X"), "known");
+}
+
+static void test_rules_count_what_they_met(void **state)
+{
+	(void)state;
+	client_set_script(&control, "path=/generated/1 : delay=0ms\nnth=2 : delay=0ms\n"
+				    "path=/none : close");
+	client_request(client, "GET", "/generated/1", NULL, &response);
+	client_request(client, "GET", "/generated/2", NULL, &response);
+	client_request(client, "GET", "/generated/3", NULL, &response);
+	client_request(client, "GET", "/.origin/rules", NULL, &response);
+	response.body[response.length] = '\0';
+	assert_string_equal(response.body, "1\n1\n0\n");
+}
+
 static void test_bad_script_is_refused(void **state)
 {
 	(void)state;
@@ -585,6 +663,12 @@ int main(void)
 		action_test(test_close_after),
 		action_test(test_large_heads),
 		action_test(test_interim),
+		action_test(test_as),
+		action_test(test_numbered_bodies),
+		action_test(test_odd_heads),
+		action_test(test_surplus),
+		action_test(test_queries_and_logins),
+		action_test(test_rules_count_what_they_met),
 		action_test(test_bad_script_is_refused),
 	};
 

@@ -2,17 +2,11 @@
  * fetch_test.c - credentials fetched once, from each kind of endpoint, and each of its failures:
  * the err, the words, what was asked, and that no secret is in the words.
  */
-#include "fixture.h"
-
 #include <errno.h>
 #include <unistd.h>
 
 #include "cleanup.h"
-#include "s3_fetch.h"
-
-static struct endpoints endpoints;
-static struct engine engine;
-static struct world world;
+#include "scene.h"
 
 #define KEYS "\"AccessKeyId\":\"AK\",\"SecretAccessKey\":\"topsecret\""
 #define JSON "{" KEYS ",\"Token\":\"TOK\",\"Expiration\":\"@TIME+7200@\"}"
@@ -25,109 +19,9 @@ static struct world world;
 	"<ErrorResponse><Error><Code>" code \
 	"</Code><Message>@LAST@</Message></Error></ErrorResponse>"
 
-struct fetched {
-	struct s3_fetch fetch;
-	bool done;
-	int err;
-	char access_key[64];
-	char error[SOURCE_ERROR_MAX];
-	int64_t expires_s;
-};
-
-static void fetch_done(struct s3_fetch *fetch, int err)
-{
-	struct fetched *fetched = container_of(fetch, struct fetched, fetch);
-
-	fetched->done = true;
-	fetched->err = err;
-	assert_int_equal(!fetch->credentials, err < 0);
-	if (err == 0) {
-		snprintf(fetched->access_key, sizeof fetched->access_key, "%s",
-			fetch->credentials->access_key);
-		fetched->expires_s = fetch->credentials->expires_s;
-	} else
-		snprintf(fetched->error, sizeof fetched->error, "%s", fetch->error);
-	s3_fetch_finish(fetch);
-}
-
-static const char *const secrets[] = {"topsecret", "TOK", "eyToken", "hidden"};
-
-/* In the world as it is. */
-static int fetch(struct fetched *fetched, const char *profile)
-{
-	struct s3_config *config = world_config(profile);
-
-	*fetched = (struct fetched){.fetch = {.loop = engine.loop,
-					    .client = engine.client,
-					    .config = config,
-					    .done = fetch_done}};
-	assert_int_equal(s3_fetch_start(&fetched->fetch), 0);
-	assert_false(fetched->done);
-	engine_wait(&engine, &fetched->done);
-	s3_config_destroy(config);
-	for (size_t i = 0; i < array_len(secrets); i++)
-		if (strstr(fetched->error, secrets[i]))
-			fail_msg("a secret: %s", fetched->error);
-	return fetched->err;
-}
-
-static int setup(void **state)
-{
-	(void)state;
-	world_make(&world);
-	endpoints_reset(&endpoints);
-	engine_open(&engine);
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	(void)state;
-	engine_close(&engine);
-	world_finish(&world);
-	return 0;
-}
-
 static void set(const char *name, const char *value)
 {
 	setenv(name, value, 1);
-}
-
-static void expect_request(unsigned index, const char *start, const char *header)
-{
-	const char *request = endpoints_request(&endpoints, index);
-
-	if (strncmp(request, start, strlen(start)) != 0 || (header && !strstr(request, header)))
-		fail_msg("%u: %s; not %s %s", index, request, start, header);
-}
-
-struct answer {
-	const char *request, *how, *body;
-};
-
-/* One fetch against up to four answers. */
-struct scene {
-	struct answer answers[4];
-	int err;
-	const char *words; /* in the error; or the access key */
-	unsigned requests; /* that were made; 0: not known */
-};
-
-static void play(const struct scene *scene)
-{
-	struct fetched fetched;
-	int err;
-
-	endpoints_reset(&endpoints);
-	for (size_t i = 0; i < array_len(scene->answers) && scene->answers[i].request; i++)
-		endpoints_answer(&endpoints, scene->answers[i].request, scene->answers[i].how,
-			scene->answers[i].body);
-	err = fetch(&fetched, NULL);
-	if (err != scene->err ||
-		!strstr(err < 0 ? fetched.error : fetched.access_key, scene->words))
-		fail_msg("%d %s %s; not %s", err, fetched.error, fetched.access_key, scene->words);
-	if (scene->requests > 0)
-		assert_int_equal(endpoints_count(&endpoints), scene->requests);
 }
 
 /* ---- containers ---------------------------------------------------------------------------- */
@@ -550,27 +444,25 @@ static void finished_at_every_stage(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(container, setup, teardown),
-		cmocka_unit_test_setup_teardown(container_token, setup, teardown),
-		cmocka_unit_test_setup_teardown(container_slow, setup, teardown),
-		cmocka_unit_test_setup_teardown(too_long_an_answer, setup, teardown),
-		cmocka_unit_test_setup_teardown(nobody_there, setup, teardown),
-		cmocka_unit_test_setup_teardown(instance, setup, teardown),
-		cmocka_unit_test_setup_teardown(instance_settings, setup, teardown),
-		cmocka_unit_test_setup_teardown(instance_slow, setup, teardown),
-		cmocka_unit_test_setup_teardown(instance_extension, setup, teardown),
-		cmocka_unit_test_setup_teardown(web_identity, setup, teardown),
-		cmocka_unit_test_setup_teardown(assume_roles, setup, teardown),
-		cmocka_unit_test_setup_teardown(assume_a_role_of_a_container, setup, teardown),
-		cmocka_unit_test_setup_teardown(a_clock_that_is_wrong, setup, teardown),
-		cmocka_unit_test_setup_teardown(programs, setup, teardown),
-		cmocka_unit_test_setup_teardown(finished_at_every_stage, setup, teardown),
+		cmocka_unit_test_setup_teardown(container, scene_set_up, scene_tear_down),
+		cmocka_unit_test_setup_teardown(container_token, scene_set_up, scene_tear_down),
+		cmocka_unit_test_setup_teardown(container_slow, scene_set_up, scene_tear_down),
+		cmocka_unit_test_setup_teardown(too_long_an_answer, scene_set_up, scene_tear_down),
+		cmocka_unit_test_setup_teardown(nobody_there, scene_set_up, scene_tear_down),
+		cmocka_unit_test_setup_teardown(instance, scene_set_up, scene_tear_down),
+		cmocka_unit_test_setup_teardown(instance_settings, scene_set_up, scene_tear_down),
+		cmocka_unit_test_setup_teardown(instance_slow, scene_set_up, scene_tear_down),
+		cmocka_unit_test_setup_teardown(instance_extension, scene_set_up, scene_tear_down),
+		cmocka_unit_test_setup_teardown(web_identity, scene_set_up, scene_tear_down),
+		cmocka_unit_test_setup_teardown(assume_roles, scene_set_up, scene_tear_down),
+		cmocka_unit_test_setup_teardown(
+			assume_a_role_of_a_container, scene_set_up, scene_tear_down),
+		cmocka_unit_test_setup_teardown(
+			a_clock_that_is_wrong, scene_set_up, scene_tear_down),
+		cmocka_unit_test_setup_teardown(programs, scene_set_up, scene_tear_down),
+		cmocka_unit_test_setup_teardown(
+			finished_at_every_stage, scene_set_up, scene_tear_down),
 	};
-	int failed;
 
-	if (!endpoints_start(&endpoints))
-		return 77;
-	failed = run_group(tests);
-	endpoints_stop(&endpoints);
-	return failed;
+	return run_group_with_endpoints(tests, &endpoints);
 }

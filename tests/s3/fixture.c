@@ -43,6 +43,8 @@ void world_make(struct world *world)
 	setenv("AWS_EC2_METADATA_DISABLED", "true", 1);
 	setenv("AWS_METADATA_SERVICE_TIMEOUT", "20", 1);
 	assert_int_equal(mkdir(world_path(world, ".aws"), 0700), 0);
+	assert_int_equal(mkdir(world_path(world, ".aws/sso"), 0700), 0);
+	assert_int_equal(mkdir(world_path(world, ".aws/sso/cache"), 0700), 0);
 }
 
 static int remove_one(const char *path, const struct stat *status, int type, struct FTW *walk)
@@ -145,16 +147,17 @@ bool endpoints_start(struct endpoints *endpoints)
 	endpoints->port = (uint16_t)strtoul(line, NULL, 10);
 	if (endpoints->port > 0)
 		return true;
-	endpoints_stop(endpoints);
+	endpoints_stop(endpoints, 0);
 	fprintf(stderr, "skipped: no Python for the endpoints\n");
 	return false;
 }
 
-void endpoints_stop(struct endpoints *endpoints)
+int endpoints_stop(struct endpoints *endpoints, int result)
 {
 	close(endpoints_stdin);
 	kill(endpoints->pid, SIGKILL);
 	waitpid(endpoints->pid, NULL, 0);
+	return result;
 }
 
 const char *endpoints_url(const struct endpoints *endpoints, const char *path)

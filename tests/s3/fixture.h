@@ -42,7 +42,11 @@ struct endpoints {
 
 /* False, with a reason on stderr: there is no Python here. */
 bool endpoints_start(struct endpoints *endpoints);
-void endpoints_stop(struct endpoints *endpoints);
+/* Returns the result. */
+int endpoints_stop(struct endpoints *endpoints, int result);
+/* run_group(); 77 where there is no Python. */
+#define run_group_with_endpoints(tests, endpoints) \
+	(endpoints_start(endpoints) ? endpoints_stop(endpoints, run_group(tests)) : 77)
 
 /* "http://127.0.0.1:PORT/PATH"; good until the fourth call after this one. */
 const char *endpoints_url(const struct endpoints *endpoints, const char *path);

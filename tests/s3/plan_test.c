@@ -133,10 +133,14 @@ static void every_way(void **state)
 			-EACCES,
 			"credentials: none in the environment nor in profile default (without a "
 			"signature: no_sign_request)"},
-		{"", NULL, "[default]\nsso_account_id=1\nsso_role_name=r\n", NULL, -EACCES,
-			"credentials: profile default: SSO is not for pagein to do; a profile with "
-			"credential_process = aws configure export-credentials --profile default "
-			"does it"},
+		{"", NULL, "[default]\nsso_account_id=1\nsso_role_name=r\n", NULL, -EINVAL,
+			"credentials: profile default: no sso_start_url"},
+		{"", NULL, "[default]\nlogin_session=arn\n", NULL, -EACCES,
+			"credentials: profile default: `aws login` is not for pagein to do; a "
+			"profile with credential_process = aws configure export-credentials "
+			"--profile default does it"},
+		{"", NULL, "[default]\nlogin_session=arn\n", "[default]\n" KEYS("FILE"), 0,
+			"static FILE"},
 		/* web identity */
 		{"AWS_WEB_IDENTITY_TOKEN_FILE=~/token", NULL, NULL, NULL, -EINVAL,
 			"credentials: web identity: neither AWS_ROLE_ARN nor role_arn"},

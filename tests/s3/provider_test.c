@@ -435,11 +435,6 @@ int main(void)
 		cmocka_unit_test_setup_teardown(young_ones_that_expire, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_file_that_changes, setup, teardown),
 	};
-	int failed;
 
-	if (!endpoints_start(&endpoints))
-		return 77;
-	failed = run_group(tests);
-	endpoints_stop(&endpoints);
-	return failed;
+	return run_group_with_endpoints(tests, &endpoints);
 }

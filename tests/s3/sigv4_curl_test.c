@@ -166,12 +166,7 @@ int main(void)
 		cmocka_unit_test(fixed_requests),
 		cmocka_unit_test(random_requests),
 	};
-	int failed;
 
-	if (!endpoints_start(&endpoints))
-		return 77;
 	fprintf(stderr, "libcurl %s\n", curl_version_info(CURLVERSION_NOW)->version);
-	failed = run_group(tests);
-	endpoints_stop(&endpoints);
-	return failed;
+	return run_group_with_endpoints(tests, &endpoints);
 }

@@ -284,8 +284,6 @@ static void a_listed_file_costs_only_its_get(void **state)
 	door_unmount(&door);
 }
 
-/* ---- what is overwritten ------------------------------------------------------------------ */
-
 #define BIG 3000017
 
 static uint8_t *bytes_of(uint64_t seed)
@@ -297,6 +295,63 @@ static uint8_t *bytes_of(uint64_t seed)
 		bytes[i] = (uint8_t)random_next(&seed);
 	return bytes;
 }
+
+/* A file that is 128 KiB long comes with the one GET; what is open is not asked for again. */
+static void a_short_file_is_one_request(void **state)
+{
+	uint8_t *bytes = bytes_of(7);
+	unsigned before;
+
+	(void)state;
+	gateway_put(&gateway, "/short", NULL, 0);
+	put("/short/", "all", bytes, 131072);
+	put("/short/", "more", bytes, 131073);
+	door_mount(&door, BELIEVE, "s3://short");
+	assert_int_equal(access(door_path(&door, "all"), F_OK), 0);
+	before = relay_count(&relay);
+	door_expect_file(&door, "all", bytes, 131072);
+	assert_int_equal(requests_since(&before), 1);
+	door_expect_file(&door, "more", bytes, 131073);
+	assert_true(requests_since(&before) > 1);
+	door_unmount(&door);
+	free(bytes);
+}
+
+/* T8: the GET names the version that the listing told, wherever it reads. */
+static void what_is_immutable_is_opened_without_a_request(void **state)
+{
+	uint8_t *bytes = bytes_of(8);
+	uint8_t found[4096];
+	unsigned before;
+	int fd;
+
+	(void)state;
+	gateway_put(&gateway, "/immutable", NULL, 0);
+	put("/immutable/", "a", bytes, BIG);
+	put("/immutable/", "b", bytes, BIG);
+	door_mount(&door, "-o immutable", "s3://immutable");
+	assert_int_equal(access(door_path(&door, "a"), F_OK), 0);
+	before = relay_count(&relay);
+	fd = open(door_path(&door, "a"), O_RDONLY);
+	assert_true(fd >= 0);
+	assert_int_equal(requests_since(&before), 0);
+	assert_int_equal(pread(fd, found, sizeof found, 2000000), sizeof found);
+	assert_memory_equal(found, &bytes[2000000], sizeof found);
+	assert_int_equal(requests_since(&before), 1);
+	close(fd);
+	/* Who was promised wrongly gets no bytes of another version, and finds it the next time. */
+	put("/immutable/", "b", "new", 3);
+	fd = open(door_path(&door, "b"), O_RDONLY);
+	assert_true(fd >= 0);
+	assert_int_equal(pread(fd, found, sizeof found, 0), -1);
+	assert_int_equal(errno, ESTALE);
+	close(fd);
+	door_expect_file(&door, "b", "new", 3);
+	door_unmount(&door);
+	free(bytes);
+}
+
+/* ---- what is overwritten ------------------------------------------------------------------ */
 
 /* F4: though its old version was listed, and is believed. */
 static void a_new_open_sees_what_was_overwritten(void **state)
@@ -387,6 +442,32 @@ static void a_version_that_is_kept_is_read_to_its_end(void **state)
 	door_unmount(&door);
 }
 
+/* F7 */
+static void attributes_of_a_version(void **state)
+{
+	char told[300] = "";
+	struct gateway_answer answer;
+	ssize_t length;
+
+	(void)state;
+	gateway_put(&gateway, "/attributes", NULL, 0);
+	put("/attributes/", "a", "one", 3);
+	door_mount(&door, BELIEVE, "s3://attributes");
+	length = getxattr(door_path(&door, "a"), "user.pagein.etag", told, sizeof told - 1);
+	assert_int_equal(length, 34);
+	answer = gateway_ask(&gateway, "GET", "/attributes?list-type=2", NULL, 0, "s3");
+	/* There in XML. */
+	told[33] = '\0';
+	assert_non_null(strstr(answer.body, &told[1]));
+	free(answer.body);
+	memset(told, 0, sizeof told);
+	length = getxattr(door_path(&door, "a"), "user.pagein.content-type", told, sizeof told - 1);
+	assert_true(length > 0);
+	/* What libcurl says that it sends. */
+	assert_string_equal(told, "application/x-www-form-urlencoded");
+	door_unmount(&door);
+}
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
@@ -396,9 +477,12 @@ int main(int argc, char **argv)
 		cmocka_unit_test(a_directory_takes_as_many_requests_as_pages),
 		cmocka_unit_test(a_page_may_end_at_any_key),
 		cmocka_unit_test(a_listed_file_costs_only_its_get),
+		cmocka_unit_test(a_short_file_is_one_request),
+		cmocka_unit_test(what_is_immutable_is_opened_without_a_request),
 		cmocka_unit_test(a_new_open_sees_what_was_overwritten),
 		cmocka_unit_test(a_reader_of_the_old_version_gets_no_mixture),
 		cmocka_unit_test(a_version_that_is_kept_is_read_to_its_end),
+		cmocka_unit_test(attributes_of_a_version),
 	};
 
 	assert_int_equal(argc, 2);

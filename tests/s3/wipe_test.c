@@ -11,6 +11,7 @@
 #include "s3_plan.h"
 #include "s3_profile.h"
 #include "s3_sign.h"
+#include "s3_sso.h"
 #include "s3_sts.h"
 
 void __real_free(void *memory);
@@ -158,6 +159,29 @@ static void answers(void **state)
 	expect_wiped();
 }
 
+static void single_sign_on(void **state)
+{
+	static const char cached[] =
+		"{\"accessToken\":\"topsecret\",\"expiresAt\":\"2099-01-01T00:00:00Z\","
+		"\"clientId\":\"c\",\"clientSecret\":\"topsecret\",\"refreshToken\":\"topsecret\","
+		"\"registrationExpiresAt\":\"2099-01-01T00:00:00Z\"}";
+	static const char answer[] =
+		"{\"accessToken\":\"topsecret2\",\"expiresIn\":3600,\"refreshToken\":\"topsecret\"}";
+	struct s3_sso sso = {.may_be_renewed = true};
+	struct world world;
+
+	(void)state;
+	world_make(&world);
+	world_file(&world, "token", cached);
+	sso.file = strdup(world_path(&world, "token"));
+	assert_int_equal(s3_sso_load(&sso, 0), 0);
+	assert_non_null(sso.renewal);
+	assert_int_equal(s3_sso_renewed(&sso, answer, strlen(answer), 0), 0);
+	s3_sso_finish(&sso);
+	expect_wiped();
+	world_finish(&world);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -166,6 +190,7 @@ int main(void)
 		cmocka_unit_test_setup(files_that_are_refused, setup),
 		cmocka_unit_test_setup(signatures_and_forms, setup),
 		cmocka_unit_test_setup(answers, setup),
+		cmocka_unit_test_setup(single_sign_on, setup),
 	};
 
 	return run_group(tests);

@@ -424,7 +424,8 @@ void server_script(const struct server *server, const char *rules)
 
 	control(server, "PUT", "script", rules, answer, sizeof answer);
 	if (!strstr(answer, " 204 "))
-		fail_msg("the origin refuses the script:\n%s\n%s", rules, answer);
+		fail_msg("the origin refuses the script: %.500s\n%.400s",
+			strstr(answer, "\r\n\r\n"), rules);
 }
 
 uint64_t server_count(const struct server *server, const char *name)
@@ -436,6 +437,19 @@ uint64_t server_count(const struct server *server, const char *name)
 	found = strstr(answer, key);
 	assert_non_null(found);
 	return strtoull(found + strlen(key), NULL, 10);
+}
+
+char *server_text(const struct server *server, const char *name)
+{
+	size_t max = (size_t)1 << 20;
+	char *answer = malloc(max), *body;
+
+	assert_non_null(answer);
+	control(server, "GET", name, "", answer, max);
+	body = strstr(answer, "\r\n\r\n");
+	assert_non_null(body);
+	memmove(answer, body + 4, strlen(body + 4) + 1);
+	return answer;
 }
 
 void server_reset_counts(const struct server *server)

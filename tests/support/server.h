@@ -44,5 +44,7 @@ void server_script(const struct server *server, const char *rules);
 
 /* One of the origin's counters, by its name in /.origin/stats. */
 uint64_t server_count(const struct server *server, const char *name);
+/* The body of another of the origin's control paths; malloc'd. */
+char *server_text(const struct server *server, const char *name);
 /* All back to zero. */
 void server_reset_counts(const struct server *server);

@@ -33,7 +33,7 @@ static int abstract_listener, path_listener, landlock_abi;
 static struct needs needs_of_table(void)
 {
 	return (struct needs){
-		.files = {{scene.needed, false}, {scene.renewed, true}},
+		.files = {{.path = scene.needed}, {.path = scene.renewed, .is_renewed = true}},
 		.count = 2,
 	};
 }
@@ -133,6 +133,34 @@ static void a_file_source_reads_all_and_writes_nothing(void **state)
 	assert_int_equal(run_attempt(list_base, &needs, getuid()), 0);
 	assert_int_equal(run_attempt(write_secret, &needs, getuid()), EACCES);
 	assert_int_equal(run_attempt(create_file, &needs, getuid()), EACCES);
+}
+
+/* As the tokens of single sign-on are, and nowhere else. */
+static int replace_in_needed(void)
+{
+	char other[128];
+	int err;
+
+	snprintf(other, sizeof other, "%s.new", scene.needed);
+	err = open(other, O_WRONLY | O_CREAT | O_CLOEXEC, 0600) < 0 ? errno : 0;
+	return err == 0 && rename(other, scene.needed) < 0 ? errno : err;
+}
+
+static void a_directory_that_is_written_is(void **state)
+{
+	char folder[96];
+	struct needs needs = {.files = {{.path = folder}}, .count = 1};
+
+	(void)state;
+	if (landlock_abi < 1)
+		skip_because("no Landlock");
+	snprintf(folder, sizeof folder, "%.*s", (int)(strrchr(scene.needed, '/') - scene.needed),
+		scene.needed);
+	assert_int_equal(run_attempt(replace_in_needed, &needs, getuid()), EACCES);
+	needs.files[0].is_written = needs.writes = true;
+	assert_int_equal(run_attempt(replace_in_needed, &needs, getuid()), 0);
+	assert_int_equal(run_attempt(create_file, &needs, getuid()), EACCES);
+	assert_int_equal(run_attempt(execute, &needs, getuid()), EPERM);
 }
 
 /* Another file takes the name, as editors, `aws configure` and Kubernetes have it. */
@@ -389,6 +417,7 @@ int main(void)
 		cmocka_unit_test(to_an_ordinary_user_as_well),
 		cmocka_unit_test(who_runs_programs_keeps_what_they_need),
 		cmocka_unit_test(a_file_source_reads_all_and_writes_nothing),
+		cmocka_unit_test(a_directory_that_is_written_is),
 		cmocka_unit_test(files_that_are_renewed_are_read_again),
 		cmocka_unit_test(the_kernel_says_so),
 		cmocka_unit_test(what_a_kernel_lacks_is_told_and_the_rest_is_given_up),

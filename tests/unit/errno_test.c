@@ -28,7 +28,7 @@ static void curl_results_have_their_errno(void **state)
 		bool again;
 	} table[] = {
 		{CURLE_URL_MALFORMAT, -EINVAL, false},
-		{CURLE_UNSUPPORTED_PROTOCOL, -EINVAL, false},
+		{CURLE_UNSUPPORTED_PROTOCOL, -EPROTO, false},
 		{CURLE_OUT_OF_MEMORY, -ENOMEM, false},
 		{CURLE_COULDNT_RESOLVE_HOST, -EHOSTUNREACH, true},
 		{CURLE_COULDNT_CONNECT, -ECONNREFUSED, true},

@@ -94,6 +94,7 @@ static void equality(void **state)
 
 #define KEYS "\"AccessKeyId\":\"AK\",\"SecretAccessKey\":\"topsecret\""
 #define LATER "\"Expiration\":\"2099-01-01T00:00:00Z\""
+#define SSO_KEYS "\"accessKeyId\":\"AK\",\"secretAccessKey\":\"topsecret\",\"sessionToken\":\"T\""
 
 static void json_documents(void **state)
 {
@@ -143,6 +144,16 @@ static void json_documents(void **state)
 			S3_JSON_INSTANCE, "its Code is not Success"},
 		{"{\"Code\":3," KEYS ",\"Token\":\"T\"," LATER "}", S3_JSON_INSTANCE,
 			"its Code is not Success"},
+		{"{\"roleCredentials\":{" SSO_KEYS ",\"expiration\":1714564800000}}", S3_JSON_SSO,
+			NULL},
+		{"{\"roleCredentials\":{" SSO_KEYS ",\"expiration\":\"1714564800000\"}}",
+			S3_JSON_SSO, "its Expiration is not a time"},
+		{"{\"roleCredentials\":{" SSO_KEYS "}}", S3_JSON_SSO, "no Expiration in it"},
+		{"{\"roleCredentials\":{" SSO_KEYS ",\"expiration\":1e12}}", S3_JSON_SSO,
+			"its Expiration is not a time"},
+		{"{" SSO_KEYS ",\"expiration\":1714564800000}", S3_JSON_SSO, "not a JSON object"},
+		{"{\"roleCredentials\":\"topsecret\"}", S3_JSON_SSO, "not a JSON object"},
+		{"[]", S3_JSON_SSO, "not a JSON object"},
 	};
 
 	(void)state;

@@ -22,7 +22,9 @@
 	X(STATUS, "status", SIZE)		/* below 300: another label; else a page with it */ \
 	X(STATUS_LINE, "status-line", TEXT)	/* in place of the whole first line */ \
 	X(HTTP10, "http10", FLAG)		/* HTTP/1.0 in that line, and close after it */ \
-	X(BODY, "body", TEXT)			/* this body, with its Content-Length */ \
+	X(AS, "as", TEXT)			/* the object (or index) of this path in place of its own */ \
+	X(BODY, "body", TEXT)			/* this body, with its Content-Length; {n} in it: */ \
+						/* how many requests there were before */ \
 	X(ETAG, "etag", TEXT)			/* the object's validator, with its quotes */ \
 	X(SEED, "seed", SIZE)			/* other bytes of a generated object */ \
 	X(SIZE, "size", SIZE)			/* another size of a generated object */ \
@@ -38,10 +40,13 @@
 	X(CHUNKED, "chunked", FLAG)		/* Transfer-Encoding: chunked */ \
 	X(HEADER_FLOOD, "header-flood", SIZE)	/* so many more fields */ \
 	X(HEADER_LONG, "header-long", SIZE)	/* one with so long a value */ \
+	X(HEADER_NUL, "header-nul", FLAG)	/* one with a NUL in its value */ \
+	X(ODD_CASE, "odd-case", FLAG)		/* nAmE :, as odd as RFC 9110 allows: case, blanks, tabs */ \
 	X(NO_KEEPALIVE, "no-keepalive", FLAG)	/* Connection: close, and do */ \
 	/* the body's bytes on the wire, with chunked those of its framing too */ \
 	X(RATE, "rate", SIZE)			/* bytes a second, on each connection */ \
 	X(ONE_BYTE_PER, "one-byte-per", DURATION) /* one byte each time this has passed */ \
+	X(SURPLUS, "surplus", SIZE)		/* so many bytes more than the head tells */ \
 	X(TRUNCATE, "truncate", SIZE)		/* close after so many */ \
 	X(STALL, "stall", SIZE)			/* nothing more after so many */ \
 	X(STALL_FOR, "stall-for", DURATION)	/* so long only, then go on */ \

@@ -31,6 +31,8 @@ static void head_edit(struct head *head, const struct actions *actions)
 	head->interim = (unsigned)action_number(actions, ACTION_INTERIM, 0);
 	head->flood = (unsigned)action_number(actions, ACTION_HEADER_FLOOD, 0);
 	head->long_field = action_number(actions, ACTION_HEADER_LONG, 0);
+	head->nul_field = action_given(actions, ACTION_HEADER_NUL);
+	head->odd_case = action_given(actions, ACTION_ODD_CASE);
 	text = action_text(actions, ACTION_CONTENT_RANGE);
 	if (text)
 		origin_head_set(head, "Content-Range", text);
@@ -98,7 +100,7 @@ static void body_fill(struct body *body, struct reply *reply, const struct actio
 	}
 	body->kind = reply->resource->kind == RESOURCE_FILE ? BODY_FILE : BODY_PATTERN;
 	body->offset = reply->range.start + action_number(actions, ACTION_SKEW, 0);
-	body->length = range_length(reply->range);
+	body->length = range_length(reply->range) + action_number(actions, ACTION_SURPLUS, 0);
 	body->seed = action_number(actions, ACTION_SEED, reply->resource->seed);
 	body->resource = steal_pointer(&reply->resource);
 }

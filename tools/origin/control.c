@@ -37,6 +37,16 @@ static int answer_stats(struct origin *origin, struct answer *answer)
 	return origin_answer_text(origin, 200, "application/json", text, (size_t)length, answer);
 }
 
+/* How many requests each rule of the script has been applied to, a line for each. */
+static int answer_rules(struct origin *origin, struct answer *answer)
+{
+	char *text = origin_script_hits(origin->script);
+
+	if (!text)
+		return -ENOMEM;
+	return origin_answer_text(origin, 200, "text/plain", text, strlen(text), answer);
+}
+
 static int answer_reset(struct origin *origin, struct answer *answer)
 {
 	origin->stats = (struct origin_stats){.connections_open = origin->stats.connections_open};
@@ -76,6 +86,8 @@ int origin_control_answer(
 
 	if (!strcmp(name, "stats") && method == METHOD_GET)
 		return answer_stats(origin, answer);
+	if (!strcmp(name, "rules") && method == METHOD_GET)
+		return answer_rules(origin, answer);
 	if (!strcmp(name, "reset") && method == METHOD_PUT)
 		return answer_reset(origin, answer);
 	if (!strcmp(name, "script") && method == METHOD_PUT)

@@ -7,6 +7,7 @@
  */
 #include "head.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -152,6 +153,9 @@ void origin_head_add_unsatisfied(struct head *head, uint64_t size)
 static const char interim_line[] = "HTTP/1.1 103 Early Hints\r\n\r\n";
 static const char flood_line[] = "X-Flood: 0123456789abcdef0123456789abcdef\r\n";
 static const char long_name[] = "X-Long: ";
+static const char nul_line[] = "X-Nul: a\0b\r\n";
+/* Around values, where any number of either is allowed (RFC 9110 section 5.5). */
+static const char odd_before[] = ":\t \t", odd_after[] = " \t ";
 
 /* An upper bound. */
 static size_t head_size(const struct head *head)
@@ -159,10 +163,13 @@ static size_t head_size(const struct head *head)
 	size_t size = 128 + (head->status_line ? strlen(head->status_line) : 0);
 
 	for (size_t i = 0; i < head->count; i++)
-		size += head->fields[i].name_length + head->fields[i].value_length + 4;
+		size += head->fields[i].name_length + head->fields[i].value_length + 4 +
+			sizeof odd_before + sizeof odd_after;
 	size += head->interim * strlen(interim_line) + head->flood * strlen(flood_line);
 	if (head->long_field)
 		size += head->long_field + strlen(long_name) + 2;
+	if (head->nul_field)
+		size += sizeof nul_line;
 	return size;
 }
 
@@ -198,7 +205,34 @@ static char *put_extremes(const struct head *head, char *out)
 		memset(out, 'x', head->long_field);
 		out = put(out + head->long_field, "\r\n", 2);
 	}
+	if (head->nul_field)
+		out = put(out, nul_line, sizeof nul_line - 1);
 	return out;
+}
+
+/* "cOnTeNt-LeNgTh:<tab> <tab>5 <tab> " */
+static char *put_odd_field(const struct head_field *field, char *out)
+{
+	for (size_t i = 0; i < field->name_length; i++) {
+		char c = field->name[i];
+
+		*out++ = (char)(i % 2 ? toupper(c) : tolower(c));
+	}
+	out = put(out, odd_before, strlen(odd_before));
+	out = put(out, field->value, field->value_length);
+	return put(out, odd_after, strlen(odd_after));
+}
+
+static char *put_field(const struct head *head, const struct head_field *field, char *out)
+{
+	if (head->odd_case) {
+		out = put_odd_field(field, out);
+	} else {
+		out = put(out, field->name, field->name_length);
+		out = put(out, ": ", 2);
+		out = put(out, field->value, field->value_length);
+	}
+	return put(out, "\r\n", 2);
 }
 
 long origin_head_write(const struct head *head, char *room, size_t room_size, char **ret)
@@ -212,14 +246,8 @@ long origin_head_write(const struct head *head, char *room, size_t room_size, ch
 	for (unsigned i = 0; i < head->interim; i++)
 		out = put(out, interim_line, strlen(interim_line));
 	out = put_status_line(head, out);
-	for (size_t i = 0; i < head->count; i++) {
-		const struct head_field *field = &head->fields[i];
-
-		out = put(out, field->name, field->name_length);
-		out = put(out, ": ", 2);
-		out = put(out, field->value, field->value_length);
-		out = put(out, "\r\n", 2);
-	}
+	for (size_t i = 0; i < head->count; i++)
+		out = put_field(head, &head->fields[i], out);
 	out = put_extremes(head, out);
 	out = put(out, "\r\n", 2);
 	*ret = start;

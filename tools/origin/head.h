@@ -25,6 +25,8 @@ struct head {
 	unsigned interim;  /* this many 103 answers come before it */
 	unsigned flood;    /* this many more fields */
 	size_t long_field; /* one more field, with a value of so many bytes */
+	bool nul_field;    /* one more field, with a NUL in its value */
+	bool odd_case;     /* names and blanks as odd as they may be */
 	size_t count;
 	size_t arena_used;
 	struct head_field fields[ORIGIN_FIELDS_MAX];

@@ -12,6 +12,7 @@
  *                            K, M, G and T are binary: /generated/1G-7
  *   /.origin/stats           GET: counters, as JSON
  *   /.origin/reset           PUT: the counters back to zero (but for the open connections)
+ *   /.origin/rules           GET: a line for each rule of the script: how many requests met it
  *   /.origin/script          PUT: the body replaces the script; 204, or 400 and the reason
  * The script does not apply to /.origin/, nor are such requests counted.
  *

@@ -81,16 +81,15 @@ static int reply_redirect(struct reply *reply, const char *target)
 	return reply_set_page(reply, 301);
 }
 
-static int reply_directory(struct origin *origin, struct reply *reply)
+static int reply_directory(struct origin *origin, const char *path, struct reply *reply)
 {
 	struct resource *directory cleanup(resource_put) = steal_pointer(&reply->resource);
-	const struct request *request = &origin->request;
 	int err;
 
-	if (request->path[request->path_length - 1] != '/')
-		return reply_redirect(reply, request->target);
-	err = origin_index_write(directory->fd, request->path, origin->index_json, &reply->text,
-		&reply->text_length);
+	if (path[strlen(path) - 1] != '/')
+		return reply_redirect(reply, origin->request.target);
+	err = origin_index_write(
+		directory->fd, path, origin->index_json, &reply->text, &reply->text_length);
 	if (err)
 		return reply_set_page(reply, status_of_errno(err));
 	reply->type = origin->index_json ? "application/json" : "text/html";
@@ -98,20 +97,19 @@ static int reply_directory(struct origin *origin, struct reply *reply)
 	return 0;
 }
 
-static int reply_find(struct origin *origin, struct reply *reply)
+static int reply_find(struct origin *origin, const char *path, struct reply *reply)
 {
 	const struct request *request = &origin->request;
 	int err;
 
 	if (request->method != METHOD_GET && request->method != METHOD_HEAD)
 		return reply_set_page(reply, 405);
-	err = origin_resource_get(
-		&origin->resources, request->path, request->path_length, &reply->resource);
+	err = origin_resource_get(&origin->resources, path, strlen(path), &reply->resource);
 	if (err)
 		return reply_set_page(reply, status_of_errno(err));
 	reply->status = 200;
 	if (reply->resource->kind == RESOURCE_DIRECTORY)
-		return reply_directory(origin, reply);
+		return reply_directory(origin, path, reply);
 	reply->type = "application/octet-stream";
 	reply->size = reply->resource->size;
 	reply->validator.etag = reply->resource->etag;
@@ -122,8 +120,11 @@ static int reply_find(struct origin *origin, struct reply *reply)
 static void reply_match_script(struct origin *origin, const struct reply *reply)
 {
 	struct range_spec spec = origin_range_parse(origin->request.fields[FIELD_RANGE]);
+	const char *login = origin->request.fields[FIELD_AUTHORIZATION];
 	struct script_request request = {
 		.path = origin->request.path,
+		.query = origin->request.query,
+		.authorization = login ? login : "",
 		.method = origin->request.method_name,
 		.now_ns = clock_now_ns(),
 	};
@@ -133,6 +134,20 @@ static void reply_match_script(struct origin *origin, const struct reply *reply)
 	request.ranged = spec.kind != RANGE_NONE;
 	request.range_start = spec.kind == RANGE_BOUNDED ? spec.first : range.start;
 	origin_script_match(origin->script, &request, &origin->actions);
+}
+
+/* What as= names, in place of what was asked for; there need not have been anything. */
+static int reply_find_other(struct origin *origin, struct reply *reply)
+{
+	const char *path = action_text(&origin->actions, ACTION_AS);
+
+	if (!path)
+		return 0;
+	if (*path != '/')
+		return reply_set_page(reply, 404);
+	origin_reply_finish(reply);
+	*reply = (struct reply){0};
+	return reply_find(origin, path, reply);
 }
 
 /* Conditions, then the range: RFC 9110 section 13.2.2. */
@@ -170,6 +185,23 @@ static int reply_follow_request(struct origin *origin, struct reply *reply)
 	return 0;
 }
 
+/* The script's text, in which {n} is the number of the request. */
+static int reply_set_text(struct reply *reply, const char *text, uint64_t number)
+{
+	const char *place = strstr(text, "{n}");
+	int length = place ? asprintf(&reply->text, "%.*s%ju%s", (int)(place - text), text,
+				     (uintmax_t)number, place + strlen("{n}"))
+			   : asprintf(&reply->text, "%s", text);
+
+	if (length < 0) {
+		reply->text = NULL;
+		return -ENOMEM;
+	}
+	reply->page = true;
+	reply->text_length = (size_t)length;
+	return 0;
+}
+
 static int reply_override(struct origin *origin, struct reply *reply)
 {
 	const struct actions *actions = &origin->actions;
@@ -187,10 +219,7 @@ static int reply_override(struct origin *origin, struct reply *reply)
 	if (!text)
 		return 0;
 	free(reply->text);
-	reply->page = true;
-	reply->text = strdup(text);
-	reply->text_length = strlen(text);
-	return reply->text ? 0 : -ENOMEM;
+	return reply_set_text(reply, text, origin->stats.requests);
 }
 
 int origin_reply_prepare(struct origin *origin, int status, struct reply *reply)
@@ -203,9 +232,11 @@ int origin_reply_prepare(struct origin *origin, int status, struct reply *reply)
 		origin->request.method = METHOD_GET;
 		return reply_set_page(reply, status);
 	}
-	err = reply_find(origin, reply);
+	err = reply_find(origin, origin->request.path, reply);
 	if (!err && !origin_script_empty(origin->script))
 		reply_match_script(origin, reply);
+	if (!err && origin->actions.given)
+		err = reply_find_other(origin, reply);
 	if (!err && reply->resource)
 		err = reply_follow_request(origin, reply);
 	if (!err && origin->actions.given)

@@ -14,6 +14,7 @@
 #include "units.h"
 
 static const char *const field_names[FIELD_COUNT] = {
+	[FIELD_AUTHORIZATION] = "Authorization",
 	[FIELD_HOST] = "Host",
 	[FIELD_CONNECTION] = "Connection",
 	[FIELD_RANGE] = "Range",
@@ -114,6 +115,7 @@ static int parse_target(char *target, struct request *request)
 {
 	char *query = strpbrk(target, "?#");
 
+	request->query = query ? query + 1 : "";
 	if (query)
 		*query = '\0';
 	/* The absolute form, which a proxy's client sends, and every server must take. */

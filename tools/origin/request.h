@@ -10,6 +10,7 @@
 enum method { METHOD_GET, METHOD_HEAD, METHOD_PUT, METHOD_OTHER };
 
 enum request_field {
+	FIELD_AUTHORIZATION,
 	FIELD_HOST,
 	FIELD_CONNECTION,
 	FIELD_RANGE,
@@ -28,6 +29,7 @@ struct request {
 	enum method method;
 	const char *method_name;
 	const char *target; /* the path as it was sent, without query */
+	const char *query;  /* what follows its '?', as it was sent; "" if none */
 	int minor;          /* of HTTP/1.x */
 	bool keep_alive;
 	bool has_body;

@@ -20,6 +20,8 @@
 
 struct rule {
 	const char *path;     /* path=GLOB; NULL: any */
+	const char *query;    /* query=GLOB; as it was sent */
+	const char *login;    /* authorization=GLOB; without such a field "" */
 	const char *method;   /* method=GET */
 	bool ranged;          /* range=START-END was given */
 	struct range range;   /* the requested range starts in it */
@@ -30,6 +32,7 @@ struct rule {
 	uint64_t per_million; /* percent=12.5 */
 	uint64_t seed;        /* seed=N: other numbers for percent */
 	uint64_t count;       /* matches so far */
+	uint64_t hits;        /* of these, those that it was applied to */
 	struct actions actions;
 };
 
@@ -45,6 +48,18 @@ struct script {
 static int parse_path(struct rule *rule, char *value)
 {
 	rule->path = value;
+	return 0;
+}
+
+static int parse_query(struct rule *rule, char *value)
+{
+	rule->query = value;
+	return 0;
+}
+
+static int parse_authorization(struct rule *rule, char *value)
+{
+	rule->login = value;
 	return 0;
 }
 
@@ -135,6 +150,8 @@ static const struct {
 	int (*parse)(struct rule *rule, char *value);
 } conditions[] = {
 	{"path", parse_path},
+	{"query", parse_query},
+	{"authorization", parse_authorization},
 	{"method", parse_method},
 	{"range", parse_range},
 	{"after", parse_after},
@@ -345,6 +362,10 @@ static bool rule_admits(const struct rule *rule, const struct script_request *re
 	if (rule->ranged && (!request->ranged || request->range_start < rule->range.start ||
 				    request->range_start >= rule->range.end))
 		return false;
+	if (rule->query && fnmatch(rule->query, request->query, 0))
+		return false;
+	if (rule->login && fnmatch(rule->login, request->authorization, 0))
+		return false;
 	return !rule->path || !fnmatch(rule->path, request->path, 0);
 }
 
@@ -377,7 +398,25 @@ void origin_script_match(
 	for (size_t i = 0; i < script->count; i++) {
 		struct rule *rule = &script->rules[i];
 
-		if (rule_admits(rule, request, age) && rule_counts(rule))
-			origin_actions_merge(ret, &rule->actions);
+		if (!rule_admits(rule, request, age) || !rule_counts(rule))
+			continue;
+		rule->hits++;
+		origin_actions_merge(ret, &rule->actions);
 	}
+}
+
+char *origin_script_hits(const struct script *script)
+{
+	char *text = NULL;
+	size_t length = 0;
+	FILE *to = open_memstream(&text, &length);
+
+	if (!to)
+		return NULL;
+	for (size_t i = 0; i < script->count; i++)
+		fprintf(to, "%ju\n", (uintmax_t)script->rules[i].hits);
+	if (fclose(to) == 0)
+		return text;
+	free(text);
+	return NULL;
 }

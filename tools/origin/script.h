@@ -12,6 +12,8 @@ struct script;
 /* What the conditions of a rule look at. */
 struct script_request {
 	const char *path; /* decoded */
+	const char *query;
+	const char *authorization; /* "": none */
 	const char *method;
 	bool ranged;
 	uint64_t range_start;
@@ -28,3 +30,6 @@ bool origin_script_empty(const struct script *script);
 /* Merges the actions of all rules that match, and counts the matches. */
 void origin_script_match(
 	struct script *script, const struct script_request *request, struct actions *ret);
+
+/* A line for each rule: how many requests it was applied to. malloc'd; NULL: out of memory. */
+char *origin_script_hits(const struct script *script);
