@@ -5,7 +5,8 @@
  * its name: one that takes the name later is another. So what is replaced while a mount lives
  * (resolv.conf, credentials, tokens) is allowed as the directory it is in, except where that is
  * the whole home directory or the root, which would allow too much. Nothing can be executed,
- * whatever is beneath, and nothing be written but the tokens of single sign-on.
+ * whatever is beneath, and nothing be written but the tokens of single sign-on,
+ * and a trace that was asked for.
  *
  * What is open stays open: FUSE's device, log files, sockets. Looking at a file (stat(2)) is not
  * restricted, nor are sockets with a path, which NSS needs.
@@ -98,7 +99,7 @@ static bool is_too_large(const char *directory)
 	return strcmp(directory, "/") == 0 || (home && strcmp(directory, home) == 0);
 }
 
-static int allow_directory_of(int ruleset, const char *path)
+static int allow_directory_of(int ruleset, const char *path, uint64_t allowed)
 {
 	cleanup_free char *copy = strdup(path), *directory = NULL;
 	char *slash = copy ? strrchr(copy, '/') : NULL;
@@ -110,7 +111,7 @@ static int allow_directory_of(int ruleset, const char *path)
 	directory = realpath(slash ? copy : ".", NULL);
 	if (!directory || is_too_large(directory))
 		return 0;
-	return allow(ruleset, directory, READ);
+	return allow(ruleset, directory, allowed);
 }
 
 /* The file, where it is now, and where another of its name will be; links in between, too. */
@@ -120,17 +121,21 @@ static int allow_need(int ruleset, const struct need *need, uint64_t writing)
 	int err = allow(ruleset, need->path, READ | (need->is_written ? writing : 0));
 
 	if (err == 0 && need->is_renewed)
-		err = allow_directory_of(ruleset, need->path);
+		err = allow_directory_of(ruleset, need->path, READ);
 	if (err == 0 && need->is_renewed && real)
-		err = allow_directory_of(ruleset, real);
+		err = allow_directory_of(ruleset, real, READ);
 	return err;
 }
 
 static int allow_all(int ruleset, const struct needs *needs, uint64_t writing)
 {
 	const struct need resolver = {.path = (char *)"/etc/resolv.conf", .is_renewed = true};
+	const char *trace = secure_getenv(
+		"PAGEIN_TRACE"); /* core/trace.h: made by the first core */
 	int err = allow_need(ruleset, &resolver, 0);
 
+	if (err == 0 && trace)
+		err = allow_directory_of(ruleset, trace, LANDLOCK_MAKE_REG | LANDLOCK_WRITE_FILE);
 	for (size_t i = 0; i < sizeof common / sizeof *common && err == 0; i++)
 		err = allow(ruleset, common[i].path, common[i].allowed);
 	if (err == 0 && needs->any_file)

@@ -286,14 +286,20 @@ void object_forget(struct object *object, struct range range)
 	object_each_block(object, range, block_forget);
 }
 
+static void object_set_stale(struct object *object, const struct failure *failure)
+{
+	object->stale = *failure;
+	strncpy(object->stale_error, failure->error, sizeof object->stale_error - 1);
+	object->stale.error = object->stale_error;
+	if (object->stale_told)
+		object->stale_told(object->stale_context);
+}
+
 bool object_give_up(struct object *object, struct range range, const struct failure *failure)
 {
 	object_forget(object, range);
-	if (failure->err == -ESTALE && object->stale.err == 0) {
-		object->stale = *failure;
-		strncpy(object->stale_error, failure->error, sizeof object->stale_error - 1);
-		object->stale.error = object->stale_error;
-	}
+	if (failure->err == -ESTALE && object->stale.err == 0)
+		object_set_stale(object, failure);
 	return object_tell_failed(object, range, failure);
 }
 
@@ -523,6 +529,12 @@ void object_note_first_byte(struct object *object, uint64_t first_byte_ns)
 		object->first_byte_ns = first_byte_ns;
 	else
 		object->first_byte_ns += (first_byte_ns - object->first_byte_ns) / 64;
+}
+
+void object_set_stale_told(struct object *object, void (*told)(void *context), void *context)
+{
+	object->stale_told = told;
+	object->stale_context = context;
 }
 
 const struct failure *object_stale(const struct object *object)

@@ -135,6 +135,10 @@ struct readahead_conditions object_conditions(const struct object *object);
  */
 int object_fetch(struct object *object, struct range range, uint64_t urgent, uint64_t chunk_bytes);
 
+/* Calls it once, when the object has changed, which may be met by what nobody waits for; before the
+ * wants are told. It may do nothing with the object. */
+void object_set_stale_told(struct object *object, void (*told)(void *context), void *context);
+
 /* Why object_fetch() says -ESTALE; lives as long as the object. */
 const struct failure *object_stale(const struct object *object);
 

@@ -19,6 +19,8 @@ struct object {
 	bool doomed;          /* destroyed from inside a walk, which frees it */
 	struct failure stale; /* err < 0: the object has changed */
 	char stale_error[SOURCE_ERROR_MAX];
+	void (*stale_told)(void *context); /* NULL: nobody is */
+	void *stale_context;
 	uint32_t trace_number;
 };
 

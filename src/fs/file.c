@@ -57,6 +57,16 @@ static void file_free_if_unused(struct file *file)
 		file_free(file);
 }
 
+/* Before a reader is told, if there is one: who opens the file anew because of that must find it
+ * known. */
+static void file_went_stale(void *context)
+{
+	struct file *file = context;
+
+	atomic_store(&file->stale, true);
+	atomic_store(&file->shard->fs->stale_found, true);
+}
+
 static void file_run_open(struct loop_task *task)
 {
 	struct file *file = container_of(task, struct file, open_task);
@@ -65,6 +75,8 @@ static void file_run_open(struct loop_task *task)
 	opened_free(steal_pointer(&file->opened));
 	if (err < 0)
 		log_warning("open: %s", strerror(-err));
+	else
+		object_set_stale_told(file->object, file_went_stale, file);
 }
 
 static void file_run_close(struct loop_task *task)
@@ -204,18 +216,8 @@ static void read_answer(struct request *request)
 	read_over(request);
 }
 
-/* The change may have been met by readahead, long before anybody reads there. */
-static void file_notice_stale(struct file *file)
-{
-	atomic_store(&file->stale, true);
-	atomic_store(&file->shard->fs->stale_found, true);
-}
-
 static void read_fail(struct request *request, int err)
 {
-	/* Before the reader is told: who opens the file anew because of that must find it known. */
-	if (err == -ESTALE)
-		file_notice_stale(request->read.file);
 	fuse_reply_err(request->fuse, -err);
 	read_over(request);
 }

@@ -46,6 +46,10 @@ static void inode_close_if_unused(struct inode *inode)
 	file_close(steal_pointer(&inode->file.file));
 }
 
+/*
+ * The caller calls inode_close_if_unused() when all who wait have their answers: of several, the
+ * first one's may be refused.
+ */
 static void reply_open(struct fs *fs, fuse_req_t fuse, struct inode *inode, int flags)
 {
 	struct inode_file *file = &inode->file;
@@ -61,10 +65,8 @@ static void reply_open(struct fs *fs, fuse_req_t fuse, struct inode *inode, int 
 	};
 
 	file->opens++;
-	if (fuse_reply_open(fuse, &info) < 0) {
+	if (fuse_reply_open(fuse, &info) < 0)
 		file->opens--; /* nobody will release it */
-		inode_close_if_unused(inode);
-	}
 }
 
 static void opening_destroy(struct opening *opening)
@@ -142,7 +144,7 @@ static void opening_done(struct probe *probe, int err)
 	opening_destroy(opening);
 	waiters_resume(&waiting, err);
 	if (err == 0)
-		inode_close_if_unused(inode); /* they have all been killed */
+		inode_close_if_unused(inode); /* they have all been killed, or refused */
 	inode_put(&fs->tree, inode);
 }
 
@@ -232,9 +234,10 @@ void fs_open(fuse_req_t req, fuse_ino_t number, struct fuse_file_info *info)
 		err = -EISDIR;
 	else if (inode->file.stale)
 		err = -ESTALE;
-	else if (inode->file.file)
+	else if (inode->file.file) {
 		reply_open(fs, req, inode, info->flags);
-	else
+		inode_close_if_unused(inode);
+	} else
 		err = open_wait(fs, req, inode, info->flags);
 	if (err < 0)
 		fuse_reply_err(req, -err);

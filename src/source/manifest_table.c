@@ -527,5 +527,8 @@ int manifest_line_make(const struct manifest_entry *entry, char **ret)
 		err |= time_set(line, entry->mtime_s);
 	}
 	text = err == 0 ? json_dumps(line, JSON_COMPACT | JSON_PRESERVE_ORDER) : NULL;
-	return text && asprintf(ret, "%s\n", text) >= 0 ? 0 : -ENOMEM;
+	if (text && asprintf(ret, "%s\n", text) >= 0)
+		return 0;
+	*ret = NULL;
+	return -ENOMEM;
 }

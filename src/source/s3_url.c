@@ -77,8 +77,10 @@ int s3_url_from_key(const char *given, char **ret)
 	if (key_len > 0)
 		s3_encode(key + 1, key_len - 1, true, encoded);
 	if (asprintf(ret, SCHEME "%.*s%s%s", (int)bucket_len, bucket, key_len > 0 ? "/" : "",
-		    key_len > 0 ? encoded : "") < 0)
+		    key_len > 0 ? encoded : "") < 0) {
+		*ret = NULL;
 		return -ENOMEM;
+	}
 	return 0;
 }
 

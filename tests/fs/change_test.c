@@ -114,6 +114,37 @@ static int touch_in_child(const volatile unsigned char *address)
 	return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
 }
 
+static ino_t inode_of(const struct bed *bed, const char *name)
+{
+	struct stat status;
+
+	assert_int_equal(stat(remote(bed, name), &status), 0);
+	return status.st_ino;
+}
+
+/* F4: the change was met by readahead, and nobody has read there. */
+static void an_open_of_what_readahead_found_changed(void **state)
+{
+	const struct bed *bed = *state;
+	cleanup_fd int fd = open_file(remote(bed, "a"));
+	ino_t inode = inode_of(bed, "a");
+	unsigned char bytes[CHUNK];
+
+	/* Who reads is the mount, not the kernel, and what it reads ahead is of another version. */
+	assert_int_equal(posix_fadvise(fd, 0, 0, POSIX_FADV_RANDOM), 0);
+	bed_set_script(bed, "range=512K-4M : etag=\"\\\"other\\\"\"");
+	for (off_t at = 0; at < 7 * CHUNK; at += CHUNK)
+		assert_int_equal(pread(fd, bytes, CHUNK, at), CHUNK);
+	for (int ms = 0; ms < 10000 && inode_of(bed, "a") == inode; ms++)
+		usleep(1000);
+	bed_set_script(bed, "");
+	assert_int_not_equal(inode_of(bed, "a"), inode);
+	assert_same_file(bed, "a");
+	/* Who had it open goes on with what is here, and no further. */
+	assert_int_equal(pread(fd, bytes, CHUNK, SIZE - CHUNK), -1);
+	assert_int_equal(errno, ESTALE);
+}
+
 /* F3: pages that were never fetched, and that nothing was read ahead for. */
 static void a_mapping_of_an_object_that_is_gone(void **state)
 {
@@ -307,6 +338,7 @@ int main(void)
 		TEST(a_change_while_open),
 		TEST(a_mapping_never_mixes),
 		TEST(a_mapping_of_an_object_that_is_gone),
+		TEST(an_open_of_what_readahead_found_changed),
 		TEST(a_change_between_opens),
 		TEST(a_change_that_the_listing_does_not_show),
 		TEST(an_inode_keeps_its_attributes),

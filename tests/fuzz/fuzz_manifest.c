@@ -1,6 +1,6 @@
 /*
- * fuzz_manifest.c - any bytes as a manifest, cut in two. What is accepted is listed, and each name
- * of it is found again.
+ * fuzz_manifest.c - any bytes as a manifest, cut in two. What is accepted is listed, each name of
+ * it is found again, and its line, written anew, says the same.
  */
 #include <assert.h>
 #include <stdlib.h>
@@ -12,6 +12,27 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len);
 
+/* Written anew, the line says the same. */
+static void check_line(const struct manifest_entry *entry)
+{
+	cleanup_free char *line = NULL;
+	struct manifest_table *table;
+	const struct manifest_entry *again;
+	struct version version, version_again;
+
+	assert(manifest_line_make(entry, &line) == 0);
+	assert(manifest_table_create("file:///m", &table) == 0);
+	assert(manifest_table_add(table, line, strlen(line)) == 0 &&
+		manifest_table_end(table) == 0);
+	again = manifest_table_find(table, entry->path);
+	assert(again && strcmp(again->url, entry->url) == 0 && again->size == entry->size);
+	manifest_entry_version(entry, &version);
+	manifest_entry_version(again, &version_again);
+	assert(strcmp(version.etag, version_again.etag) == 0 &&
+		strcmp(version.modified, version_again.modified) == 0);
+	manifest_table_destroy(table);
+}
+
 static int check_name(
 	const char *name, size_t length, const struct manifest_entry *entry, void *context)
 {
@@ -22,6 +43,7 @@ static int check_name(
 	if (entry) {
 		assert(manifest_table_find(table, entry->path) == entry);
 		assert(strlen(entry->validator) <= VALIDATOR_MAX && entry->url[0]);
+		check_line(entry);
 	}
 	return 0;
 }
@@ -41,10 +63,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
 			err = manifest_table_add(table, (const char *)bytes + half, len - half);
 		if (err == 0)
 			err = manifest_table_end(table);
-		if (err == 0)
+		if (err == 0) {
+			assert(manifest_table_has_directory(table, ""));
 			manifest_table_list(table, "", check_name, table);
-		else
+			if (manifest_table_has_directory(table, "a/"))
+				manifest_table_list(table, "a/", check_name, table);
+		} else {
 			assert(manifest_table_error(table)[0] >= '0');
+		}
 		manifest_table_destroy(table);
 	}
 	return 0;

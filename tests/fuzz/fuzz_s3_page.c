@@ -32,6 +32,19 @@ static int check_entry(const struct index_entry *entry, void *context)
 	return 0;
 }
 
+static void check_error(const char *bytes, size_t len)
+{
+	static const unsigned statuses[] = {200, 301, 400, 403, 404, 503};
+	struct s3_error error;
+
+	s3_error_parse(bytes, len, &error);
+	for (size_t i = 0; i < sizeof statuses / sizeof *statuses; i++) {
+		struct s3_meaning meaning = s3_error_meaning(error.code, statuses[i]);
+
+		assert(meaning.err < 0 && (!meaning.words || *meaning.words));
+	}
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
 {
 	static const char *const prefixes[] = {"", "a/"};
@@ -46,8 +59,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
 		assert(err == 0 || reason);
 		s3_page_finish(&page);
 	}
-	struct s3_error error;
-
-	s3_error_parse((const char *)bytes, len, &error);
+	check_error((const char *)bytes, len);
 	return 0;
 }

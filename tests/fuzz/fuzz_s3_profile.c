@@ -3,8 +3,14 @@
  * accepted must be trimmed and in one piece; what is refused must name its line.
  */
 #include <assert.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
+#include "log.h"
 #include "s3_profile.h"
 #include "words.h"
 
@@ -27,6 +33,29 @@ static void check_value(const char *value, size_t max)
 	free(inner);
 }
 
+/* From a file it is the same. */
+static void check_file(const uint8_t *bytes, size_t len, const struct s3_profiles *parsed)
+{
+	char error[SOURCE_ERROR_MAX] = "", path[32];
+	int fd = memfd_create("profiles", MFD_CLOEXEC);
+	static char too_long[2 * PATH_MAX];
+	struct s3_profiles profiles;
+
+	log_set_level(LOG_ERROR);
+	assert(fd >= 0 && write(fd, bytes, len) == (ssize_t)len);
+	snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+	assert(s3_profiles_load(path, "/nonexistent", &profiles, error) == 0 &&
+		!profiles.credentials);
+	assert(s3_ini_count(profiles.config) == s3_ini_count(parsed->config));
+	s3_profiles_finish(&profiles);
+	assert(s3_profiles_load("/", path, &profiles, error) == 0 && !profiles.config);
+	s3_profiles_finish(&profiles);
+	close(fd);
+	memset(too_long, 'x', sizeof too_long - 1);
+	assert(s3_profiles_load(too_long, path, &profiles, error) == 0 && !profiles.config &&
+		!profiles.credentials);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
 {
 	static const char *const names[] = {"a", "region", "s3", "aws_access_key_id"};
@@ -47,6 +76,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
 			if (value)
 				check_value(value, len);
 		}
+	assert(s3_profiles_get_config(&profiles, "a", "region") ==
+		s3_profiles_get(&profiles, "a", "region"));
+	check_file(bytes, len, &profiles);
 	s3_profiles_has(&profiles, "default");
 	s3_profiles_get(&profiles, "a", "region");
 	s3_profiles_endpoint(&profiles, "default", "s3", &endpoint);

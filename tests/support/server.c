@@ -459,3 +459,16 @@ void server_reset_counts(const struct server *server)
 	control(server, "PUT", "reset", "", answer, sizeof answer);
 	assert_non_null(strstr(answer, " 204 "));
 }
+
+void server_rule_counts(const struct server *server, uint64_t *ret, size_t max)
+{
+	char *text = server_text(server, "rules"), *at = text;
+
+	for (size_t i = 0; i < max; i++) {
+		char *number = at;
+
+		ret[i] = strtoull(number, &at, 10);
+		assert_ptr_not_equal(at, number);
+	}
+	free(text);
+}

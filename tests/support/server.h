@@ -8,6 +8,7 @@
 #pragma once
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -48,3 +49,6 @@ uint64_t server_count(const struct server *server, const char *name);
 char *server_text(const struct server *server, const char *name);
 /* All back to zero. */
 void server_reset_counts(const struct server *server);
+
+/* How often each of the first max rules of the origin's script has applied to an answer. */
+void server_rule_counts(const struct server *server, uint64_t *ret, size_t max);
