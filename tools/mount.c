@@ -2,7 +2,7 @@
  * mount.c - `pagein mount` and `pagein umount`.
  *
  * Mounting. The parent forks and waits; the child makes the loop, checks the source, mounts and
- * serves: no thread and no libcurl before the fork. It leaves the terminal's session once it is
+ * serves: no thread and no libcurl before the forks. It leaves the terminal's session once it is
  * mounted and no earlier: an automounter lets its own process group alone pass to a directory that
  * it is about to mount, and everybody else wait for that, the child too if it were not in it.
  * Through a pipe the child tells how it went: one NUL byte when the kernel's INIT has been answered
@@ -13,6 +13,9 @@
  * SIGTERM, SIGINT and SIGHUP are read from a descriptor of the loop and unmount; before there is a
  * mount they just end the process. A child whose parent was killed meanwhile unmounts again, since
  * nobody was told of the mount.
+ *
+ * With a sandbox there is one more process, the keeper (keeper.h), which mounts and unmounts for
+ * the one that serves; that gives up what it takes to do so before the source is asked.
  *
  * Unmounting is umount(2) for who may, else fusermount3; only ever of a mount of ours.
  */
@@ -26,6 +29,7 @@
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/signalfd.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -35,10 +39,13 @@
 #include "commands.h"
 #include "core.h"
 #include "fs.h"
+#include "keeper.h"
 #include "log.h"
 #include "loop.h"
 #include "mounts.h"
+#include "needs.h"
 #include "options.h"
+#include "sandbox.h"
 #include "service.h"
 #include "source.h"
 
@@ -50,6 +57,7 @@ struct mount {
 	struct core *cores[LOOPS_LIMIT];
 	unsigned count; /* of both */
 	struct budget budget;
+	struct keeper keeper; /* its socket -1: there is none */
 	struct fs *fs;
 	struct loop_fd signals;
 	int report; /* the pipe to the parent; -1: in the foreground, or all was told */
@@ -149,25 +157,32 @@ static int mount_add_core(struct mount *mount, const struct core_options *option
 	return err;
 }
 
+static struct source_options source_options_of(const struct options *options)
+{
+	return (struct source_options){
+		.connections_max = (unsigned)options->connections,
+		.url = options->operands[0],
+		.s3 = &options->s3,
+		.netrc_file = options->netrc_file,
+		.token_file = options->token_file,
+		.hedge_percent = option_hedge_percent(options),
+	};
+}
+
 static int mount_create_cores(struct mount *mount)
 {
 	const struct options *options = mount->options;
 	char words[SOURCE_ERROR_MAX] = "";
 	unsigned count = options->loops ? (unsigned)options->loops : loops_default();
 	struct core_options core_options = {
-		.source.connections_max = (unsigned)options->connections,
-		.source.url = options->operands[0],
-		.source.s3 = &options->s3,
-		.source.netrc_file = options->netrc_file,
-		.source.token_file = options->token_file,
-		.source.hedge_percent = option_hedge_percent(options),
-		.source.error = words,
+		.source = source_options_of(options),
 		.budget = &mount->budget,
 		.verify = (enum verify)options->verify,
 		.timeout_ms = (unsigned)((options->timeout_ns + NS_PER_MS - 1) / NS_PER_MS),
 	};
 	int err = 0;
 
+	core_options.source.error = words;
 	budget_init(&mount->budget, options->memory_bytes, count);
 	while (err == 0 && mount->count < count)
 		err = mount_add_core(mount, &core_options);
@@ -186,10 +201,9 @@ static void mount_destroy_cores(struct mount *mount)
 	}
 }
 
-static int mount_prepare(struct mount *mount)
+static struct fs_options fs_options_of(const struct options *options)
 {
-	const struct options *options = mount->options;
-	struct fs_options fs_options = {
+	return (struct fs_options){
 		.source_url = options->operands[0],
 		.mountpoint = options->operands[1],
 		.metadata_ttl_ns = options->metadata_ttl_ns,
@@ -202,10 +216,16 @@ static int mount_prepare(struct mount *mount)
 		.allow_other = options->allow_other,
 		.mount_options = options->mount_options,
 		.ready = mount_serves,
-		.context = mount,
 	};
+}
+
+static int mount_prepare(struct mount *mount)
+{
+	struct fs_options fs_options = fs_options_of(mount->options);
 	int err = mount_create_cores(mount);
 
+	fs_options.context = mount;
+	fs_options.keeper = mount->keeper.socket < 0 ? NULL : &mount->keeper;
 	if (err == 0)
 		err = mount_catch_signals(mount);
 	if (err == 0)
@@ -215,15 +235,71 @@ static int mount_prepare(struct mount *mount)
 	return err;
 }
 
+/* ---- the sandbox -------------------------------------------------------------------------- */
+
+/*
+ * The keeper's process. Who looks for the server of a mount finds it by the directory in its
+ * command line: here it is no more.
+ */
+static void keeper_live(const struct options *options, int socket)
+{
+	struct fs_options fs_options = fs_options_of(options);
+	cleanup_free char *directory = strdup(fs_options.mountpoint);
+
+	memset(options->operands[1], 0, strlen(options->operands[1]));
+	fs_options.mountpoint = directory;
+	_exit(directory ? keeper_run(socket, &fs_options) : EXIT_FAILURE);
+}
+
+/* Nothing that has to be undone may stand in memory yet: the keeper has a copy of it. */
+static int mount_start_keeper(struct mount *mount)
+{
+	int ends[2];
+	pid_t child;
+
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0)
+		return -errno;
+	child = fork();
+	if (child == 0)
+		keeper_live(mount->options, ends[1]);
+	close(ends[1]);
+	if (child < 0) {
+		close(ends[0]);
+		return -errno;
+	}
+	mount->keeper = (struct keeper){ends[0], child};
+	return 0;
+}
+
+static int mount_enter_sandbox(struct mount *mount)
+{
+	struct source_options source = source_options_of(mount->options);
+	cleanup(needs_finish) struct needs needs = {.count = 0};
+	int err;
+
+	if (!mount->options->sandbox)
+		return 0;
+	err = mount_start_keeper(mount);
+	if (err == 0)
+		err = needs_find(&source, &needs);
+	if (err == 0)
+		sandbox_enter(&needs);
+	return err;
+}
+
 /* The whole life of a mount. */
 static int mount_run(const struct options *options, int report)
 {
-	struct mount mount = {.options = options, .signals.fd = -1, .report = report};
+	struct mount mount = {
+		.options = options, .signals.fd = -1, .keeper.socket = -1, .report = report};
 	int err;
 
 	log_set_level((enum log_level)options->log_level);
 	service_log_to_stderr();
-	err = mount_prepare(&mount);
+	service_raise_files();
+	err = mount_enter_sandbox(&mount);
+	if (err == 0)
+		err = mount_prepare(&mount);
 	if (err == 0)
 		err = loop_run(mount.loops[0]);
 	if (err < 0 && mount.error[0] == '\0')
@@ -231,6 +307,7 @@ static int mount_run(const struct options *options, int report)
 	fs_destroy(mount.fs);
 	mount_destroy_cores(&mount);
 	close_fd(&mount.signals.fd);
+	keeper_finish(&mount.keeper);
 	if (err < 0 && mount.report < 0)
 		complain("%s", mount.error);
 	if (err < 0 && mount.report >= 0)

@@ -37,7 +37,6 @@ enum pattern {
 	PATTERN_COUNT,
 };
 
-
 /*
  * What was asked for. Fields of options which the subcommand does not take have their defaults.
  * Strings point into argv, or are constant: nothing to free.
@@ -60,6 +59,7 @@ struct options {
 	struct s3_options s3;                /* of s3:// URLs */
 	const char *netrc_file, *token_file; /* of web servers: auth.h */
 	unsigned verify;                     /* enum verify */
+	unsigned sandbox;                    /* 0: off; sandbox.h */
 
 	/* mount */
 	bool foreground;
@@ -88,9 +88,9 @@ struct options {
 	uint64_t stride_bytes; /* from access to access of pattern stride */
 	uint64_t count;        /* accesses of a run */
 	uint64_t size_bytes;   /* of the generated object */
-	uint64_t threads;   /* of a process */
-	uint64_t processes; /* which access at the same time */
-	uint64_t arrival;   /* accesses a second, whether the last has ended or not; 0: when it has */
+	uint64_t threads;      /* of a process */
+	uint64_t processes;    /* which access at the same time */
+	uint64_t arrival; /* accesses a second, whether the last has ended or not; 0: when it has */
 	uint64_t hot_places, hot_accesses; /* per cent, of pattern hotcold */
 	const char *trace;                 /* file which pattern replay plays, or NULL */
 	uint64_t trace_object;             /* which of the trace */

@@ -48,6 +48,8 @@ static const char *const log_levels[] = {[LOG_DEBUG] = "debug",
 	[LOG_ERROR] = "error",
 	NULL};
 
+static const char *const switches[] = {"off", "on", NULL};
+
 static const char *const patterns[] = {[PATTERN_RANDOM] = "random",
 	[PATTERN_SEQUENTIAL] = "sequential",
 	[PATTERN_STRIDE] = "stride",
@@ -284,6 +286,11 @@ const struct option_row option_rows[] = {
 		.help = "check bytes by what their source tells of them; require, blocks: refuse "
 			"what can't be checked when all has been read, or before it is shown"},
 
+	{"sandbox", 0, CHOICE(sandbox, switches),
+		.value = "on", .argument = "WORD",
+		.subcommands = MOUNT | LS | STAT | CAT, .in_o = true,
+		.help = "give up all that is not needed before the first server is asked: files, "
+			"system calls, privileges"},
 	{"connections", 0, UINT(connections),
 		.value = "96", .argument = "N",
 		.subcommands = ALL, .in_o = true, .min = 1, .max = 1024,

@@ -23,7 +23,9 @@
 #include "core.h"
 #include "hash_list.h"
 #include "loop.h"
+#include "needs.h"
 #include "options.h"
+#include "sandbox.h"
 #include "scheme.h"
 #include "service.h"
 #include "url.h"
@@ -323,6 +325,17 @@ static int place_ask(struct place *place)
 	return err;
 }
 
+/* The files that are still open, and the terminal, are all that these commands write to. */
+static int place_enter_sandbox(const struct source_options *source, const struct options *options)
+{
+	cleanup(needs_finish) struct needs needs = {.count = 0};
+	int err = options->sandbox ? needs_find(source, &needs) : 0;
+
+	if (err == 0 && options->sandbox)
+		sandbox_enter(&needs);
+	return err;
+}
+
 static int place_open(struct place *place, const struct options *options)
 {
 	struct core_options core_options = {
@@ -336,8 +349,10 @@ static int place_open(struct place *place, const struct options *options)
 		.timeout_ms = (unsigned)((options->timeout_ns + NS_PER_MS - 1) / NS_PER_MS),
 		.verify = (enum verify)options->verify,
 	};
-	int err = loop_create(&place->loop);
+	int err = place_enter_sandbox(&core_options.source, options);
 
+	if (err == 0)
+		err = loop_create(&place->loop);
 	/* TLS libraries write(2) to sockets that may have been closed. */
 	signal(SIGPIPE, SIG_IGN);
 	if (err == 0)

@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -20,6 +21,9 @@
 #include "cleanup.h"
 #include "log.h"
 #include "url.h"
+
+/* The most connections to one server of each of 16 loops; programs that we run can bear it. */
+#define FILES_WANTED 16384
 
 /* ---- sd_notify ---------------------------------------------------------------------------- */
 
@@ -101,10 +105,23 @@ static void close_stream(FILE **stream)
 void service_guard_core(void)
 {
 	cleanup(close_stream) FILE *filter = fopen("/proc/self/coredump_filter", "we");
+	const struct rlimit none = {0, 0};
 
+	/* Which a core_pattern that begins with '|' does not ask. */
+	setrlimit(RLIMIT_CORE, &none);
 	/* Without /proc, there is nothing to be done. */
 	if (filter)
 		fputs("0", filter);
+}
+
+void service_raise_files(void)
+{
+	struct rlimit files;
+
+	if (getrlimit(RLIMIT_NOFILE, &files) < 0 || files.rlim_cur >= FILES_WANTED)
+		return;
+	files.rlim_cur = files.rlim_max < FILES_WANTED ? files.rlim_max : FILES_WANTED;
+	setrlimit(RLIMIT_NOFILE, &files);
 }
 
 void service_hide_url(char *argument)

@@ -16,10 +16,13 @@ void service_log_to_stderr(void);
 void service_log_to_syslog(void);
 
 /*
- * A core file of this process, should there be one, has no memory in it, which holds credentials
- * and other people's data.
+ * This process leaves no core file; and what takes cores in place of files gets none of its memory,
+ * which holds credentials and other people's data.
  */
 void service_guard_core(void);
+
+/* Descriptors for as many connections as options allow; RLIMIT_NOFILE is 1,024 for most. */
+void service_raise_files(void);
 
 /* Takes what is secret out of a URL on the command line, which ps(1) shows to everybody. */
 void service_hide_url(char *argument);

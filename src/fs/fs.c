@@ -21,6 +21,8 @@
 #include "directory.h"
 #include "fs_private.h"
 #include "index.h"
+#include "keeper.h"
+#include "mounting.h"
 #include "scheme.h"
 
 /* ---- the single object's name ------------------------------------------------------------- */
@@ -285,7 +287,8 @@ int fs_create(struct core *const *cores, unsigned count, const struct fs_options
 	struct fs **ret, char error[FS_ERROR_MAX])
 {
 	struct fs *fs;
-	int err = session_check_mountpoint(options->mountpoint, error);
+	int err = options->keeper ? keeper_check(options->keeper, error)
+				  : mounting_check(options->mountpoint, error);
 
 	if (err < 0)
 		return err;

@@ -21,6 +21,7 @@
 
 struct core;
 struct fs;
+struct keeper;
 
 #define FS_ERROR_MAX 512
 
@@ -41,6 +42,7 @@ struct fs_options {
 	size_t names_max;
 	bool allow_other;          /* let other users in */
 	const char *mount_options; /* for mount(2), as "noexec,noatime"; NULL is fine */
+	struct keeper *keeper;     /* who mounts and unmounts (keeper.h); NULL: this process */
 	/* The kernel's INIT has been answered: the mount serves. NULL is fine. */
 	void (*ready)(void *context);
 	/* The mount is gone, for whatever reason. NULL: loop_stop(). */

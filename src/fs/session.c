@@ -3,8 +3,9 @@
  *
  *	NONE --mount--> MOUNTED --INIT answered--> SERVING --umount, session_end()--> ENDED
  *
- * On the loop's thread; libfuse is used for the mount, the protocol and the table of operations,
- * but not for its own loops: its device is one of this loop's descriptors, not blocking. A round
+ * On the loop's thread; libfuse is used for the mount (mounting.c, or keeper.c in another process),
+ * the protocol and the table of operations, but not for its own loops: its device is one of this
+ * loop's descriptors, not blocking. A round
  * takes at most ROUND_REQUESTS, so that bytes that have arrived meanwhile are not kept waiting by a
  * reader who asks for more and more.
  *
@@ -23,81 +24,18 @@
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "fs_private.h"
-#include "log.h"
-#include "mounts.h"
+#include "keeper.h"
+#include "mounting.h"
 #include "prune.h"
-#include "scheme.h"
 
 #define ROUND_REQUESTS 32
 #define READAHEAD_BYTES (1u << 20)
 #define BACKGROUND_MAX 64
-#define FUSE_DEVICE "/dev/fuse"
-
-/* What libfuse had to say last: its handler has no context. */
-static char fuse_words[FS_ERROR_MAX / 2];
-
-static void __attribute__((format(printf, 2, 0)))
-fuse_said(enum fuse_log_level level, const char *format, va_list arguments)
-{
-	size_t length;
-
-	if (level > FUSE_LOG_WARNING)
-		return;
-	vsnprintf(fuse_words, sizeof fuse_words, format, arguments);
-	length = strlen(fuse_words);
-	while (length > 0 && fuse_words[length - 1] == '\n')
-		fuse_words[--length] = '\0';
-	log_info("%s", fuse_words);
-}
-
-/* ---- before the mount --------------------------------------------------------------------- */
-
-static int say(char error[FS_ERROR_MAX], const char *what, const char *reason, int err)
-{
-	snprintf(error, FS_ERROR_MAX, "mount: %s: %s", what, reason);
-	return err;
-}
-
-static int check_device(char error[FS_ERROR_MAX])
-{
-	if (access(FUSE_DEVICE, F_OK) < 0)
-		return say(error, FUSE_DEVICE,
-			"missing: load the kernel's fuse module, or give the container this device",
-			-errno);
-	if (access(FUSE_DEVICE, R_OK | W_OK) < 0)
-		return say(error, FUSE_DEVICE, strerror(errno), -errno);
-	return 0;
-}
-
-int session_check_mountpoint(const char *mountpoint, char error[FS_ERROR_MAX])
-{
-	struct mount_point point;
-	struct stat status;
-	int err = mount_point_find(mountpoint, &point);
-
-	if (err < 0)
-		return say(error, mountpoint, strerror(-err), err);
-	if (strcmp(point.type, MOUNT_TYPE_PAGEIN) == 0)
-		return say(error, mountpoint, "busy: a pagein mount is there already", -EBUSY);
-	/* autofs's own mount is where those of a direct map, and systemd's, shall be put. */
-	if (point.type[0] != '\0' && strcmp(point.type, "autofs") != 0) {
-		snprintf(error, FS_ERROR_MAX, "mount: %s: busy: a %s mount is there already",
-			mountpoint, point.type);
-		return -EBUSY;
-	}
-	if (stat(mountpoint, &status) < 0)
-		return say(error, mountpoint, strerror(errno), -errno);
-	if (!S_ISDIR(status.st_mode))
-		return say(error, mountpoint, "not a directory", -ENOTDIR);
-	return check_device(error);
-}
 
 /* ---- the kernel's side -------------------------------------------------------------------- */
 
@@ -133,8 +71,11 @@ void session_end(struct fs *fs)
 	fuse_session_exit(session->fuse);
 	loop_remove(fs->loop, &session->device);
 	fs_end_requests(fs);
-	/* Does nothing but close the device when the kernel has ended the connection itself. */
-	fuse_session_unmount(session->fuse);
+	/* Either does nothing but close the device when the kernel has ended the connection. */
+	if (fs->options.keeper)
+		keeper_unmount(fs->options.keeper, session->device.fd);
+	else
+		fuse_session_unmount(session->fuse);
 	if (fs->options.ended)
 		fs->options.ended(fs->options.context);
 	else
@@ -181,39 +122,28 @@ static void session_ready(struct loop_fd *device, uint32_t events)
 
 /* ---- mount and unmount -------------------------------------------------------------------- */
 
-static int session_arguments(const struct fs_options *options, struct fuse_args *arguments)
+/*
+ * The device that the keeper has mounted, or a mount of our own. libfuse takes a device as a path.
+ */
+static int session_open(struct fs *fs, char error[FS_ERROR_MAX])
 {
-	cleanup_free char *source = scheme_told(options->source_url);
-	cleanup_free char *name = NULL, *all = NULL;
-
-	if (!source || asprintf(&name, "fsname=%s", source) < 0)
-		return -ENOMEM;
-	if (fuse_opt_add_opt(&all, "ro,nosuid,nodev,default_permissions,subtype=pagein") < 0 ||
-		(options->allow_other && fuse_opt_add_opt(&all, "allow_other") < 0) ||
-		(options->mount_options && *options->mount_options &&
-			fuse_opt_add_opt(&all, options->mount_options) < 0) ||
-		fuse_opt_add_opt_escaped(&all, name) < 0)
-		return -ENOMEM;
-	if (fuse_opt_add_arg(arguments, "pagein") < 0 || fuse_opt_add_arg(arguments, "-o") < 0 ||
-		fuse_opt_add_arg(arguments, all) < 0)
-		return -ENOMEM;
-	return 0;
-}
-
-static int session_open(struct fs *fs, const char *path)
-{
-	struct fuse_args arguments = FUSE_ARGS_INIT(0, NULL);
 	struct session *session = &fs->session;
-	int err = session_arguments(&fs->options, &arguments);
+	struct keeper *keeper = fs->options.keeper;
+	cleanup_fd int device = -1;
+	char path[32];
+	int err;
 
-	if (err == 0) {
-		session->fuse = fuse_session_new(&arguments, &fs_ops, sizeof fs_ops, fs);
-		if (!session->fuse)
-			err = -EINVAL;
-	}
-	fuse_opt_free_args(&arguments);
-	if (err == 0 && fuse_session_mount(session->fuse, path) < 0)
-		err = errno ? -errno : -EIO;
+	if (!keeper)
+		return mounting_open(&fs->options, NULL, fs, &session->fuse, error);
+	err = keeper_mount(keeper, &device, error);
+	if (err < 0)
+		return err;
+	snprintf(path, sizeof path, "/dev/fd/%d", device);
+	err = mounting_open(&fs->options, path, fs, &session->fuse, error);
+	if (err == 0)
+		(void)steal_fd(&device); /* the session's */
+	else
+		keeper_unmount(keeper, device);
 	return err;
 }
 
@@ -232,23 +162,14 @@ static int session_serve(struct fs *fs)
 
 int session_mount(struct fs *fs, char error[FS_ERROR_MAX])
 {
-	const char *mountpoint = fs->options.mountpoint;
-	struct mount_point point;
-	int err = session_check_mountpoint(mountpoint, error);
+	int err = session_open(fs, error);
 
 	if (err < 0)
 		return err;
-	err = mount_point_find(mountpoint, &point);
-	fuse_words[0] = '\0';
-	fuse_set_log_func(fuse_said);
-	if (err == 0)
-		err = session_open(fs, point.path);
-	if (err < 0)
-		return say(error, mountpoint, fuse_words[0] ? fuse_words : strerror(-err), err);
 	fs->session.state = SESSION_MOUNTED;
 	err = session_serve(fs);
 	if (err < 0)
-		return say(error, mountpoint, strerror(-err), err);
+		return mounting_fail(error, fs->options.mountpoint, strerror(-err), err);
 	return 0;
 }
 

@@ -19,9 +19,6 @@ enum session_state {
 	SESSION_ENDED,
 };
 
-/* Everything that can be told before the source is asked: 0, or -errno and error's words. */
-int session_check_mountpoint(const char *mountpoint, char error[FS_ERROR_MAX]);
-
 /* Mounts, and serves from the loop's next round on. 0, or -errno and error's words. */
 int session_mount(struct fs *fs, char error[FS_ERROR_MAX]);
 

@@ -190,7 +190,7 @@ static bool ask_remedy(struct s3_ask *ask, enum s3_remedy remedy)
 	case S3_SESSION:
 		if (!ask->has_session)
 			return false;
-		/* fall through */
+		__attribute__((fallthrough));
 	case S3_REFRESH:
 		if (!ask->is_signed || ask->refreshed)
 			return false;

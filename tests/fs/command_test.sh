@@ -32,6 +32,16 @@ server_pid() {
 	done
 }
 
+# The only one: that of a mount which has just gone may still be on its way out.
+the_server() {
+	local pids=
+
+	until [[ $pids =~ ^[0-9]+$ ]]; do
+		pids=$(server_pid)
+	done
+	echo "$pids"
+}
+
 # expect STATUS "WORDS ON STDERR" COMMAND... ; the words are a part of exactly one line
 expect() {
 	local status=$1 words=$2 got
@@ -74,7 +84,7 @@ expect 1 "not mounted" "$PAGEIN" umount "$mnt"
 
 expect 0 "" "$PAGEIN" mount "$url/file" "$mnt"
 cmp -s "$www/file" "$mnt/file" || fail "one object"
-pid=$(server_pid)
+pid=$(the_server)
 kill -TERM "$pid"
 tail --pid="$pid" -f /dev/null
 is_mounted && fail "SIGTERM left the mount" || pass "SIGTERM unmounts"
@@ -86,7 +96,7 @@ exec 9<&-
 expect 0 "" "$PAGEIN" umount "$mnt/"
 
 expect 0 "" "$PAGEIN" mount "$url/" "$mnt"
-pid=$(server_pid)
+pid=$(the_server)
 kill -KILL "$pid"
 tail --pid="$pid" -f /dev/null
 expect 1 "busy" "$PAGEIN" mount "$url/" "$mnt"

@@ -229,6 +229,69 @@ static void a_prefix_and_an_object_are_too(void **state)
 	door_unmount(&door);
 }
 
+/* Credentials that are not in the environment, in a directory which nothing else makes readable. */
+static void write_file(const char *folder, const char *name, const char *text)
+{
+	char path[128];
+	FILE *file;
+
+	snprintf(path, sizeof path, "%s/%s", folder, name);
+	file = fopen(path, "we");
+	assert_non_null(file);
+	fputs(text, file);
+	assert_int_equal(fclose(file), 0);
+}
+
+static const char *gateway_url(void)
+{
+	static char url[64];
+
+	snprintf(url, sizeof url, "http://127.0.0.1:%u", gateway.port);
+	return url;
+}
+
+static void mount_with(const char *folder, const char *variable, const char *name)
+{
+	char path[128];
+
+	snprintf(path, sizeof path, "%s/%s", folder, name);
+	s3_environment(NULL, NULL, NULL);
+	setenv("AWS_ENDPOINT_URL", gateway_url(), 1);
+	setenv(variable, path, 1);
+	door_mount(&door, "", "s3://bucket/models");
+	door_expect_file(&door, "weights.bin", bytes, SIZE);
+	door_unmount(&door);
+	(void)unlink(path);
+}
+
+static void a_mounts_sandbox_lets_credentials_in(void **state)
+{
+	char folder[] = "/tmp/pagein-test-XXXXXX", path[64], config[512];
+	struct stat status;
+
+	(void)state;
+	assert_non_null(mkdtemp(folder));
+	write_file(folder, "credentials",
+		"[default]\naws_access_key_id = tester-key\n"
+		"aws_secret_access_key = tester-secret\n");
+	mount_with(folder, "AWS_SHARED_CREDENTIALS_FILE", "credentials");
+	/* A program that keeps something, as most do. */
+	snprintf(path, sizeof path, "%s/kept", folder);
+	snprintf(config, sizeof config,
+		"[default]\ncredential_process = sh -c 'echo kept >%s; echo \"{\\\"Version\\\": 1, "
+		"\\\"AccessKeyId\\\": \\\"tester-key\\\", "
+		"\\\"SecretAccessKey\\\": \\\"tester-secret\\\"}\"'\n",
+		path);
+	write_file(folder, "config", config);
+	mount_with(folder, "AWS_CONFIG_FILE", "config");
+	assert_int_equal(stat(path, &status), 0);
+	assert_int_equal(status.st_size, 5);
+	assert_int_equal(unlink(path), 0);
+	assert_int_equal(rmdir(folder), 0);
+	s3_environment("tester-key", "tester-secret", NULL);
+	setenv("AWS_ENDPOINT_URL", gateway_url(), 1);
+}
+
 static void what_can_not_be_mounted_says_why(void **state)
 {
 	char line[256];
@@ -260,6 +323,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(the_librarys_options_are_its_callers),
 		cmocka_unit_test(a_bucket_is_a_file_system),
 		cmocka_unit_test(a_prefix_and_an_object_are_too),
+		cmocka_unit_test(a_mounts_sandbox_lets_credentials_in),
 		cmocka_unit_test(what_can_not_be_mounted_says_why),
 	};
 

@@ -89,6 +89,7 @@ static void defaults(void **state)
 	assert_int_equal(options->memory_bytes, 67108864);
 	assert_int_equal(options->log_level, LOG_WARNING);
 	assert_string_equal(options->mount_options, "");
+	assert_int_equal(options->sandbox, 1);
 	assert_int_equal(options->range.start, 0);
 	assert_true(options->range.end == UINT64_MAX);
 	assert_string_equal(options->engines, "floor,uffd,fuse-read,fuse-mmap");
@@ -130,6 +131,11 @@ static void mount_options(void **state)
 	assert_true(options->allow_other);
 	assert_int_equal(options->metadata_ttl_ns, 0);
 	assert_int_equal(options->log_level, LOG_INFO);
+
+	options = parse_good("mount s d -o sandbox=off", &parsed);
+	assert_int_equal(options->sandbox, 0);
+	options = parse_good("cat s --sandbox off", &parsed);
+	assert_int_equal(options->sandbox, 0);
 
 	options = parse_good("mount s d --debug --log-level=error", &parsed);
 	assert_true(options->foreground && options->debug);
@@ -288,6 +294,7 @@ static const struct {
 		"pagein bench: --pattern: 'rand' is not among random, sequential, stride, zipf, hotcold, replay"},
 	{"mount s d --log-level=debug,info",
 		"pagein mount: --log-level: 'debug,info' is not among debug, info, warning, error"},
+	{"mount s d -o sandbox=strict", "pagein mount: -o sandbox: 'strict' is not among off, on"},
 	{"cat s --range=9", "pagein cat: --range: '9' is not a range; write FIRST-LAST or FIRST-"},
 	{"cat s --range=9-8",
 		"pagein cat: --range: '9-8' is not a range: it ends before it starts"},
