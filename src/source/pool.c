@@ -181,9 +181,9 @@ static int host_connect(struct host *host)
 	connection->curl.done = host_connected;
 	err = client_easy(host->pool->client, host->base, &connection->curl);
 	if (err == 0) {
-		curl_easy_setopt(connection->curl.easy, CURLOPT_CONNECT_ONLY, 1L);
+		client_set(&connection->curl, CURLOPT_CONNECT_ONLY, 1L);
 		/* Through a proxy by CONNECT: what is sent on it must reach the server as it is. */
-		curl_easy_setopt(connection->curl.easy, CURLOPT_HTTPPROXYTUNNEL, 1L);
+		client_set(&connection->curl, CURLOPT_HTTPPROXYTUNNEL, 1L);
 		err = client_start(host->pool->client, &connection->curl);
 	}
 	if (err < 0) {
