@@ -17,7 +17,6 @@
 #include "fail_wrap.h"
 
 #undef curl_easy_setopt
-#undef curl_easy_getinfo
 #undef curl_multi_setopt
 #undef curl_share_setopt
 #undef fuse_session_new
@@ -30,8 +29,6 @@ WRAP_CODE(FAIL_CURL, CURLcode, curl_global_init, (long flags), (flags), CURLE_FA
 WRAP(FAIL_CURL, CURL *, curl_easy_init, (void), (), NULL, ENOMEM)
 WRAP_CODE(FAIL_CURL, CURLcode, curl_easy_setopt, (CURL *easy, CURLoption option, void *value),
 	(easy, option, value), CURLE_OUT_OF_MEMORY)
-WRAP_CODE(FAIL_CURL, CURLcode, curl_easy_getinfo, (CURL *easy, CURLINFO info, void *ret),
-	(easy, info, ret), CURLE_OUT_OF_MEMORY)
 WRAP_CODE(FAIL_CURL, CURLcode, curl_easy_send,
 	(CURL *easy, const void *bytes, size_t size, size_t *ret), (easy, bytes, size, ret),
 	CURLE_SEND_ERROR)
