@@ -139,17 +139,18 @@ static int read_whole(int fd, uint8_t *bytes, size_t length, uint64_t offset)
 	return 0;
 }
 
-static bool is_still(int fd, const struct version *version)
+/* 0, -ESTALE: it has changed, or -errno: who knows. */
+static int check_version(int fd, const struct version *version)
 {
 	struct identity identity;
 	struct version now;
 	struct stat status;
 
 	if (fstat(fd, &status) < 0)
-		return false;
+		return -errno;
 	identity = identity_of(&status);
 	version_make(&identity, &now);
-	return strcmp(now.etag, version->etag) == 0;
+	return strcmp(now.etag, version->etag) == 0 ? 0 : -ESTALE;
 }
 
 static void say(char error[SOURCE_ERROR_MAX], const char *operation, const char *url, int err)
@@ -189,7 +190,7 @@ static void probe_work(struct job *job)
 		return;
 	self->len = self->version.size < PROBE_BYTES ? (size_t)self->version.size : PROBE_BYTES;
 	self->err = read_whole(fd, self->bytes, self->len, 0);
-	if (self->err == 0 && !is_still(fd, &self->version))
+	if (self->err == 0 && check_version(fd, &self->version) < 0)
 		self->len = 0; /* the version is of before, and these may be of after */
 }
 
@@ -441,8 +442,8 @@ static void get_work(struct job *job)
 		return;
 	self->err = read_whole(
 		fd, self->bytes, (size_t)range_length(self->range), self->range.start);
-	if (self->err == 0 && !is_still(fd, &version))
-		self->err = -ESTALE;
+	if (self->err == 0)
+		self->err = check_version(fd, &version);
 }
 
 /* false: the exchange was cancelled. */
