@@ -41,6 +41,11 @@ static void map_tell_error(void *argument)
 		return;
 	}
 	block = map_find_block(call->map, offset / BLOCK_BYTES);
+	if (!block && call->map->blind) {
+		call->ret->error = ENOMEM;
+		strcpy(call->ret->message, "map: out of memory");
+		return;
+	}
 	if (!block || !(block->failed >> (offset % BLOCK_BYTES / PAGE_BYTES) & 1))
 		return;
 	call->ret->error = block->err;
@@ -161,9 +166,43 @@ static uint64_t block_failed(const struct map_block *block)
 	return block->failed;
 }
 
+/* The next pages of which no block tells. */
+static void map_find_unknown(void *argument)
+{
+	struct run_call *call = argument;
+	struct pagein_map *map = call->map;
+	uint64_t index = call->range.start / BLOCK_BYTES;
+	uint64_t end = (call->range.end + BLOCK_BYTES - 1) / BLOCK_BYTES, next;
+
+	while (index < end && map_find_block(map, index))
+		index++;
+	next = index;
+	if (!radix_next(&map->blocks, &next, end))
+		next = end;
+	call->run = map->blind ? range_intersect(call->range,
+					 (struct range){index * BLOCK_BYTES, next * BLOCK_BYTES})
+			       : (struct range){0, 0};
+}
+
+/* Those that were poisoned when there was no memory to remember it: none of them is resident. */
+static int map_drop_unknown(struct pagein_map *map, struct range range)
+{
+	struct run_call call = {.map = map, .range = range};
+	int err = 0;
+
+	while (err == 0 && !range_empty(call.range)) {
+		loop_call(context_loop(map->object->context), map_find_unknown, &call);
+		if (range_empty(call.run))
+			break;
+		err = map_dont_need(map, call.run);
+		call.range.start = call.run.end;
+	}
+	return err;
+}
+
 static int map_drop_failed(struct pagein_map *map, struct range range)
 {
-	int err = 0;
+	int err = map_drop_unknown(map, range);
 
 	while (err == 0 && !range_empty(range)) {
 		struct range run = map_call_run(map, range, block_failed);
