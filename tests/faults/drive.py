@@ -11,7 +11,6 @@ PAGEIN_FAULTS="touch"   that scenario; "touch io:17+": that run alone, with what
 """
 import concurrent.futures
 import http.server
-import mmap
 import os
 import pathlib
 import random
@@ -121,21 +120,20 @@ class Bed:
         self.root = self.base / "www"
         (self.root / "sub").mkdir(parents=True)
         numbers = random.Random(1)
-        for name, size in {"data": 600005, "small": 5000, "empty": 0, "sub/other": 70000}.items():
+        for name, size in {"data": 600005, "chunked": 300005, "small": 5000, "empty": 0, "sub/other": 70000}.items():
             (self.root / name).write_bytes(numbers.randbytes(size))
             os.utime(self.root / name, (1714979280, 1714979280))
         self.origin = subprocess.Popen([os.environ["ORIGIN"], "--root", self.root], stdout=subprocess.PIPE, text=True)
         self.http = "http://" + self.origin.stdout.readline().split()[-1]
-        self.script("path=/chunked/* : chunked\npath=/listed/ : status=200\n")
+        self.script("path=/chunked : chunked")
         self.bucket = BucketServer(("127.0.0.1", 0), Bucket)
         self.bucket.root = self.root
         threading.Thread(target=self.bucket.serve_forever, daemon=True).start()
-        (self.root / "chunked").symlink_to(".")
         self.manifest = self.base / "manifest"
         self.manifest.write_text(
             "".join(
                 '{"path":"%s","url":"%s/%s","size":%d}\n' % (name, self.http, name, (self.root / name).stat().st_size)
-                for name in ("data", "small", "empty", "sub/other")
+                for name in ("data", "chunked", "small", "empty", "sub/other")
             )
         )
         self.credentials = self.base / "credentials"
@@ -234,7 +232,9 @@ class Library:
             self.program = "faults-fork"
 
     def check(self, bed, build, environment, place, state):
-        status, out, err = run(bed, [build / self.program, self.scenario, self.url(bed), bed.root / "data"], environment)
+        url = self.url(bed)
+        file = bed.root / ("chunked" if url.endswith("chunked") else "data")
+        status, out, err = run(bed, [build / self.program, self.scenario, url, file], environment)
         require(status == 0, f"{out.decode(errors='replace')}{err}")
 
 
@@ -267,12 +267,12 @@ def mounted(path):
 
 
 class Mount:
-    """A mount from its start to its end: all files are read, and read again when nothing fails."""
+    """A mount from its start to its end: all files are read and mapped; in the foreground, or not."""
 
     program = "faults-pagein"
 
-    def __init__(self, name, url, options="", daemon=False):
-        self.name, self.url, self.options, self.daemon = name, url, options, daemon
+    def __init__(self, name, url, daemon=False):
+        self.name, self.url, self.daemon = name, url, daemon
 
     def check(self, bed, build, environment, place, state):
         mount = place / "mnt"
@@ -289,33 +289,61 @@ class Mount:
         return out.decode() if status else ""
 
     def check_at(self, bed, build, environment, place, state, mount):
-        arguments = [build / self.program, "mount", "-f", self.url(bed), mount, "-o", "metadata-ttl=0s,negative-ttl=0s,timeout=3s,loops=2" + self.options]
+        options = "metadata-ttl=0s,negative-ttl=0s,timeout=3s,loops=2"
+        arguments = [build / self.program, "mount", *([] if self.daemon else ["-f"]), self.url(bed), mount, "-o", options]
         log = place / "log"
         with open(log, "wb") as stderr:
-            server = subprocess.Popen(arguments, env={**environment, "FAIL_ALL": "1"}, stdin=subprocess.DEVNULL, stderr=stderr, stdout=stderr)
+            server = subprocess.Popen(
+                arguments, env={**environment, "FAIL_ALL": "1"}, stdin=subprocess.DEVNULL, stdout=stderr, stderr=stderr, start_new_session=not self.daemon
+            )
+        daemon = None
         try:
             end = time.monotonic() + LIMIT_S
-            while server.poll() is None and not mounted(mount):
+            while server.poll() is None and (self.daemon or not mounted(mount)):
                 require(time.monotonic() < end, f"neither mounts nor ends: {threads_of(server.pid)}")
                 time.sleep(0.005)
+            if self.daemon:
+                daemon = self.daemon_of(mount)
+                require(server.returncode != 0 or mounted(mount) or state.read().failures, "exit status 0, and no mount")
             errors = self.walk(bed, build, environment, mount) if mounted(mount) else ""
-            if server.poll() is None:
-                server.terminate()
-            try:
-                server.wait(LIMIT_S)
-            except subprocess.TimeoutExpired:
-                raise Wrong(f"does not end: {threads_of(server.pid)}") from None
+            status = self.end(server, daemon)
         finally:
-            server.kill()
+            for process in (server.pid, daemon):
+                if process:
+                    try:
+                        os.kill(process, signal.SIGKILL)
+                    except ProcessLookupError:
+                        pass
             server.wait()
         text = log.read_text(errors="replace")
-        require(server.returncode >= 0, f"ended by signal {-server.returncode}\n{text}")
+        require(status >= 0, f"ended by signal {-status}\n{text}")
         require("Sanitizer" not in text and "runtime error:" not in text, text)
         require(not mounted(mount), "left a mount")
-        if server.returncode != 0:
-            require("pagein: " in text, f"exit status {server.returncode} without words\n{text}")
+        require(status == 0 or "pagein: " in text, f"exit status {status} without words\n{text}")
         failures = state.read().failures
-        require(failures or (server.returncode == 0 and not errors), f"nothing had failed: {errors}{text}")
+        require(failures or (status == 0 and not errors), f"nothing had failed: {errors}{text}")
+
+    def daemon_of(self, mount):
+        """The process behind the mount: nobody's child any more, and the only other with this operand."""
+        for path in pathlib.Path("/proc").glob("[0-9]*/cmdline"):
+            try:
+                if str(mount) in path.read_text(errors="replace").split("\0") and "pagein" in os.readlink(path.parent / "exe"):
+                    return int(path.parent.name)
+            except OSError:
+                pass
+        return None
+
+    def end(self, server, daemon):
+        """SIGTERM ends the server, in time; its exit status."""
+        if server.poll() is None:
+            server.terminate()
+        elif daemon:
+            os.kill(daemon, signal.SIGTERM)
+        end = time.monotonic() + LIMIT_S
+        while server.poll() is None or (daemon and pathlib.Path(f"/proc/{daemon}/exe").exists()):
+            require(time.monotonic() < end, f"does not end: {threads_of(daemon or server.pid)}")
+            time.sleep(0.005)
+        return server.returncode
 
 
 def s3(bed):
@@ -333,11 +361,11 @@ LIBRARY = [
     Library("touch-file", "touch", lambda bed: f"file://{bed.root}/data"),
     Library("touch-s3", "touch", s3),
     Library("touch-manifest", "touch", lambda bed: f"manifest:{bed.manifest}#data"),
-    Library("touch-chunked", "touch", lambda bed: bed.http + "/chunked/data"),
+    Library("touch-chunked", "touch", lambda bed: bed.http + "/chunked"),
 ]
 COMMAND = [
     Command("cat-http", lambda bed: ["cat", "--timeout", "2s", HTTP(bed)]),
-    Command("cat-chunked", lambda bed: ["cat", "--timeout", "2s", bed.http + "/chunked/data"]),
+    Command("cat-chunked", lambda bed: ["cat", "--timeout", "2s", bed.http + "/chunked"]),
     Command("cat-file", lambda bed: ["cat", "--timeout", "2s", f"file://{bed.root}/data"]),
     Command("cat-s3", lambda bed: ["cat", "--timeout", "2s", s3(bed)]),
     Command("cat-manifest", lambda bed: ["cat", "--timeout", "2s", f"manifest:{bed.manifest}#data"]),
@@ -349,7 +377,13 @@ COMMAND = [
     Command("stat-http", lambda bed: ["stat", HTTP(bed)]),
     Command("stat-s3", lambda bed: ["stat", s3(bed)]),
 ]
-MOUNT = []
+MOUNT = [
+    Mount("mount-http", lambda bed: bed.http + "/"),
+    Mount("mount-file", lambda bed: f"file://{bed.root}/"),
+    Mount("mount-s3", lambda bed: "s3://bucket/"),
+    Mount("mount-manifest", lambda bed: f"manifest:{bed.manifest}"),
+    Mount("mount-daemon", lambda bed: bed.http + "/", daemon=True),
+]
 DOORS = {"library": LIBRARY, "command": COMMAND, "mount": MOUNT}
 
 
@@ -385,7 +419,7 @@ def told(build, scenario, plan, state, wrong):
     if state.failures and shutil.which("addr2line"):
         found = subprocess.run(["addr2line", "-f", "-i", "-e", build / scenario.program, hex(state.site - 1)], capture_output=True, text=True, check=False)
         site = ", ".join(line.rsplit("/", 1)[-1] for line in found.stdout.split("\n") if line)
-    return f"FAILED: PAGEIN_FAULTS='{scenario.name} {plan}' ({state.failures} failed; first: {state.first} at {site})\n{wrong.rstrip()}"
+    return f"{'right' if wrong is None else 'FAILED'}: PAGEIN_FAULTS='{scenario.name} {plan}' ({state.failures} failed; first: {state.first} at {site})\n{(wrong or '').rstrip()}"
 
 
 def drive(bed, build, scenario, pool, seed):
@@ -423,7 +457,7 @@ def main():
         try:
             if plan:
                 state, wrong = one_run(bed, build, scenarios[0], plan)
-                print(told(build, scenarios[0], plan, state, wrong or "right"))
+                print(told(build, scenarios[0], plan, state, wrong))
                 return wrong is not None
             with concurrent.futures.ThreadPoolExecutor(2 * (os.cpu_count() or 1)) as pool:
                 results = [drive(bed, build, scenario, pool, seed) for scenario in scenarios]
