@@ -303,6 +303,12 @@ static void close_directory(DIR **directory)
 		closedir(*directory);
 }
 
+/* A link that leads nowhere, or where we may not look, or a file that has just gone. */
+static bool is_no_entry(int error)
+{
+	return error == ENOENT || error == ENOTDIR || error == ELOOP || error == EACCES;
+}
+
 static int list_read(struct list_job *self)
 {
 	cleanup(close_directory) DIR *directory = opendir(self->path);
@@ -315,13 +321,12 @@ static int list_read(struct list_job *self)
 	while (err == 0 && (errno = 0, entry = readdir(directory))) {
 		if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
 			continue;
-		/* A link that leads nowhere, or a file that has just gone, is no entry. */
 		if (fstatat(dirfd(directory), entry->d_name, &status, 0) == 0)
 			err = list_keep(self, entry->d_name, &status);
-		else
-			errno = 0;
+		else if (!is_no_entry(errno))
+			err = -errno;
 	}
-	return err < 0 ? err : -errno;
+	return entry ? err : -errno;
 }
 
 static void list_work(struct job *job)

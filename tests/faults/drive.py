@@ -192,8 +192,10 @@ class State:
 def threads_of(pid):
     """What hangs, for who reads the failure."""
     lines = []
-    for task in pathlib.Path(f"/proc/{pid}/task").glob("*"):
+    for task in pathlib.Path("/proc").glob("[0-9]*/task/*"):
         try:
+            if (task / "stat").read_text().rpartition(")")[2].split()[2] != str(pid):
+                continue
             lines.append(" ".join((task / name).read_text().strip() for name in ("comm", "wchan", "syscall")))
         except OSError:
             pass

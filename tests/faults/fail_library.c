@@ -2,8 +2,8 @@
  * fail_library.c - wrappers of libcurl's, expat's, jansson's, libcrypto's and libfuse's calls. See
  * fail.h.
  *
- * A reply that fails has reached the kernel all the same: that is what a request that its caller
- * gave up meanwhile looks like (ENOENT), and no other failure leaves the kernel without an answer.
+ * A reply fails when the caller has given up meanwhile (ENOENT): the kernel knows nothing of what it
+ * said. So another one is sent in its place, EIO; a request without an answer would be our hang.
  */
 #define CURL_DISABLE_TYPECHECK
 #define FUSE_USE_VERSION 314
@@ -92,14 +92,18 @@ WRAP(FAIL_FUSE, int, fuse_opt_add_opt, (char **options, const char *option), (op
 WRAP(FAIL_FUSE, int, fuse_opt_add_opt_escaped, (char **options, const char *option),
 	(options, option), -1, ENOMEM)
 
+int __real_fuse_reply_err(fuse_req_t request, int err);
 #define WRAP_REPLY(name, parameters, arguments)                                          \
 	int __real_##name parameters;                                                    \
 	int __wrap_##name parameters;                                                    \
 	int __wrap_##name parameters                                                     \
 	{                                                                                \
-		int error = FAIL_NOW(FAIL_FUSE, #name, ENOENT), sent = __real_##name arguments; \
+		int error = FAIL_NOW(FAIL_FUSE, #name, ENOENT);                          \
                                                                                          \
-		return error ? -error : sent;                                            \
+		if (error == 0)                                                          \
+			return __real_##name arguments;                                  \
+		__real_fuse_reply_err(request, EIO);                                     \
+		return -error;                                                           \
 	}
 WRAP_REPLY(fuse_reply_attr, (fuse_req_t request, const struct stat *attributes, double timeout_s),
 	(request, attributes, timeout_s))

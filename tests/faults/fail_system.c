@@ -99,7 +99,7 @@ WRAP(FAIL_EPOLL, int, epoll_wait, (int fd, struct epoll_event *events, int max, 
 
 WRAP(FAIL_FILE, int, fstat64, (int fd, struct stat64 *status), (fd, status), -1, EIO)
 WRAP(FAIL_FILE, int, fstatat64, (int fd, const char *path, struct stat64 *status, int flags),
-	(fd, path, status, flags), -1, EIO, EACCES)
+	(fd, path, status, flags), -1, EIO, ENOMEM)
 WRAP(FAIL_FILE, int, stat64, (const char *path, struct stat64 *status), (path, status), -1, EACCES,
 	EIO)
 WRAP(FAIL_FILE, int, lstat64, (const char *path, struct stat64 *status), (path, status), -1, EACCES,
