@@ -360,10 +360,14 @@ static void map_adopt(struct pagein_map *map)
 	if (!map->is_served)
 		return;
 	map->is_served = false;
-	/* A descriptor that nobody reads lets every touch wait for ever. */
-	if (loop_add_prompt(context_loop(map->object->context), &map->fd, EPOLLIN) < 0)
-		map_poison(map, map_pages(map));
-	map_wake_all(map);
+	if (loop_add_prompt(context_loop(map->object->context), &map->fd, EPOLLIN) == 0) {
+		map_wake_all(map);
+		return;
+	}
+	/* What nobody reads lets every touch, and every munmap(2), wait for ever. What is absent
+	 * is a signal before the kernel would make zeros of it. */
+	map_poison(map, map_pages(map));
+	uffd_close(&map->uffd);
 }
 
 static bool roll_has(const struct context *context, const struct pagein_map *map)
@@ -458,6 +462,14 @@ static int serving_await(struct serving *serving, struct server *self)
 		server_tells(self, &message, fd);
 	}
 	return 0;
+}
+
+void serving_refuse(struct serving *serving)
+{
+	if (!serving)
+		return;
+	close_fd(&serving->link[0]);
+	serving_free(serving);
 }
 
 int serving_receive(struct context *context, struct serving *serving)
