@@ -110,8 +110,8 @@ static void note_first(const char *name, int error, const void *site)
 	state->site = (uint64_t)((const char *)site - __executable_start);
 }
 
-int fail_now(enum fail_class class, const char *name, const int *errors, size_t count,
-	const void *site)
+int fail_now(
+	enum fail_class class, const char *name, const int *errors, size_t count, const void *site)
 {
 	unsigned number;
 	int error;

@@ -1,9 +1,10 @@
 /*
  * fail.h - calls into other libraries that fail on command.
  *
- * The linker puts fail_system.c and fail_library.c between this project's object files and what they
- * call (-Wl,--wrap for each function of calls.txt), so that only our calls fail, never those inside
- * of libc, libcurl or libfuse. Each call has a class, and each class a counter. In the environment:
+ * The linker puts fail_system.c and fail_library.c between this project's object files and what
+ *they call (-Wl,--wrap for each function of calls.txt), so that only our calls fail, never those
+ *inside of libc, libcurl or libfuse. Each call has a class, and each class a counter. In the
+ *environment:
  *
  *	FAIL=CLASS:N		the Nth call of that class, counted from the window's beginning
  *	FAIL=CLASS:N+		that one, and all that follow
@@ -46,7 +47,7 @@ struct fail_state {
 	_Atomic uint32_t counts[FAIL_CLASSES];     /* calls in the window */
 	_Atomic uint32_t errors_max[FAIL_CLASSES]; /* that one of them may have */
 	char first[48];                            /* the call that failed first, its error, and: */
-	uint64_t site;                             /* where it was called, from the program's start */
+	uint64_t site; /* where it was called, from the program's start */
 };
 
 /* Opens and closes the window. */
@@ -57,5 +58,5 @@ void fail_close(void);
 unsigned fail_count(void);
 
 /* For the wrappers: is this call to fail, and with which of these errors? 0: it is not. */
-int fail_now(enum fail_class class, const char *name, const int *errors, size_t count,
-	const void *site);
+int fail_now(
+	enum fail_class class, const char *name, const int *errors, size_t count, const void *site);

@@ -2,8 +2,8 @@
  * fail_library.c - wrappers of libcurl's, expat's, jansson's, libcrypto's and libfuse's calls. See
  * fail.h.
  *
- * A reply fails when the caller has given up meanwhile (ENOENT): the kernel knows nothing of what it
- * said. So another one is sent in its place, EIO; a request without an answer would be our hang.
+ * A reply fails when the caller has given up meanwhile (ENOENT): the kernel knows nothing of what
+ * it said. So another one is sent in its place, EIO; a request without an answer would be our hang.
  */
 #define CURL_DISABLE_TYPECHECK
 #define FUSE_USE_VERSION 314
@@ -27,31 +27,31 @@
 
 WRAP_CODE(FAIL_CURL, CURLcode, curl_global_init, (long flags), (flags), CURLE_FAILED_INIT)
 WRAP(FAIL_CURL, CURL *, curl_easy_init, (void), (), NULL, ENOMEM)
-WRAP_CODE(FAIL_CURL, CURLcode, curl_easy_setopt, (CURL *easy, CURLoption option, void *value),
+WRAP_CODE(FAIL_CURL, CURLcode, curl_easy_setopt, (CURL * easy, CURLoption option, void *value),
 	(easy, option, value), CURLE_OUT_OF_MEMORY)
 WRAP_CODE(FAIL_CURL, CURLcode, curl_easy_send,
-	(CURL *easy, const void *bytes, size_t size, size_t *ret), (easy, bytes, size, ret),
+	(CURL * easy, const void *bytes, size_t size, size_t *ret), (easy, bytes, size, ret),
 	CURLE_SEND_ERROR)
-WRAP_CODE(FAIL_CURL, CURLcode, curl_easy_recv, (CURL *easy, void *bytes, size_t size, size_t *ret),
+WRAP_CODE(FAIL_CURL, CURLcode, curl_easy_recv, (CURL * easy, void *bytes, size_t size, size_t *ret),
 	(easy, bytes, size, ret), CURLE_RECV_ERROR)
 WRAP(FAIL_CURL, CURLM *, curl_multi_init, (void), (), NULL, ENOMEM)
-WRAP_CODE(FAIL_CURL, CURLMcode, curl_multi_setopt, (CURLM *multi, CURLMoption option, void *value),
+WRAP_CODE(FAIL_CURL, CURLMcode, curl_multi_setopt, (CURLM * multi, CURLMoption option, void *value),
 	(multi, option, value), CURLM_OUT_OF_MEMORY)
-WRAP_CODE(FAIL_CURL, CURLMcode, curl_multi_add_handle, (CURLM *multi, CURL *easy), (multi, easy),
+WRAP_CODE(FAIL_CURL, CURLMcode, curl_multi_add_handle, (CURLM * multi, CURL *easy), (multi, easy),
 	CURLM_OUT_OF_MEMORY)
-WRAP_CODE(FAIL_CURL, CURLMcode, curl_multi_assign, (CURLM *multi, curl_socket_t fd, void *context),
+WRAP_CODE(FAIL_CURL, CURLMcode, curl_multi_assign, (CURLM * multi, curl_socket_t fd, void *context),
 	(multi, fd, context), CURLM_BAD_SOCKET)
 WRAP_CODE(FAIL_CURL, CURLMcode, curl_multi_socket_action,
-	(CURLM *multi, curl_socket_t fd, int events, int *running), (multi, fd, events, running),
+	(CURLM * multi, curl_socket_t fd, int events, int *running), (multi, fd, events, running),
 	CURLM_OUT_OF_MEMORY)
 WRAP(FAIL_CURL, CURLSH *, curl_share_init, (void), (), NULL, ENOMEM)
-WRAP_CODE(FAIL_CURL, CURLSHcode, curl_share_setopt, (CURLSH *share, CURLSHoption option, void *value),
-	(share, option, value), CURLSHE_NOMEM)
-WRAP(FAIL_CURL, struct curl_slist *, curl_slist_append, (struct curl_slist *list, const char *text),
-	(list, text), NULL, ENOMEM)
+WRAP_CODE(FAIL_CURL, CURLSHcode, curl_share_setopt,
+	(CURLSH * share, CURLSHoption option, void *value), (share, option, value), CURLSHE_NOMEM)
+WRAP(FAIL_CURL, struct curl_slist *, curl_slist_append,
+	(struct curl_slist * list, const char *text), (list, text), NULL, ENOMEM)
 WRAP(FAIL_CURL, CURLU *, curl_url, (void), (), NULL, ENOMEM)
 WRAP_CODE(FAIL_CURL, CURLUcode, curl_url_set,
-	(CURLU *url, CURLUPart part, const char *text, unsigned flags), (url, part, text, flags),
+	(CURLU * url, CURLUPart part, const char *text, unsigned flags), (url, part, text, flags),
 	CURLUE_OUT_OF_MEMORY)
 WRAP_CODE(FAIL_CURL, CURLUcode, curl_url_get,
 	(const CURLU *url, CURLUPart part, char **ret, unsigned flags), (url, part, ret, flags),
@@ -62,30 +62,32 @@ WRAP_CODE(FAIL_CURL, CURLUcode, curl_url_get,
 WRAP(FAIL_PARSE, XML_Parser, XML_ParserCreate, (const char *encoding), (encoding), NULL, ENOMEM)
 WRAP(FAIL_PARSE, XML_Parser, XML_ParserCreateNS, (const char *encoding, char separator),
 	(encoding, separator), NULL, ENOMEM)
-WRAP(FAIL_PARSE, enum XML_Status, XML_Parse, (XML_Parser parser, const char *text, int len, int last),
-	(parser, text, len, last), XML_STATUS_ERROR, ENOMEM)
+WRAP(FAIL_PARSE, enum XML_Status, XML_Parse,
+	(XML_Parser parser, const char *text, int len, int last), (parser, text, len, last),
+	XML_STATUS_ERROR, ENOMEM)
 WRAP(FAIL_PARSE, json_t *, json_object, (void), (), NULL, ENOMEM)
 WRAP(FAIL_PARSE, json_t *, json_string, (const char *text), (text), NULL, ENOMEM)
 WRAP(FAIL_PARSE, json_t *, json_integer, (json_int_t value), (value), NULL, ENOMEM)
 WRAP(FAIL_PARSE, char *, json_dumps, (const json_t *value, size_t flags), (value, flags), NULL,
 	ENOMEM)
 WRAP(FAIL_PARSE, unsigned char *, HMAC,
-	(const EVP_MD *digest, const void *key, int key_len, const unsigned char *bytes, size_t size,
-		unsigned char *ret, unsigned *ret_len),
+	(const EVP_MD *digest, const void *key, int key_len, const unsigned char *bytes,
+		size_t size, unsigned char *ret, unsigned *ret_len),
 	(digest, key, key_len, bytes, size, ret, ret_len), NULL, ENOMEM)
 WRAP(FAIL_PARSE, int, EVP_Digest,
-	(const void *bytes, size_t size, unsigned char *ret, unsigned *ret_len, const EVP_MD *digest,
-		ENGINE *engine),
+	(const void *bytes, size_t size, unsigned char *ret, unsigned *ret_len,
+		const EVP_MD *digest, ENGINE *engine),
 	(bytes, size, ret, ret_len, digest, engine), 0, ENOMEM)
 
 /* ---- libfuse ------------------------------------------------------------------------------ */
 
 WRAP(FAIL_FUSE, struct fuse_session *, fuse_session_new,
-	(struct fuse_args *arguments, const struct fuse_lowlevel_ops *ops, size_t size, void *context),
+	(struct fuse_args * arguments, const struct fuse_lowlevel_ops *ops, size_t size,
+		void *context),
 	(arguments, ops, size, context), NULL, ENOMEM)
-WRAP(FAIL_FUSE, int, fuse_session_mount, (struct fuse_session *session, const char *path),
+WRAP(FAIL_FUSE, int, fuse_session_mount, (struct fuse_session * session, const char *path),
 	(session, path), -1, EPERM)
-WRAP(FAIL_FUSE, int, fuse_opt_add_arg, (struct fuse_args *arguments, const char *text),
+WRAP(FAIL_FUSE, int, fuse_opt_add_arg, (struct fuse_args * arguments, const char *text),
 	(arguments, text), -1, ENOMEM)
 WRAP(FAIL_FUSE, int, fuse_opt_add_opt, (char **options, const char *option), (options, option), -1,
 	ENOMEM)
@@ -93,17 +95,17 @@ WRAP(FAIL_FUSE, int, fuse_opt_add_opt_escaped, (char **options, const char *opti
 	(options, option), -1, ENOMEM)
 
 int __real_fuse_reply_err(fuse_req_t request, int err);
-#define WRAP_REPLY(name, parameters, arguments)                                          \
-	int __real_##name parameters;                                                    \
-	int __wrap_##name parameters;                                                    \
-	int __wrap_##name parameters                                                     \
-	{                                                                                \
-		int error = FAIL_NOW(FAIL_FUSE, #name, ENOENT);                          \
-                                                                                         \
-		if (error == 0)                                                          \
-			return __real_##name arguments;                                  \
-		__real_fuse_reply_err(request, EIO);                                     \
-		return -error;                                                           \
+#define WRAP_REPLY(name, parameters, arguments)                 \
+	int __real_##name parameters;                           \
+	int __wrap_##name parameters;                           \
+	int __wrap_##name parameters                            \
+	{                                                       \
+		int error = FAIL_NOW(FAIL_FUSE, #name, ENOENT); \
+                                                                \
+		if (error == 0)                                 \
+			return __real_##name arguments;         \
+		__real_fuse_reply_err(request, EIO);            \
+		return -error;                                  \
 	}
 WRAP_REPLY(fuse_reply_attr, (fuse_req_t request, const struct stat *attributes, double timeout_s),
 	(request, attributes, timeout_s))
@@ -114,7 +116,8 @@ WRAP_REPLY(fuse_reply_entry, (fuse_req_t request, const struct fuse_entry_param 
 WRAP_REPLY(fuse_reply_err, (fuse_req_t request, int err), (request, err))
 WRAP_REPLY(fuse_reply_iov, (fuse_req_t request, const struct iovec *parts, int count),
 	(request, parts, count))
-WRAP_REPLY(fuse_reply_open, (fuse_req_t request, const struct fuse_file_info *file), (request, file))
+WRAP_REPLY(
+	fuse_reply_open, (fuse_req_t request, const struct fuse_file_info *file), (request, file))
 WRAP_REPLY(fuse_reply_statfs, (fuse_req_t request, const struct statvfs *status), (request, status))
 WRAP_REPLY(fuse_reply_xattr, (fuse_req_t request, size_t size), (request, size))
 

@@ -84,12 +84,12 @@ WRAP(FAIL_FD, FILE *, fopen64, (const char *path, const char *mode), (path, mode
 
 /* ---- waiting ------------------------------------------------------------------------------ */
 
-WRAP(FAIL_WAIT, int, poll, (struct pollfd *fds, nfds_t count, int timeout_ms),
+WRAP(FAIL_WAIT, int, poll, (struct pollfd * fds, nfds_t count, int timeout_ms),
 	(fds, count, timeout_ms), -1, EINTR, ENOMEM)
 WRAP(FAIL_WAIT, int, nanosleep, (const struct timespec *time, struct timespec *rest), (time, rest),
 	-1, EINTR)
 WRAP(FAIL_WAIT, int, usleep, (useconds_t us), (us), -1, EINTR)
-WRAP(FAIL_WAIT, int, sem_wait, (sem_t *semaphore), (semaphore), -1, EINTR)
+WRAP(FAIL_WAIT, int, sem_wait, (sem_t * semaphore), (semaphore), -1, EINTR)
 WRAP(FAIL_WAIT, pid_t, waitpid, (pid_t pid, int *status, int options), (pid, status, options), -1,
 	EINTR, ECHILD)
 WRAP(FAIL_EPOLL, int, epoll_wait, (int fd, struct epoll_event *events, int max, int timeout_ms),
@@ -104,7 +104,7 @@ WRAP(FAIL_FILE, int, stat64, (const char *path, struct stat64 *status), (path, s
 	EIO)
 WRAP(FAIL_FILE, int, lstat64, (const char *path, struct stat64 *status), (path, status), -1, EACCES,
 	EIO)
-WRAP(FAIL_FILE, struct dirent64 *, readdir64, (DIR *directory), (directory), NULL, EIO)
+WRAP(FAIL_FILE, struct dirent64 *, readdir64, (DIR * directory), (directory), NULL, EIO)
 WRAP(FAIL_FILE, int, access, (const char *path, int mode), (path, mode), -1, EACCES)
 WRAP(FAIL_FILE, char *, realpath, (const char *path, char *ret), (path, ret), NULL, EACCES, ENOMEM)
 WRAP(FAIL_FILE, char *, getcwd, (char *buffer, size_t size), (buffer, size), NULL, ENOENT)
@@ -115,24 +115,26 @@ WRAP(FAIL_FILE, struct passwd *, getpwuid, (uid_t uid), (uid), NULL, EIO)
 /* ---- threads and processes ---------------------------------------------------------------- */
 
 WRAP_CODE(FAIL_THREAD, int, pthread_create,
-	(pthread_t *thread, const pthread_attr_t *attributes, void *(*start)(void *), void *context),
+	(pthread_t * thread, const pthread_attr_t *attributes, void *(*start)(void *),
+		void *context),
 	(thread, attributes, start, context), EAGAIN)
 WRAP(FAIL_PROCESS, pid_t, fork, (void), (), -1, EAGAIN, ENOMEM)
 WRAP_CODE(FAIL_PROCESS, int, posix_spawnp,
-	(pid_t *pid, const char *path, const posix_spawn_file_actions_t *actions,
-		const posix_spawnattr_t *attributes, char *const *arguments, char *const *environment),
+	(pid_t * pid, const char *path, const posix_spawn_file_actions_t *actions,
+		const posix_spawnattr_t *attributes, char *const *arguments,
+		char *const *environment),
 	(pid, path, actions, attributes, arguments, environment), EAGAIN, ENOENT)
-WRAP_CODE(FAIL_PROCESS, int, posix_spawn_file_actions_init, (posix_spawn_file_actions_t *actions),
+WRAP_CODE(FAIL_PROCESS, int, posix_spawn_file_actions_init, (posix_spawn_file_actions_t * actions),
 	(actions), ENOMEM)
-WRAP_CODE(FAIL_PROCESS, int, posix_spawnattr_init, (posix_spawnattr_t *attributes), (attributes),
+WRAP_CODE(FAIL_PROCESS, int, posix_spawnattr_init, (posix_spawnattr_t * attributes), (attributes),
 	ENOMEM)
 WRAP_CODE(FAIL_PROCESS, int, posix_spawn_file_actions_adddup2,
-	(posix_spawn_file_actions_t *actions, int fd, int as), (actions, fd, as), ENOMEM)
+	(posix_spawn_file_actions_t * actions, int fd, int as), (actions, fd, as), ENOMEM)
 WRAP_CODE(FAIL_PROCESS, int, posix_spawn_file_actions_addopen,
-	(posix_spawn_file_actions_t *actions, int fd, const char *path, int flags, mode_t mode),
+	(posix_spawn_file_actions_t * actions, int fd, const char *path, int flags, mode_t mode),
 	(actions, fd, path, flags, mode), ENOMEM)
 WRAP_CODE(FAIL_PROCESS, int, posix_spawn_file_actions_addclosefrom_np,
-	(posix_spawn_file_actions_t *actions, int first), (actions, first), ENOMEM)
+	(posix_spawn_file_actions_t * actions, int first), (actions, first), ENOMEM)
 
 /* ---- bytes -------------------------------------------------------------------------------- */
 
@@ -142,8 +144,9 @@ WRAP(FAIL_IO, ssize_t, recv, (int fd, void *bytes, size_t size, int flags),
 	(fd, bytes, size, flags), -1, ECONNRESET, EINTR)
 WRAP(FAIL_IO, ssize_t, send, (int fd, const void *bytes, size_t size, int flags),
 	(fd, bytes, size, flags), -1, ECONNRESET, EINTR)
-WRAP(FAIL_IO, ssize_t, sendto, (int fd, const void *bytes, size_t size, int flags,
-		const struct sockaddr *address, socklen_t length),
+WRAP(FAIL_IO, ssize_t, sendto,
+	(int fd, const void *bytes, size_t size, int flags, const struct sockaddr *address,
+		socklen_t length),
 	(fd, bytes, size, flags, address, length), -1, ECONNREFUSED, EINTR)
 WRAP(FAIL_IO, ssize_t, recvmsg, (int fd, struct msghdr *message, int flags), (fd, message, flags),
 	-1, ECONNRESET, EINTR)
@@ -190,15 +193,15 @@ static int fail_io(const char *name, int fd, const void *site)
 	return fail_now(FAIL_IO, name, kinds[i].errors, 2, site);
 }
 
-#define WRAP_IO(name, parameters, arguments)                                         \
-	ssize_t __real_##name parameters;                                            \
-	ssize_t __wrap_##name parameters;                                            \
-	ssize_t __wrap_##name parameters                                             \
-	{                                                                            \
+#define WRAP_IO(name, parameters, arguments)                                                \
+	ssize_t __real_##name parameters;                                                   \
+	ssize_t __wrap_##name parameters;                                                   \
+	ssize_t __wrap_##name parameters                                                    \
+	{                                                                                   \
 		int saved = errno, error = fail_io(#name, fd, __builtin_return_address(0)); \
-                                                                                     \
-		errno = error ? error : saved;                                       \
-		return error ? -1 : __real_##name arguments;                         \
+                                                                                            \
+		errno = error ? error : saved;                                              \
+		return error ? -1 : __real_##name arguments;                                \
 	}
 WRAP_IO(read, (int fd, void *bytes, size_t size), (fd, bytes, size))
 WRAP_IO(write, (int fd, const void *bytes, size_t size), (fd, bytes, size))
