@@ -27,7 +27,16 @@ enum subcommand {
 	SUBCOMMAND_COUNT,
 };
 
-enum pattern { PATTERN_RANDOM, PATTERN_SEQUENTIAL, PATTERN_STRIDE, PATTERN_ZIPF, PATTERN_COUNT };
+enum pattern {
+	PATTERN_RANDOM,
+	PATTERN_SEQUENTIAL,
+	PATTERN_STRIDE,
+	PATTERN_ZIPF,
+	PATTERN_HOTCOLD,
+	PATTERN_REPLAY,
+	PATTERN_COUNT,
+};
+
 
 /*
  * What was asked for. Fields of options which the subcommand does not take have their defaults.
@@ -77,13 +86,24 @@ struct options {
 	uint64_t stride_bytes; /* from access to access of pattern stride */
 	uint64_t count;        /* accesses of a run */
 	uint64_t size_bytes;   /* of the generated object */
-	uint64_t threads;
+	uint64_t threads;   /* of a process */
+	uint64_t processes; /* which access at the same time */
+	uint64_t arrival;   /* accesses a second, whether the last has ended or not; 0: when it has */
+	uint64_t hot_places, hot_accesses; /* per cent, of pattern hotcold */
+	const char *trace;                 /* file which pattern replay plays, or NULL */
+	uint64_t trace_object;             /* which of the trace */
+	bool recorded_pace;                /* ... at the times that it says */
+	bool warm;                         /* everything is accessed once before it is measured */
+	uint64_t slow_fill;                /* per cent, of the floor */
+	bool suite;                        /* the standard set */
 	uint64_t runs;
 	uint64_t seed;
 	uint64_t delay_ns;   /* before the first byte of each answer of the embedded origin */
 	uint64_t rate_bytes; /* a second, on each connection of the embedded origin; 0: no limit */
 	bool pin;            /* threads to CPUs */
 	const char *json;    /* file to write, or NULL */
+	const char *samples; /* likewise */
+	const char *html;    /* likewise */
 	const char *path;    /* file which the engines named path-* read, or NULL */
 	uint64_t map_memory_bytes; /* pagein_options.memory */
 };
@@ -92,6 +112,7 @@ struct options {
 int subcommand_find(const char *name, enum subcommand *ret);
 
 const char *subcommand_name(enum subcommand subcommand);
+const char *pattern_name(enum pattern pattern);
 
 /*
  * argv[0] is skipped: it is the subcommand's own name, or that of mount.pagein. Options and

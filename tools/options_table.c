@@ -51,6 +51,8 @@ static const char *const patterns[] = {[PATTERN_RANDOM] = "random",
 	[PATTERN_SEQUENTIAL] = "sequential",
 	[PATTERN_STRIDE] = "stride",
 	[PATTERN_ZIPF] = "zipf",
+	[PATTERN_HOTCOLD] = "hotcold",
+	[PATTERN_REPLAY] = "replay",
 	NULL};
 
 /* clang-format off */
@@ -138,6 +140,26 @@ const struct option_row option_rows[] = {
 		.value = "random,sequential", .argument = "NAME,...",
 		.subcommands = BENCH,
 		.help = "order of the accesses (zipf: exponent 0.99)"},
+	{"hot-accesses", 0, UINT(hot_accesses),
+		.value = "90", .argument = "PERCENT",
+		.subcommands = BENCH, .max = 100,
+		.help = "so many accesses of pattern hotcold are of the hot places"},
+	{"hot-places", 0, UINT(hot_places),
+		.value = "10", .argument = "PERCENT",
+		.subcommands = BENCH, .max = 100,
+		.help = "so many places are hot"},
+	{"trace", 0, STRING(trace),
+		.argument = "FILE",
+		.subcommands = BENCH,
+		.help = "what pattern replay plays: lines OFFSET LENGTH [TIME_US [THREAD "
+			"[OBJECT]]], as PAGEIN_TRACE=FILE writes them"},
+	{"trace-object", 0, UINT(trace_object),
+		.value = "0", .argument = "N",
+		.subcommands = BENCH, .max = UINT32_MAX,
+		.help = "which of the trace's objects"},
+	{"recorded-pace", 0, FLAG(recorded_pace),
+		.subcommands = BENCH,
+		.help = "replay at the trace's times, instead of as fast as it goes"},
 	{"stride", 0, SIZE(stride_bytes),
 		.value = "64K", .argument = "SIZE",
 		.subcommands = BENCH, .min = 1, .max = INT64_MAX,
@@ -157,7 +179,27 @@ const struct option_row option_rows[] = {
 	{"threads", 0, UINT(threads),
 		.value = "1", .argument = "N",
 		.subcommands = BENCH, .min = 1, .max = 1024,
-		.help = "threads which access at the same time"},
+		.help = "threads of a process which access at the same time"},
+	{"processes", 0, UINT(processes),
+		.value = "1", .argument = "N",
+		.subcommands = BENCH, .min = 1, .max = 256,
+		.help = "processes which access at the same time"},
+	{"arrival", 0, UINT(arrival),
+		.value = "0", .argument = "N",
+		.subcommands = BENCH, .max = 10000000,
+		.help = "accesses begin so many times a second, by chance, whether others have "
+			"ended or not, and wait for a free thread as part of their time; 0: each "
+			"begins when its thread's last has ended"},
+	{"warm", 0, FLAG(warm),
+		.subcommands = BENCH,
+		.help = "access everything once before it is measured"},
+	{"slow-fill", 0, UINT(slow_fill),
+		.value = "0", .argument = "PERCENT",
+		.subcommands = BENCH, .max = 10000,
+		.help = "the fills of the floors take so much longer: does diff find it?"},
+	{"suite", 0, FLAG(suite),
+		.subcommands = BENCH,
+		.help = "the standard set of engines, patterns and distances"},
 	{"runs", 0, UINT(runs),
 		.value = "5", .argument = "N",
 		.subcommands = BENCH, .min = 1, .max = 1000000,
@@ -185,6 +227,14 @@ const struct option_row option_rows[] = {
 		.argument = "FILE",
 		.subcommands = BENCH,
 		.help = "write the results to FILE, too"},
+	{"samples", 0, STRING(samples),
+		.argument = "FILE",
+		.subcommands = BENCH,
+		.help = "write each access of each run to FILE, as CSV"},
+	{"html", 0, STRING(html),
+		.argument = "FILE",
+		.subcommands = BENCH,
+		.help = "draw the results in FILE, a page for browsers that needs no other"},
 
 	{"netrc-file", 0, STRING(netrc_file),
 		.argument = "FILE",
@@ -246,8 +296,8 @@ const struct subcommand_row subcommand_rows[SUBCOMMAND_COUNT] = {
 	[SUBCOMMAND_LS] = {"ls", "SOURCE", 1, 1, "list the names in SOURCE"},
 	[SUBCOMMAND_STAT] = {"stat", "SOURCE", 1, 1, "print what is known of SOURCE"},
 	[SUBCOMMAND_CAT] = {"cat", "SOURCE", 1, 1, "write the bytes of SOURCE to standard output"},
-	[SUBCOMMAND_BENCH] = {"bench", "[SOURCE]", 0, 1,
-		"measure the time from fault to fill; without SOURCE, of an embedded server"},
+	[SUBCOMMAND_BENCH] = {"bench", "[SOURCE | diff BEFORE.json AFTER.json]", 0, 3,
+		"measure fault to fill (no SOURCE: of a server of its own), or compare records"},
 	[SUBCOMMAND_DOCTOR] = {"doctor", "", 0, 0,
 		"tell what this kernel, user and container allow"},
 };
@@ -261,6 +311,11 @@ int subcommand_find(const char *name, enum subcommand *ret)
 		}
 	}
 	return -EINVAL;
+}
+
+const char *pattern_name(enum pattern pattern)
+{
+	return patterns[pattern];
 }
 
 const char *subcommand_name(enum subcommand subcommand)

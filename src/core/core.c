@@ -11,6 +11,7 @@
 
 #include "clock.h"
 #include "scheme.h"
+#include "trace.h"
 #include "transfer.h"
 
 #define ATTEMPTS_DEFAULT 10
@@ -42,11 +43,13 @@ int core_create(struct loop *loop, const struct core_options *options, struct co
 		use.memory_max_bytes ? use.memory_max_bytes : MEMORY_DEFAULT_BYTES, 1);
 	block_pool_init(&core->blocks, use.budget ? use.budget : &core->budget);
 	core_seed_random(core);
+	core->trace = trace_join();
 	if (use.source.timeout_ms == 0)
 		use.source.timeout_ms = (timeout_ms + TRIES_IN_TIME - 1) / TRIES_IN_TIME;
 	core->staging = mmap(NULL, STAGING_BYTES, PROT_READ | PROT_WRITE,
 		MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
 	if (core->staging == MAP_FAILED) {
+		trace_leave(core->trace);
 		free(core);
 		return -ENOMEM;
 	}
@@ -67,6 +70,7 @@ void core_destroy(struct core *core)
 		core->source->ops->destroy(core->source);
 	transfer_pool_finish(core);
 	block_pool_finish(&core->blocks);
+	trace_leave(core->trace);
 	munmap(core->staging, STAGING_BYTES);
 	free(core);
 }

@@ -19,4 +19,5 @@ struct core {
 	struct list free_transfers;
 	uint64_t random; /* of the backoff's jitter: xorshift */
 	uint8_t *staging;
+	struct trace_ring *trace; /* NULL: nobody wants to know */
 };

@@ -20,6 +20,7 @@
 
 #include "borrow.h"
 #include "object_private.h"
+#include "trace.h"
 #include "transfer.h"
 
 struct object_walk {
@@ -44,6 +45,8 @@ int object_create(
 	list_init(&object->wants);
 	list_init(&object->transfers);
 	core->stats.objects++;
+	if (core->trace)
+		object->trace_number = trace_object(remote->url, size);
 	*ret = object;
 	return 0;
 }

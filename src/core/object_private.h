@@ -19,6 +19,7 @@ struct object {
 	bool doomed;          /* destroyed from inside a walk, which frees it */
 	struct failure stale; /* err < 0: the object has changed */
 	char stale_error[SOURCE_ERROR_MAX];
+	uint32_t trace_number;
 };
 
 /* A transfer's answer began so long after its request. */

@@ -29,6 +29,7 @@
 #include "fs_private.h"
 #include "log.h"
 #include "object.h"
+#include "trace.h"
 
 #define READ_IOV_MAX (READ_BYTES_MAX / BLOCK_BYTES + 1)
 
@@ -316,6 +317,8 @@ static void file_read_here(struct file *file, fuse_req_t fuse, struct range rang
 	struct readahead_plan plan;
 	struct request *request;
 
+	if (file->object)
+		trace_access(file->object, range, fuse_req_ctx(fuse)->pid);
 	if (file->object && object_present(file->object, pages)) {
 		reply_read(fuse, file->object, range);
 		file_drop(file, range);

@@ -19,6 +19,7 @@
 #include "clock.h"
 #include "face.h"
 #include "map_limit.h"
+#include "trace.h"
 
 #define MESSAGES_MAX 64
 #define CACHED_AHEAD_BYTES (UINT64_C(256) << 10) /* some 50 us of copying */
@@ -284,6 +285,7 @@ static bool map_fault(struct pagein_map *map, const struct uffd_msg *message, st
 	if (message->arg.pagefault.feat.ptid != 0)
 		threads_begin(&map->threads, (int32_t)message->arg.pagefault.feat.ptid, ret->start,
 			map->event_ns);
+	trace_access(map->object->object, *ret, (int32_t)message->arg.pagefault.feat.ptid);
 	if (flags & UFFD_PAGEFAULT_FLAG_WP) {
 		overlay_write(map, address, *ret);
 		return false;

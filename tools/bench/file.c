@@ -1,5 +1,5 @@
 /*
- * bench_file.c - the engines that read a file: on our own mount (fuse-*), which runs in a child as
+ * file.c - the engines that read a file: on our own mount (fuse-*), which runs in a child as
  * `pagein mount -f` and so is what users get, or on any other file system (path-*).
  *
  * Cold is what posix_fadvise(POSIX_FADV_DONTNEED) makes of the page cache before each run. Random
@@ -205,11 +205,29 @@ static void file_unmap(struct bench_session *session)
 	file_close(session);
 }
 
+/* Of the page cache, whose pages those of any mapping are. */
+static int file_resident(
+	struct bench_session *session, uint64_t first, uint64_t count, uint8_t *ret)
+{
+	void *memory = mmap(
+		NULL, count * 4096, PROT_READ, MAP_SHARED, session->fd, (off_t)(first * 4096));
+	int err;
+
+	if (memory == MAP_FAILED)
+		return -errno;
+	err = mincore(memory, count * 4096, ret) < 0 ? -errno : 0;
+	munmap(memory, count * 4096);
+	for (uint64_t i = 0; i < count && err == 0; i++)
+		ret[i] &= 1;
+	return err;
+}
+
 const struct bench_engine bench_fuse_read = {
 	.name = "fuse-read",
 	.floor = &bench_floor,
 	.prepare = fuse_prepare,
 	.finish = fuse_finish,
+	.resident = file_resident,
 	.open = file_open,
 	.close = file_close,
 };
@@ -219,6 +237,7 @@ const struct bench_engine bench_fuse_mmap = {
 	.floor = &bench_floor,
 	.prepare = fuse_prepare,
 	.finish = fuse_finish,
+	.resident = file_resident,
 	.open = file_map,
 	.close = file_unmap,
 };
@@ -229,6 +248,7 @@ const struct bench_engine bench_path_read = {
 	.needs_path = true,
 	.prepare = path_prepare,
 	.finish = path_finish,
+	.resident = file_resident,
 	.open = file_open,
 	.close = file_close,
 };
@@ -239,6 +259,7 @@ const struct bench_engine bench_path_mmap = {
 	.needs_path = true,
 	.prepare = path_prepare,
 	.finish = path_finish,
+	.resident = file_resident,
 	.open = file_map,
 	.close = file_unmap,
 };

@@ -1,5 +1,5 @@
 /*
- * bench_uffd.c - libpagein's maps, through its public calls; the stages come from the map's trace.
+ * uffd.c - libpagein's maps, through its public calls; the stages come from the map's trace.
  *
  * The object is opened once, so that connections are warm, as the floor's is; each run maps anew.
  * Of uffd-cached all of the object has been fetched into the object's cache before, and a run that
@@ -13,6 +13,7 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "bench.h"
 #include "map_private.h"
@@ -25,6 +26,8 @@ struct uffd_state {
 	struct pagein_object *object;
 	struct pagein_object *shared; /* of one run */
 	struct pagein_map *map;
+	bool is_cached;
+	pid_t filled;      /* the process whose cache has all of the object; 0: none yet */
 	uint64_t requests; /* before the run */
 };
 
@@ -72,15 +75,28 @@ static int uffd_prepare_cached(struct bench_session *session, const struct optio
 	uint64_t margin = CACHE_MARGIN_BYTES + (session->engine == &bench_uffd_inline);
 	int err = uffd_open_object(session, options, session->target->size + margin);
 	struct uffd_state *state = session->state;
-	struct pagein_map *map;
 
 	if (err == 0)
-		err = pagein_map(state->object, 0, 0, 0, &map);
+		state->is_cached = true;
+	return err;
+}
+
+/* A cache is a process's. */
+static int uffd_fill_cache(struct uffd_state *state)
+{
+	struct pagein_map *map;
+	int err;
+
+	if (!state->is_cached || state->filled == getpid())
+		return 0;
+	err = pagein_map(state->object, 0, 0, 0, &map);
 	if (err < 0)
-		return uffd_fail(session, err);
+		return err;
 	err = pagein_populate(map, 0, 0, -1);
 	pagein_unmap(map);
-	return err < 0 ? uffd_fail(session, err) : 0;
+	if (err == 0)
+		state->filled = getpid();
+	return err;
 }
 
 static uint64_t uffd_requests(void)
@@ -140,10 +156,11 @@ static int uffd_session_map(struct bench_session *session, struct pagein_object 
 
 static int uffd_session_open(struct bench_session *session, enum pattern pattern)
 {
-	const struct uffd_state *state = session->state;
+	struct uffd_state *state = session->state;
+	int err = uffd_fill_cache(state);
 
 	(void)pattern; /* the library finds out by itself */
-	return uffd_session_map(session, state->object);
+	return err < 0 ? uffd_fail(session, err) : uffd_session_map(session, state->object);
 }
 
 static void uffd_session_close(struct bench_session *session)
@@ -177,6 +194,19 @@ static void uffd_session_close_shared(struct bench_session *session)
 	pagein_close(state->shared);
 }
 
+static int uffd_resident(
+	struct bench_session *session, uint64_t first, uint64_t count, uint8_t *ret)
+{
+	const struct uffd_state *state = session->state;
+	uint64_t left = session->size - first * 4096;
+	int err = pagein_residency(
+		state->map, first * 4096, left < count * 4096 ? left : count * 4096, ret);
+
+	for (uint64_t i = 0; i < count && err == 0; i++)
+		ret[i] = ret[i] == PAGEIN_RESIDENT;
+	return err;
+}
+
 /* A pool that is too small is known before the first run. */
 static int uffd_prepare_hugetlb(struct bench_session *session, const struct options *options)
 {
@@ -191,18 +221,22 @@ static int uffd_prepare_hugetlb(struct bench_session *session, const struct opti
 
 const struct bench_engine bench_uffd = {
 	.name = "uffd",
+	.has_stages = true,
 	.floor = &bench_floor,
 	.prepare = uffd_prepare,
 	.finish = uffd_finish,
+	.resident = uffd_resident,
 	.open = uffd_session_open,
 	.close = uffd_session_close,
 };
 
 const struct bench_engine bench_uffd_cached = {
 	.name = "uffd-cached",
+	.has_stages = true,
 	.floor = &bench_floor_cached,
 	.prepare = uffd_prepare_cached,
 	.finish = uffd_finish,
+	.resident = uffd_resident,
 	.open = uffd_session_open,
 	.close = uffd_session_close,
 	.check = uffd_check_cached,
@@ -214,6 +248,7 @@ const struct bench_engine bench_uffd_inline = {
 	.floor = &bench_floor_inline,
 	.prepare = uffd_prepare_cached,
 	.finish = uffd_finish,
+	.resident = uffd_resident,
 	.open = uffd_session_open,
 	.close = uffd_session_close,
 	.check = uffd_check_cached,
@@ -221,30 +256,36 @@ const struct bench_engine bench_uffd_inline = {
 
 const struct bench_engine bench_uffd_huge = {
 	.name = "uffd-huge",
+	.has_stages = true,
 	.map_flags = PAGEIN_HUGE,
 	.floor = &bench_floor,
 	.prepare = uffd_prepare,
 	.finish = uffd_finish,
+	.resident = uffd_resident,
 	.open = uffd_session_open,
 	.close = uffd_session_close,
 };
 
 const struct bench_engine bench_uffd_shared = {
 	.name = "uffd-shared",
+	.has_stages = true,
 	.map_flags = PAGEIN_SHARED,
 	.floor = &bench_floor,
 	.prepare = uffd_prepare,
 	.finish = uffd_finish,
+	.resident = uffd_resident,
 	.open = uffd_session_open_shared,
 	.close = uffd_session_close_shared,
 };
 
 const struct bench_engine bench_uffd_hugetlb = {
 	.name = "uffd-hugetlb",
+	.has_stages = true,
 	.map_flags = PAGEIN_HUGETLB,
 	.floor = &bench_floor,
 	.prepare = uffd_prepare_hugetlb,
 	.finish = uffd_finish,
+	.resident = uffd_resident,
 	.open = uffd_session_open,
 	.close = uffd_session_close,
 };

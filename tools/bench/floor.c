@@ -1,11 +1,12 @@
 /*
- * bench_floor.c - the floor: what the kernel and the wire charge for a fault that is filled from a
+ * floor.c - the floor: what the kernel and the wire charge for a fault that is filled from a
  * server, with no library in between.
  *
  * One thread: a blocking read of the fault, the ranged request on a raw kept-alive socket, a
- * blocking receive, one UFFDIO_COPY. Random accesses ask for their page; a sequential run asks once
- * for everything, and copies pages as they come, since that is what streaming costs. It checks the
- * status line and nothing else: it is a measure, not a client. Plain HTTP to a numeric address.
+ * blocking receive, one UFFDIO_COPY. Random accesses ask for what they access, in one request; a
+ * sequential run asks once for everything, and copies pages as they come, since that is what
+ * streaming costs. It checks the status line and nothing else: it is a measure, not a client. Plain
+ * HTTP to a numeric address.
  *
  * The engine "floor-cached" has received all of the object into its own memory before: what is left
  * is the read of the fault and the copy.
@@ -50,7 +51,9 @@ struct floor {
 	uint8_t *memory;
 	uint8_t *staging;
 	uint8_t *warm; /* the object's bytes and zeros to the last page's end; NULL: the server's */
+	uint64_t unit; /* bytes of an access, in whole pages */
 	bool is_inline;
+	uint64_t last_fill_ns; /* for --slow-fill */
 	struct sigaction before;
 };
 
@@ -129,6 +132,26 @@ static int floor_copy(struct floor *floor, uint64_t offset, const uint8_t *from,
 	return 0;
 }
 
+/*
+ * --slow-fill: a part of what the last one took goes by before this one, as the copy wakes the
+ * thread that waits for it.
+ */
+static int floor_copy_slowly(struct floor *floor, uint64_t offset, const uint8_t *from, size_t len)
+{
+	uint64_t percent = floor->session->options->slow_fill, begun_ns;
+	int err;
+
+	if (percent == 0)
+		return floor_copy(floor, offset, from, len);
+	begun_ns = clock_now_ns();
+	while (clock_now_ns() - begun_ns < floor->last_fill_ns * percent / 100)
+		;
+	begun_ns = clock_now_ns();
+	err = floor_copy(floor, offset, from, len);
+	floor->last_fill_ns = clock_now_ns() - begun_ns;
+	return err;
+}
+
 /* Receives [at, end) behind the `have` bytes of staging, and copies whole pages as they come. */
 static int floor_fill(struct floor *floor, uint64_t at, uint64_t end, size_t have)
 {
@@ -144,7 +167,7 @@ static int floor_fill(struct floor *floor, uint64_t at, uint64_t end, size_t hav
 		if (last && floor->session->stages)
 			floor->session->stages->last_byte_ns = clock_now_ns();
 		if (whole > 0) {
-			err = floor_copy(floor, at, floor->staging, whole);
+			err = floor_copy_slowly(floor, at, floor->staging, whole);
 			if (err < 0 || last)
 				return err;
 			have -= whole;
@@ -163,7 +186,7 @@ static int floor_serve(struct floor *floor, uint64_t address, uint64_t event_ns)
 {
 	struct bench_stages *stages = floor->session->stages;
 	uint64_t start = (address - (uintptr_t)floor->memory) & ~(PAGE - 1);
-	uint64_t end = floor->streaming ? floor->session->size : start + PAGE;
+	uint64_t end = floor->streaming ? floor->session->size : start + floor->unit;
 	uint64_t submit_ns, first_ns = 0;
 	ssize_t have;
 	int err;
@@ -193,7 +216,7 @@ static int floor_serve_cached(struct floor *floor, uint64_t address, uint64_t ev
 	struct bench_stages *stages = floor->session->stages;
 	uint64_t start = (address - (uintptr_t)floor->memory) & ~(PAGE - 1);
 	uint64_t found_ns = stages ? clock_now_ns() : 0;
-	int err = floor_copy(floor, start, floor->warm + start,
+	int err = floor_copy_slowly(floor, start, floor->warm + start,
 		floor->streaming ? (size_t)(floor->mapped - start) : PAGE);
 
 	if (stages) {
@@ -351,6 +374,10 @@ static int floor_open(struct bench_session *session, enum pattern pattern)
 	floor->session = session;
 	floor->uffd = floor->socket = -1;
 	floor->streaming = pattern == PATTERN_SEQUENTIAL;
+	/* Accesses that overlap on a page would have it copied twice, which can't be. */
+	floor->unit = pattern == PATTERN_RANDOM && session->options->access_bytes % PAGE == 0
+			      ? session->options->access_bytes
+			      : PAGE;
 	floor->is_inline = session->engine == &bench_floor_inline;
 	session->size = session->target->size;
 	floor->mapped = (session->size + PAGE - 1) / PAGE * PAGE;
@@ -369,18 +396,21 @@ static int floor_open(struct bench_session *session, enum pattern pattern)
 
 const struct bench_engine bench_floor = {
 	.name = "floor",
+	.has_stages = true,
 	.open = floor_open,
 	.close = floor_close,
 };
 
 const struct bench_engine bench_floor_cached = {
 	.name = "floor-cached",
+	.has_stages = true,
 	.open = floor_open,
 	.close = floor_close,
 };
 
 const struct bench_engine bench_floor_inline = {
 	.name = "floor-inline",
+	.has_stages = true,
 	.open = floor_open,
 	.close = floor_close,
 };

@@ -1,5 +1,5 @@
 /*
- * bench_target.c - the server: the one that --source names, or our own in a child, which dies with
+ * target.c - the server: the one that --source names, or our own in a child, which dies with
  * this process.
  */
 #include <arpa/inet.h>
