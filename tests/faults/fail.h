@@ -2,9 +2,8 @@
  * fail.h - calls into other libraries that fail on command.
  *
  * The linker puts fail_system.c and fail_library.c between this project's object files and what
- *they call (-Wl,--wrap for each function of calls.txt), so that only our calls fail, never those
- *inside of libc, libcurl or libfuse. Each call has a class, and each class a counter. In the
- *environment:
+ * they call (-Wl,--wrap for each function of calls.txt), so that only our calls fail, never those
+ * inside of libc, libcurl or libfuse. Each call has a class, each class a counter. The environment:
  *
  *	FAIL=CLASS:N		the Nth call of that class, counted from the window's beginning
  *	FAIL=CLASS:N+		that one, and all that follow

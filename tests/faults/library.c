@@ -4,13 +4,13 @@
  *	faults-library SCENARIO URL FILE	FILE: the same bytes
  *
  * FAIL in the environment says which call fails (fail.h). Whatever it is: each byte that can be
- *read is the file's; what can't be had is an error with words, and heals when nothing fails any
- *more; nothing is left at the end: no descriptor, no thread, no gauge, no memory (LSan). Exit
- *status 0, or 1 and what was wrong. Errors that are allowed are told on stdout.
+ * read is the file's; what can't be had is an error with words, and heals when nothing fails any
+ * more; nothing is left at the end: no descriptor, no thread, no gauge, no memory (LSan). Exit
+ * status 0, or 1 and what was wrong. Errors that are allowed are told on stdout.
  *
  * A scenario is steps that are made in the window in which calls fail. Behind it, all of the map is
- * read again. The steps "end" open the window for the teardown alone. This file's own calls must
- *not be those of calls.txt in between, or must be __real_ ones.
+ * read again. Those named "-end" open the window for the teardown alone. This file's own calls in
+ * between must not be those of calls.txt, or must be __real_ ones.
  */
 #include <errno.h>
 #include <signal.h>
