@@ -462,6 +462,7 @@ def main():
         bed = Bed(base)
         try:
             if plan:
+                one_run(bed, build, scenarios[0], None)  # tells what is right
                 state, wrong = one_run(bed, build, scenarios[0], plan)
                 print(told(build, scenarios[0], plan, state, wrong))
                 return wrong is not None
