@@ -187,9 +187,14 @@ static int lines_complete(struct place *place, struct lines *lines)
 			err = inquiry_make(&inquiries[count++], place, &lines->list[i]);
 	if (err == 0)
 		err = place_inquire(place, inquiries, count);
-	for (size_t i = 0; i < lines->count && next < count; i++)
+	for (size_t i = 0; i < lines->count && err == 0 && next < count; i++)
 		if (!is_told(&lines->list[i]))
 			status |= line_complete(&lines->list[i], &inquiries[next++]);
+	/* Those that nobody answered. */
+	for (; next < count; next++) {
+		free(inquiries[next].url);
+		free(inquiries[next].location);
+	}
 	free(inquiries);
 	return err < 0 ? place_complain("ls", place->url, strerror(-err)) : status;
 }

@@ -340,7 +340,15 @@ static int wait_for_child(pid_t child, int report)
 
 		if (count < 0 && errno == EINTR)
 			continue;
-		if (count <= 0)
+		/* Whatever it says, nobody hears it: a mount that nobody knows of must not stay. */
+		if (count < 0) {
+			int err = errno;
+
+			kill(child, SIGTERM);
+			waitpid(child, NULL, 0);
+			return complain("mount: pipe: %s", strerror(err));
+		}
+		if (count == 0)
 			break;
 		length += (size_t)count;
 		if (words[0] == '\0')

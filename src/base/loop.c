@@ -1,11 +1,11 @@
 /*
- * loop.c - epoll, a heap of timers, and a queue of calls from other threads with its eventfd.
+ * loop.c - epoll, timers, and a queue of calls from other threads with its eventfd.
  *
  * Owned by the thread that runs it. Only `posted`, `stop` and the eventfd are touched by others:
  * the list under `lock`, which is never held over a call of anybody's.
  *
- * Invariants: a timer's slot is its heap index + 1; `data.ptr` of a batch's unhandled event is NULL
- * once its loop_fd was removed, so that a handler may remove, and free, any other.
+ * Invariants: `data.ptr` of a batch's unhandled event is NULL once its loop_fd was removed, so that
+ * a handler may remove, and free, any other.
  *
  * Prompt descriptors are in two epolls: in the one that the loop sleeps in, and in one of their
  * own, which is asked when the handlers of a batch have been at work for PROMPT_NS. A fault then
@@ -66,9 +66,7 @@ struct loop {
 
 	struct fd_bits owned;
 
-	struct loop_timer **heap;
-	size_t heap_len;
-	size_t heap_max;
+	struct timers timers;
 
 	uint64_t spin_ns;
 	unsigned spin_misses; /* spins in a row that found nothing */
@@ -137,7 +135,6 @@ void loop_destroy(struct loop *loop)
 	pthread_cond_destroy(&loop->hold_changed);
 	pthread_mutex_destroy(&loop->lock);
 	fd_bits_finish(&loop->owned);
-	free(loop->heap);
 	free(loop);
 }
 
@@ -173,87 +170,28 @@ void loop_assert_here(const struct loop *loop)
 
 /* ---- timers ------------------------------------------------------------------------------- */
 
-static void heap_place(struct loop *loop, size_t index, struct loop_timer *timer)
-{
-	loop->heap[index] = timer;
-	timer->slot = index + 1;
-}
-
-static void heap_up(struct loop *loop, size_t index, struct loop_timer *timer)
-{
-	while (index > 0) {
-		size_t parent = (index - 1) / 2;
-
-		if (loop->heap[parent]->deadline_ns <= timer->deadline_ns)
-			break;
-		heap_place(loop, index, loop->heap[parent]);
-		index = parent;
-	}
-	heap_place(loop, index, timer);
-}
-
-static void heap_down(struct loop *loop, size_t index, struct loop_timer *timer)
-{
-	for (;;) {
-		size_t child = 2 * index + 1;
-
-		if (child >= loop->heap_len)
-			break;
-		if (child + 1 < loop->heap_len &&
-			loop->heap[child + 1]->deadline_ns < loop->heap[child]->deadline_ns)
-			child++;
-		if (timer->deadline_ns <= loop->heap[child]->deadline_ns)
-			break;
-		heap_place(loop, index, loop->heap[child]);
-		index = child;
-	}
-	heap_place(loop, index, timer);
-}
-
 int loop_timer_set(struct loop *loop, struct loop_timer *timer, uint64_t deadline_ns)
 {
 	loop_timer_cancel(loop, timer);
-	if (loop->heap_len == loop->heap_max) {
-		size_t max = loop->heap_max ? 2 * loop->heap_max : 64;
-		struct loop_timer **heap = reallocarray(loop->heap, max, sizeof *heap);
-
-		if (!heap)
-			return -ENOMEM;
-		loop->heap = heap;
-		loop->heap_max = max;
-	}
-	timer->deadline_ns = deadline_ns;
-	heap_up(loop, loop->heap_len++, timer);
+	timers_add(&loop->timers, timer, deadline_ns);
 	return 0;
 }
 
 void loop_timer_cancel(struct loop *loop, struct loop_timer *timer)
 {
-	struct loop_timer *last;
-	size_t index;
-
 	loop_assert_here(loop);
-	if (timer->slot == 0)
-		return;
-	index = timer->slot - 1;
-	assert(index < loop->heap_len && loop->heap[index] == timer);
-	timer->slot = 0;
-	last = loop->heap[--loop->heap_len];
-	if (last == timer)
-		return;
-	heap_down(loop, index, last);
-	heap_up(loop, last->slot - 1, last);
+	timers_remove(&loop->timers, timer);
 }
 
 static void loop_run_timers(struct loop *loop)
 {
 	uint64_t now_ns;
 
-	if (loop->heap_len == 0)
+	if (!loop->timers.first)
 		return;
 	now_ns = clock_now_ns();
-	while (loop->heap_len > 0 && loop->heap[0]->deadline_ns <= now_ns) {
-		struct loop_timer *timer = loop->heap[0];
+	while (loop->timers.first && loop->timers.first->deadline_ns <= now_ns) {
+		struct loop_timer *timer = loop->timers.first;
 
 		loop_timer_cancel(loop, timer);
 		timer->expired(timer);
@@ -484,12 +422,13 @@ void loop_stop(struct loop *loop)
 /* The time until the next timer: false for "for ever". */
 static bool loop_timeout(const struct loop *loop, struct timespec *ret)
 {
+	const struct loop_timer *first = loop->timers.first;
 	uint64_t now_ns, left_ns;
 
-	if (loop->heap_len == 0)
+	if (!first)
 		return false;
 	now_ns = clock_now_ns();
-	left_ns = loop->heap[0]->deadline_ns > now_ns ? loop->heap[0]->deadline_ns - now_ns : 0;
+	left_ns = first->deadline_ns > now_ns ? first->deadline_ns - now_ns : 0;
 	ret->tv_sec = (time_t)(left_ns / NS_PER_S);
 	ret->tv_nsec = (long)(left_ns % NS_PER_S);
 	return true;
@@ -523,8 +462,8 @@ static int loop_spin(struct loop *loop)
 		return 0;
 	}
 	end_ns = clock_now_ns() + loop->spin_ns;
-	if (loop->heap_len > 0 && loop->heap[0]->deadline_ns < end_ns)
-		end_ns = loop->heap[0]->deadline_ns;
+	if (loop->timers.first && loop->timers.first->deadline_ns < end_ns)
+		end_ns = loop->timers.first->deadline_ns;
 	while ((count = loop_poll(loop, &now)) == 0 && clock_now_ns() < end_ns)
 		sched_yield();
 	if (count != 0) {

@@ -17,6 +17,7 @@
 #include <sys/epoll.h>
 
 #include "list.h"
+#include "timers.h"
 
 struct loop;
 
@@ -25,13 +26,6 @@ struct loop_fd {
 	int fd;
 	/* events: EPOLLIN, EPOLLOUT, EPOLLHUP, EPOLLERR as epoll_wait(2) reports them. */
 	void (*ready)(struct loop_fd *self, uint32_t events);
-};
-
-/* A one-shot timer; embedded likewise. Zeroed memory is a timer that is not set. */
-struct loop_timer {
-	uint64_t deadline_ns;
-	size_t slot; /* place in the heap + 1; 0: not set */
-	void (*expired)(struct loop_timer *self);
 };
 
 /* A call on its way to the loop. */
@@ -108,7 +102,7 @@ void loop_remove(struct loop *loop, struct loop_fd *fd);
 
 /*
  * Calls timer->expired once, at or soon after deadline_ns of clock_now_ns(). Setting a set timer
- * moves it. No malloc but when more timers are set at once than ever before; -ENOMEM then.
+ * moves it. Always 0: it takes no memory.
  */
 int loop_timer_set(struct loop *loop, struct loop_timer *timer, uint64_t deadline_ns);
 void loop_timer_cancel(struct loop *loop, struct loop_timer *timer);

@@ -40,7 +40,8 @@ struct opening {
 
 static void inode_close_if_unused(struct inode *inode)
 {
-	if (inode->file.opens > 0)
+	/* The reply to the last of several may have failed, too. */
+	if (inode->file.opens > 0 || !inode->file.file)
 		return;
 	list_remove(&inode->file.file->live);
 	file_close(steal_pointer(&inode->file.file));

@@ -332,6 +332,8 @@ static int fork_arm_all(struct context *context)
 			map_renew(list_entry(node, struct pagein_map, node));
 	if (err == 0 && roll->serving)
 		err = serving_receive(context, roll->serving);
+	else
+		serving_refuse(roll->serving);
 	roll->serving = NULL;
 	list_for_each (node, &roll->maps) {
 		struct pagein_map *map = list_entry(node, struct pagein_map, node);

@@ -429,26 +429,39 @@ void map_end(void *argument)
 	all->maps--;
 }
 
+static bool extent_close(const struct extent *extent)
+{
+	void *address = (void *)extent->address;
+
+	/* The first gives the pages back; the second needs no memory for that. */
+	return mmap(address, extent->length, PROT_NONE,
+		       MAP_FIXED | MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1,
+		       0) != MAP_FAILED ||
+	       mprotect(address, extent->length, PROT_NONE) == 0;
+}
+
 /* Second step. */
 bool map_close_addresses(const struct pagein_map *map)
 {
 	bool closed = true;
 
-	for (size_t i = 0; i < map->extents.count; i++) {
-		const struct extent *extent = &map->extents.list[i];
-
-		if (!extent->hole)
-			closed &= mmap((void *)extent->address, extent->length, PROT_NONE,
-					  MAP_FIXED | MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
-					  -1, 0) != MAP_FAILED;
-	}
+	for (size_t i = 0; i < map->extents.count; i++)
+		if (!map->extents.list[i].hole)
+			closed &= extent_close(&map->extents.list[i]);
 	return closed;
+}
+
+/* Where the kernel has no memory for even that: what is absent stays a signal. */
+static void map_seal(void *argument)
+{
+	struct pagein_map *map = argument;
+
+	map_poison(map, map_pages(map));
 }
 
 int pagein_unmap(struct pagein_map *map)
 {
 	struct loop *loop;
-	bool closed;
 
 	if (!map)
 		return 0;
@@ -461,8 +474,8 @@ int pagein_unmap(struct pagein_map *map)
 	loop_call(loop, map_quiesce, map);
 	/* The extents stand still: a closing map takes no event to heart. Waiters that are woken
 	 * onto anything else than PROT_NONE read zeros. */
-	closed = map_close_addresses(map);
-	assert(closed);
+	if (!map_close_addresses(map))
+		loop_call(loop, map_seal, map);
 	address_hide(map->face);
 	loop_call(loop, map_end, map);
 	for (size_t i = 0; i < map->extents.count; i++)

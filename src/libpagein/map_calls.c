@@ -28,7 +28,7 @@ static void map_tell_error(void *argument)
 {
 	struct error_call *call = argument;
 	struct map_block *block;
-	uint64_t offset;
+	uint64_t offset, bit;
 
 	if (!extents_find(&call->map->extents, call->address, &offset)) {
 		call->err = -EINVAL;
@@ -41,7 +41,13 @@ static void map_tell_error(void *argument)
 		return;
 	}
 	block = map_find_block(call->map, offset / BLOCK_BYTES);
-	if (!block || !(block->failed >> (offset % BLOCK_BYTES / PAGE_BYTES) & 1))
+	bit = UINT64_C(1) << (offset % BLOCK_BYTES / PAGE_BYTES);
+	if (call->map->blind && !(block && (block->resident | block->failed) & bit)) {
+		call->ret->error = ENOMEM;
+		strcpy(call->ret->message, "map: out of memory");
+		return;
+	}
+	if (!block || !(block->failed & bit))
 		return;
 	call->ret->error = block->err;
 	call->ret->status = block->status;
@@ -161,9 +167,48 @@ static uint64_t block_failed(const struct map_block *block)
 	return block->failed;
 }
 
+/*
+ * The next pages that may have been poisoned unrecorded: of an overlay those of which no block
+ * tells, for what is written must stay; else all.
+ */
+static void map_find_unknown(void *argument)
+{
+	struct run_call *call = argument;
+	struct pagein_map *map = call->map;
+	uint64_t index = call->range.start / BLOCK_BYTES;
+	uint64_t end = (call->range.end + BLOCK_BYTES - 1) / BLOCK_BYTES, next;
+
+	call->run = map->blind ? call->range : (struct range){0, 0};
+	if (!map->blind || !(map->flags & PAGEIN_PRIVATE))
+		return;
+	while (index < end && map_find_block(map, index))
+		index++;
+	next = index;
+	if (!radix_next(&map->blocks, &next, end))
+		next = end;
+	call->run = range_intersect(
+		call->range, (struct range){index * BLOCK_BYTES, next * BLOCK_BYTES});
+}
+
+/* Those that were poisoned when there was no memory to remember it. */
+static int map_drop_unknown(struct pagein_map *map, struct range range)
+{
+	struct run_call call = {.map = map, .range = range};
+	int err = 0;
+
+	while (err == 0 && !range_empty(call.range)) {
+		loop_call(context_loop(map->object->context), map_find_unknown, &call);
+		if (range_empty(call.run))
+			break;
+		err = map_dont_need(map, call.run);
+		call.range.start = call.run.end;
+	}
+	return err;
+}
+
 static int map_drop_failed(struct pagein_map *map, struct range range)
 {
-	int err = 0;
+	int err = map_drop_unknown(map, range);
 
 	while (err == 0 && !range_empty(range)) {
 		struct range run = map_call_run(map, range, block_failed);

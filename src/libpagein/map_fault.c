@@ -78,8 +78,9 @@ static void map_event_unmap(struct pagein_map *map, uintptr_t start, uintptr_t e
 {
 	struct range gone = map_range_at(map, start, end);
 
-	/* Out of memory: a fill there gets ENOENT, and its fault goes unserved. */
-	(void)extents_cut(&map->extents, start, end, map_may_go_on(map, end));
+	/* Out of memory: a fill there gets ENOENT. */
+	if (extents_cut(&map->extents, start, end, map_may_go_on(map, end)) < 0)
+		map->blind = true;
 	map->moved = true;
 	/* The kernel lets them wait on, though no fill will ever go there. */
 	uffd_wake(&map->uffd, (void *)start, end - start);
@@ -97,7 +98,8 @@ static void map_event_unmap(struct pagein_map *map, uintptr_t start, uintptr_t e
  */
 static void map_event_remap(struct pagein_map *map, uintptr_t from, uintptr_t to, uintptr_t length)
 {
-	(void)extents_copy(&map->extents, from, to, length);
+	if (extents_copy(&map->extents, from, to, length) < 0)
+		map->blind = true;
 	map->moved = true;
 	map_answer(map, (struct range){0, UINT64_MAX});
 	uffd_wake(&map->uffd, (void *)from, length);
@@ -139,12 +141,15 @@ void map_wake_all(struct pagein_map *map)
  * No extent knows the address: mremap(2) has grown the map in place, which no event tells, or has
  * moved it here, of which the event is still to come. While there may be one, they ask again: what
  * was taken for growth would stay known behind what the event then says. So do those of a batch
- * with events, which may have been before them, at memory that is gone; UNMAP wakes all others.
+ * with events, which may have been before them, at memory that is gone; UNMAP wakes all others. But
+ * where the map could not remember a place for want of memory they would ask for ever: SIGBUS.
  */
 static bool map_fault_unknown(struct pagein_map *map, uintptr_t page, uint64_t *ret_offset)
 {
 	if (!map->is_stale && map_grow(map, page) && extents_find(&map->extents, page, ret_offset))
 		return true;
+	if (map->blind)
+		(void)uffd_poison(&map->uffd, (void *)page, map->memory->page_bytes);
 	uffd_wake(&map->uffd, (void *)page, PAGE_BYTES);
 	return false;
 }
@@ -292,8 +297,10 @@ static bool map_fault(struct pagein_map *map, const struct uffd_msg *message, st
 	}
 	*ret = range_intersect(*ret, map_pages(map));
 	block = map_block(map, ret->start / BLOCK_BYTES);
-	if (!block)
+	if (!block) {
+		map->blind = true;
 		map_poison(map, *ret);
+	}
 	if (block && map->units &&
 		block->staged & block_range_mask(ret->start / BLOCK_BYTES, *ret)) {
 		*ret = units_fault(map, block, *ret);

@@ -16,8 +16,8 @@
  * - ENOMEM: parked. ESRCH: the process is going away.
  *
  * A parked fill keeps its bytes and is tried again after PARK_NS, doubled up to PARK_NS_MAX, for
- * PARK_TRIES times; then its waiting pages are poisoned. Sources: userfaultfd(2),
- * ioctl_userfaultfd(2) and mm/userfaultfd.c of Linux 6.18.
+ * PARK_TRIES times; then its waiting pages are poisoned, or barred if that is refused, too.
+ * Sources: userfaultfd(2), ioctl_userfaultfd(2) and mm/userfaultfd.c of Linux 6.18.
  *
  * Cost: one UFFDIO_COPY for each run of pages that came together, which also wakes their waiters.
  */
@@ -200,10 +200,12 @@ static void map_park_expired(struct loop_timer *timer)
 		struct parked *one = list_entry(node, struct parked, node);
 		struct list *newest = map->parked.prev;
 
-		if (one->tries == PARK_TRIES)
+		map->refused = one->tries == PARK_TRIES;
+		if (map->refused)
 			map_failed(&map->want, one->range, &failure);
 		else
 			map_fill(map, one->range, one->bytes);
+		map->refused = false;
 		if (map->parked.prev != newest)
 			list_entry(map->parked.prev, struct parked, node)->tries = one->tries + 1;
 		map_unpark_one(one);
@@ -417,7 +419,12 @@ static void map_poison_page(struct pagein_map *map, void *address, struct range 
 {
 	struct map_block *block = map_find_block(map, page.start / BLOCK_BYTES);
 
-	if (uffd_poison(&map->uffd, address, (size_t)range_length(page)) < 0 || !block)
+	int err = uffd_poison(&map->uffd, address, (size_t)range_length(page));
+
+	/* Who waits here would ask again, and wait again, for as long as that is refused. */
+	if (map->refused && (err == -EAGAIN || err == -ENOMEM))
+		map_bar(map, page);
+	if (err < 0 || !block)
 		return;
 	block->poisoned |= block_range_mask(page.start / BLOCK_BYTES, page);
 	overlay_clean(map, page);
@@ -460,6 +467,15 @@ static void block_fail(struct map_block *block, uint64_t mask, const struct fail
 	block->waiting &= ~mask;
 	block->writing &= ~mask;
 	block->stranded &= ~mask;
+}
+
+void map_refuse_page(struct pagein_map *map, struct map_block *block, struct range page,
+	const struct failure *failure)
+{
+	block_fail(block, block_range_mask(page.start / BLOCK_BYTES, page), failure);
+	map_bar(map, page);
+	map_wake(map, page);
+	map_end_waits(map, page);
 }
 
 void map_failed(struct want *want, struct range range, const struct failure *failure)

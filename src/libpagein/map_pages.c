@@ -48,8 +48,10 @@ bool map_grow(struct pagein_map *map, uintptr_t address)
 		return false;
 	map_drop_holes(map, address);
 	map->moved = true;
-	if (extents_grow(&map->extents, address, PAGE_BYTES) < 0)
+	if (extents_grow(&map->extents, address, PAGE_BYTES) < 0) {
+		map->blind = true;
 		return false;
+	}
 	if (!extents_find(&map->extents, address, &offset))
 		return true;
 	end = offset + PAGE_BYTES < object_end ? offset + PAGE_BYTES : object_end;

@@ -106,6 +106,9 @@ struct pagein_map {
 	struct map_slab *spare; /* the next one, made before it is needed */
 	struct list pulls;
 	struct list parked;
+	bool refused; /* the kernel has refused to fill for long: map_bar.c, if not to poison, too
+		       */
+	bool blind;   /* memory for blocks or extents ran out: what is not known may be poisoned */
 	struct list held; /* the oldest first */
 	struct list asks; /* of threads in signal handlers, for waiting pages (map_touch.c) */
 	unsigned held_count;
@@ -246,6 +249,9 @@ void map_wait_stop(struct pagein_map *map);
 /* map_fill.c: the want's two calls. */
 void map_arrived(struct want *want, const struct arrival *arrival);
 void map_failed(struct want *want, struct range range, const struct failure *failure);
+/* A page that is there can't be used any more: it is barred. */
+void map_refuse_page(struct pagein_map *map, struct map_block *block, struct range page,
+	const struct failure *failure);
 /* Fills a page that a thread waits for, if the object has its bytes. */
 void map_fill_cached(struct pagein_map *map, struct map_block *block, struct range page);
 /* These pages can't be had: poisons them and wakes who waits. */

@@ -43,6 +43,7 @@
 /* As a parked fill: map_fill.c. It ends when the event is read, and can't end otherwise. */
 #define AGAIN_NS (50 * NS_PER_US)
 #define AGAIN_NS_MAX (10 * NS_PER_MS)
+#define AGAIN_TRIES 200 /* two seconds, as for fills */
 
 static atomic_bool async_forbidden;
 
@@ -203,6 +204,16 @@ static void overlay_wait(struct pagein_map *map, struct range page)
 		overlay_try_again(&overlay->timer);
 }
 
+/* The page is there, so it can't be poisoned. */
+static void overlay_refuse(struct pagein_map *map, struct map_block *block, struct range page)
+{
+	static const struct failure failure = {
+		.err = -ENOMEM, .error = "map: the kernel refuses to let the page be written"};
+
+	map->overlay.tries = 0;
+	map_refuse_page(map, block, page, &failure);
+}
+
 void overlay_write(struct pagein_map *map, uintptr_t address, struct range page)
 {
 	struct map_block *block = map_block(map, page.start / BLOCK_BYTES);
@@ -215,15 +226,19 @@ void overlay_write(struct pagein_map *map, uintptr_t address, struct range page)
 		overlay_wait(map, page);
 		return;
 	}
+	if (map->overlay.tries > AGAIN_TRIES) {
+		overlay_refuse(map, block, page);
+		return;
+	}
 	overlay_written(map, page); /* before it can be: O1 */
 	err = uffd_write_protect(&map->uffd, (void *)address, PAGE_BYTES, 0);
-	if (err == -EAGAIN)
+	if (err == -EAGAIN || err == -ENOMEM)
 		overlay_wait(map, page);
 	else if (err < 0)
 		uffd_wake(&map->uffd, (void *)address, PAGE_BYTES);
 	else
 		map->overlay.tries = 0;
-	if (err != -EAGAIN)
+	if (err != -EAGAIN && err != -ENOMEM)
 		map_end_waits(map, page);
 }
 

@@ -20,6 +20,7 @@
  */
 #include "serve.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <poll.h>
 #include <semaphore.h>
@@ -337,9 +338,11 @@ void serving_end(struct serving *serving)
 		return;
 	close_fd(&serving->link[1]);
 	serving->link[1] = -1;
-	if (write(serving->end_fd, &one, sizeof one) == sizeof one)
-		while (sem_wait(&serving->ended) < 0)
-			;
+	/* The loop uses it until then. */
+	while (write(serving->end_fd, &one, sizeof one) < 0)
+		assert(errno == EINTR);
+	while (sem_wait(&serving->ended) < 0)
+		;
 	serving_free(serving);
 }
 
@@ -357,8 +360,14 @@ static void map_adopt(struct pagein_map *map)
 	if (!map->is_served)
 		return;
 	map->is_served = false;
-	if (loop_add_prompt(context_loop(map->object->context), &map->fd, EPOLLIN) == 0)
+	if (loop_add_prompt(context_loop(map->object->context), &map->fd, EPOLLIN) == 0) {
 		map_wake_all(map);
+		return;
+	}
+	/* What nobody reads lets every touch, and every munmap(2), wait for ever. What is absent
+	 * is a signal before the kernel would make zeros of it. */
+	map_poison(map, map_pages(map));
+	uffd_close(&map->uffd);
 }
 
 static bool roll_has(const struct context *context, const struct pagein_map *map)
@@ -441,13 +450,26 @@ static int serving_await(struct serving *serving, struct server *self)
 
 	for (size_t i = 0; i < serving->count; i++) {
 		struct pollfd poll_link = {serving->link[1], POLLIN, 0};
+		int ready, got = -EAGAIN;
 
-		if (poll(&poll_link, 1, RECEIVE_MS) != 1 ||
-			message_receive(serving->link[1], &message, &fd) != 1)
+		while ((ready = poll(&poll_link, 1, RECEIVE_MS)) < 0 && errno == EINTR)
+			;
+		while (ready == 1 &&
+			(got = message_receive(serving->link[1], &message, &fd)) == -EINTR)
+			;
+		if (got != 1)
 			return -EIO;
 		server_tells(self, &message, fd);
 	}
 	return 0;
+}
+
+void serving_refuse(struct serving *serving)
+{
+	if (!serving)
+		return;
+	close_fd(&serving->link[0]);
+	serving_free(serving);
 }
 
 int serving_receive(struct context *context, struct serving *serving)

@@ -24,3 +24,6 @@ void serve_hand_over(struct pagein_map *map);
 /* Takes what the parent sends: the descriptor of each map of the roll; frees serving. The loop has
  * not started. */
 int serving_receive(struct context *context, struct serving *serving);
+/* Or takes none of it, for the descriptors that wait in the socket are unread as long as it is
+ * open. NULL is fine. */
+void serving_refuse(struct serving *serving);

@@ -126,8 +126,13 @@ static void netrc_load_default(struct auth *auth)
 	cleanup_free char *path = NULL;
 
 	auth->netrc_is_default = true;
-	if (!home || home[0] != '/' || asprintf(&path, "%s/.netrc", home) < 0)
+	if (!home || home[0] != '/')
 		return;
+	if (asprintf(&path, "%s/.netrc", home) < 0) {
+		path = NULL;
+		file_refuse(&auth->netrc_file, -ENOMEM, "~/.netrc", strerror(ENOMEM));
+		return;
+	}
 	netrc_load(auth, path);
 }
 

@@ -7,6 +7,10 @@
  * to be called (client_timer_changed); both only change what the loop watches, since libcurl must
  * not be entered from its own callbacks. Ends are reported from client_collect(), outside of them.
  *
+ * A callback that fails makes libcurl give up the whole multi handle, without a word to those whose
+ * requests are under way. So none does: a request whose socket can't be watched is *lost*, and
+ * client_collect() ends it, as it ends all of them when libcurl itself has failed.
+ *
  * Settings and their reasons: no FOLLOWLOCATION (http_request.c has rules of its own); HTTP/1.1,
  * which is what S3 and most stores speak; CAPATH NULL, because a directory of certificates switches
  * libcurl's CA cache off, 20 ms of CPU per TLS connection; MAXCONNECTS far above what is in use,
@@ -35,6 +39,7 @@ struct client {
 	CURLM *multi;
 	CURLSH *share;
 	struct loop_timer timer;
+	struct list running; /* requests */
 	unsigned timeout_ms;
 	const char *ca_file; /* NULL: SSL_CERT_FILE says, or libcurl knows */
 };
@@ -83,20 +88,57 @@ struct curl_errno curl_errno(CURLcode result)
 	return (struct curl_errno){-EIO, false};
 }
 
+/* NULL: it is a handle of libcurl's own. */
+static struct client_request *client_request_of(CURL *easy)
+{
+	struct client_request *request = NULL;
+
+	curl_easy_getinfo(easy, CURLINFO_PRIVATE, &request);
+	return request;
+}
+
+static void client_report(struct client_request *request, CURLcode result)
+{
+	list_remove(&request->node);
+	request->lost = false;
+	request->done(request, result);
+}
+
+static struct client_request *client_find_lost(struct client *client)
+{
+	list_for_each (node, &client->running) {
+		struct client_request *request = container_of(node, struct client_request, node);
+
+		if (request->lost)
+			return request;
+	}
+	return NULL;
+}
+
 /* Reports every request that has ended; each report may start and finish others. */
 static void client_collect(struct client *client)
 {
+	struct client_request *request;
 	CURLMsg *message;
 	int left;
 
-	while ((message = curl_multi_info_read(client->multi, &left))) {
-		struct client_request *request = NULL;
+	while ((message = curl_multi_info_read(client->multi, &left)))
+		if (message->msg == CURLMSG_DONE)
+			client_report(
+				client_request_of(message->easy_handle), message->data.result);
+	while ((request = client_find_lost(client)))
+		client_report(request, CURLE_OUT_OF_MEMORY);
+}
 
-		if (message->msg != CURLMSG_DONE)
-			continue;
-		curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, &request);
-		request->done(request, message->data.result);
-	}
+/* Tells libcurl that something can go on. */
+static void client_act(struct client *client, curl_socket_t fd, int mask)
+{
+	int running;
+
+	if (curl_multi_socket_action(client->multi, fd, mask, &running) != CURLM_OK)
+		list_for_each (node, &client->running)
+			container_of(node, struct client_request, node)->lost = true;
+	client_collect(client);
 }
 
 static void client_socket_ready(struct loop_fd *fd, uint32_t events)
@@ -105,40 +147,52 @@ static void client_socket_ready(struct loop_fd *fd, uint32_t events)
 	int mask = (events & EPOLLIN ? CURL_CSELECT_IN : 0) |
 		   (events & EPOLLOUT ? CURL_CSELECT_OUT : 0) |
 		   (events & (EPOLLERR | EPOLLHUP) ? CURL_CSELECT_ERR : 0);
-	int running;
 
-	curl_multi_socket_action(client->multi, fd->fd, mask, &running);
-	client_collect(client);
+	client_act(client, fd->fd, mask);
+}
+
+static void client_unwatch(struct client_socket *watched)
+{
+	if (watched)
+		loop_remove(watched->client->loop, &watched->fd);
+	free(watched);
+}
+
+static int client_watch(struct client *client, curl_socket_t fd, uint32_t events)
+{
+	struct client_socket *watched = calloc(1, sizeof *watched);
+	int err;
+
+	if (!watched)
+		return -ENOMEM;
+	watched->client = client;
+	watched->fd = (struct loop_fd){.fd = fd, .ready = client_socket_ready};
+	err = loop_add(client->loop, &watched->fd, events);
+	if (err == 0 && curl_multi_assign(client->multi, fd, watched) != CURLM_OK)
+		err = -EINVAL;
+	if (err < 0)
+		client_unwatch(watched);
+	return err;
 }
 
 static int client_socket_changed(
 	CURL *easy, curl_socket_t fd, int what, void *context, void *assigned)
 {
+	struct client_request *request = client_request_of(easy);
 	struct client *client = context;
 	struct client_socket *watched = assigned;
 	uint32_t events = (what & CURL_POLL_IN ? EPOLLIN : 0U) |
 			  (what & CURL_POLL_OUT ? EPOLLOUT : 0U);
+	int err = 0;
 
-	(void)easy;
-	if (what == CURL_POLL_REMOVE) {
-		if (watched)
-			loop_remove(client->loop, &watched->fd);
-		free(watched);
-		curl_multi_assign(client->multi, fd, NULL);
-		return 0;
-	}
-	if (watched)
-		return loop_modify(client->loop, &watched->fd, events) < 0 ? -1 : 0;
-	watched = calloc(1, sizeof *watched);
-	if (!watched)
-		return -1;
-	watched->client = client;
-	watched->fd = (struct loop_fd){.fd = fd, .ready = client_socket_ready};
-	if (loop_add(client->loop, &watched->fd, events) < 0) {
-		free(watched);
-		return -1;
-	}
-	curl_multi_assign(client->multi, fd, watched);
+	if (what == CURL_POLL_REMOVE)
+		client_unwatch(watched); /* which libcurl forgets by itself */
+	else if (watched)
+		err = loop_modify(client->loop, &watched->fd, events);
+	else
+		err = client_watch(client, fd, events);
+	if (err < 0 && request)
+		request->lost = true;
 	return 0;
 }
 
@@ -183,10 +237,8 @@ static int client_socket_close(void *context, curl_socket_t fd)
 static void client_timer_expired(struct loop_timer *timer)
 {
 	struct client *client = container_of(timer, struct client, timer);
-	int running;
 
-	curl_multi_socket_action(client->multi, CURL_SOCKET_TIMEOUT, 0, &running);
-	client_collect(client);
+	client_act(client, CURL_SOCKET_TIMEOUT, 0);
 }
 
 static int client_timer_changed(CURLM *multi, long timeout_ms, void *context)
@@ -198,10 +250,8 @@ static int client_timer_changed(CURLM *multi, long timeout_ms, void *context)
 		loop_timer_cancel(client->loop, &client->timer);
 		return 0;
 	}
-	return loop_timer_set(client->loop, &client->timer,
-		       clock_now_ns() + (uint64_t)timeout_ms * NS_PER_MS) < 0
-		       ? -1
-		       : 0;
+	return loop_timer_set(
+		client->loop, &client->timer, clock_now_ns() + (uint64_t)timeout_ms * NS_PER_MS);
 }
 
 static pthread_once_t curl_once = PTHREAD_ONCE_INIT;
@@ -210,6 +260,22 @@ static void curl_init(void)
 {
 	/* Never undone: an application that uses libcurl too would lose it. */
 	curl_global_init(CURL_GLOBAL_DEFAULT);
+}
+
+static bool client_set_up(struct client *client, unsigned connections_max)
+{
+	CURLM *multi = client->multi;
+	CURLMcode failed = CURLM_OK;
+
+	/* Without it, TLS sessions are made anew: slower. */
+	(void)curl_share_setopt(client->share, CURLSHOPT_SHARE, CURL_LOCK_DATA_SSL_SESSION);
+	failed |= curl_multi_setopt(multi, CURLMOPT_SOCKETFUNCTION, client_socket_changed);
+	failed |= curl_multi_setopt(multi, CURLMOPT_SOCKETDATA, client);
+	failed |= curl_multi_setopt(multi, CURLMOPT_TIMERFUNCTION, client_timer_changed);
+	failed |= curl_multi_setopt(multi, CURLMOPT_TIMERDATA, client);
+	failed |= curl_multi_setopt(multi, CURLMOPT_MAXCONNECTS, CACHED_CONNECTIONS_MAX);
+	failed |= curl_multi_setopt(multi, CURLMOPT_MAX_HOST_CONNECTIONS, (long)connections_max);
+	return failed == CURLM_OK;
 }
 
 int client_create(
@@ -223,19 +289,13 @@ int client_create(
 	client->loop = loop;
 	client->timeout_ms = timeout_ms;
 	client->timer.expired = client_timer_expired;
+	list_init(&client->running);
 	client->multi = curl_multi_init();
 	client->share = curl_share_init();
-	if (!client->multi || !client->share) {
+	if (!client->multi || !client->share || !client_set_up(client, connections_max)) {
 		client_destroy(client);
 		return -ENOMEM;
 	}
-	curl_share_setopt(client->share, CURLSHOPT_SHARE, CURL_LOCK_DATA_SSL_SESSION);
-	curl_multi_setopt(client->multi, CURLMOPT_SOCKETFUNCTION, client_socket_changed);
-	curl_multi_setopt(client->multi, CURLMOPT_SOCKETDATA, client);
-	curl_multi_setopt(client->multi, CURLMOPT_TIMERFUNCTION, client_timer_changed);
-	curl_multi_setopt(client->multi, CURLMOPT_TIMERDATA, client);
-	curl_multi_setopt(client->multi, CURLMOPT_MAXCONNECTS, CACHED_CONNECTIONS_MAX);
-	curl_multi_setopt(client->multi, CURLMOPT_MAX_HOST_CONNECTIONS, (long)connections_max);
 	*ret = client;
 	return 0;
 }
@@ -260,33 +320,34 @@ int client_easy(struct client *client, const char *url, struct client_request *r
 	if (!easy)
 		return -ENOMEM;
 	*request = (struct client_request){.easy = easy, .done = request->done};
-	curl_easy_setopt(easy, CURLOPT_PRIVATE, request);
-	curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, request->error);
-	curl_easy_setopt(easy, CURLOPT_SHARE, client->share);
-	curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
-	curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, client_socket_open);
-	curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, request);
-	curl_easy_setopt(easy, CURLOPT_CLOSESOCKETFUNCTION, client_socket_close);
-	curl_easy_setopt(easy, CURLOPT_CLOSESOCKETDATA, client->loop);
-	curl_easy_setopt(easy, CURLOPT_NOPROGRESS, 1L);
+	client_set(request, CURLOPT_PRIVATE, request);
+	client_set(request, CURLOPT_ERRORBUFFER, request->error);
+	client_set(request, CURLOPT_SHARE, client->share);
+	client_set(request, CURLOPT_NOSIGNAL, 1L);
+	client_set(request, CURLOPT_OPENSOCKETFUNCTION, client_socket_open);
+	client_set(request, CURLOPT_OPENSOCKETDATA, request);
+	client_set(request, CURLOPT_CLOSESOCKETFUNCTION, client_socket_close);
+	client_set(request, CURLOPT_CLOSESOCKETDATA, client->loop);
+	client_set(request, CURLOPT_NOPROGRESS, 1L);
 	/* Else the end of a request waits for the resolver's thread, and the loop with it. */
-	curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L);
-	curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
-	curl_easy_setopt(easy, CURLOPT_PATH_AS_IS, 1L);
-	curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
-	curl_easy_setopt(easy, CURLOPT_HTTP09_ALLOWED, 0L);
-	curl_easy_setopt(easy, CURLOPT_USERAGENT, USER_AGENT);
-	curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)client->timeout_ms);
-	curl_easy_setopt(easy, CURLOPT_LOW_SPEED_LIMIT, 1L);
-	curl_easy_setopt(easy, CURLOPT_LOW_SPEED_TIME, (long)((client->timeout_ms + 999) / 1000));
-	curl_easy_setopt(easy, CURLOPT_CAPATH, NULL);
+	client_set(request, CURLOPT_QUICK_EXIT, 1L);
+	client_set(request, CURLOPT_PROTOCOLS_STR, "http,https");
+	client_set(request, CURLOPT_PATH_AS_IS, 1L);
+	client_set(request, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
+	client_set(request, CURLOPT_HTTP09_ALLOWED, 0L);
+	client_set(request, CURLOPT_USERAGENT, USER_AGENT);
+	client_set(request, CURLOPT_CONNECTTIMEOUT_MS, (long)client->timeout_ms);
+	client_set(request, CURLOPT_LOW_SPEED_LIMIT, 1L);
+	client_set(request, CURLOPT_LOW_SPEED_TIME, (long)((client->timeout_ms + 999) / 1000));
+	/* A TLS library that has none refuses. */
+	(void)curl_easy_setopt(easy, CURLOPT_CAPATH, NULL);
 	if (ca_file && *ca_file)
-		curl_easy_setopt(easy, CURLOPT_CAINFO, ca_file);
-	if (curl_easy_setopt(easy, CURLOPT_URL, url) != CURLE_OK) {
-		client_finish(request);
-		return -ENOMEM;
-	}
-	return 0;
+		client_set(request, CURLOPT_CAINFO, ca_file);
+	client_set(request, CURLOPT_URL, url);
+	if (!request->set_failed)
+		return 0;
+	client_finish(request);
+	return -ENOMEM;
 }
 
 void client_trust(struct client *client, const char *file)
@@ -322,11 +383,15 @@ void client_free_headers(struct curl_slist *list)
 
 int client_start(struct client *client, struct client_request *request)
 {
-	CURLMcode result = curl_multi_add_handle(client->multi, request->easy);
+	CURLMcode result;
 
+	if (request->set_failed)
+		return -ENOMEM;
+	result = curl_multi_add_handle(client->multi, request->easy);
 	if (result != CURLM_OK)
 		return result == CURLM_OUT_OF_MEMORY ? -ENOMEM : -EINVAL;
 	request->client = client;
+	list_append(&client->running, &request->node);
 	return 0;
 }
 
@@ -350,8 +415,10 @@ void client_content_type(const struct client_request *request, char to[CONTENT_T
 
 void client_finish(struct client_request *request)
 {
-	if (request->client)
+	if (request->client) {
+		list_remove(&request->node);
 		curl_multi_remove_handle(request->client->multi, request->easy);
+	}
 	if (request->easy)
 		curl_easy_cleanup(request->easy);
 	request->client = NULL;

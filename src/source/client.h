@@ -10,6 +10,7 @@
 #include <stdint.h>
 #include <sys/socket.h>
 
+#include "list.h"
 #include "source.h"
 
 struct client;
@@ -27,6 +28,9 @@ struct client_request {
 	 */
 	struct sockaddr_storage avoid; /* ss_family AF_UNSPEC: none */
 	bool avoided;
+	struct list node;      /* of those that run, until done() is called */
+	bool set_failed;       /* client_set() */
+	bool lost;             /* the loop does not watch its socket: it has to end */
 	char error[CURL_ERROR_SIZE];
 };
 
@@ -41,6 +45,13 @@ void client_destroy(struct client *client);
 
 /* A handle with everything set that all requests have in common. -ENOMEM */
 int client_easy(struct client *client, const char *url, struct client_request *request);
+
+/*
+ * curl_easy_setopt(); one that fails (libcurl copies some values, and has no memory) lets
+ * client_start() fail: a request with an option less would be another one.
+ */
+#define client_set(request, option, value) \
+	((request)->set_failed |= curl_easy_setopt((request)->easy, option, value) != CURLE_OK)
 
 /*
  * Trust the certificates in this file, in place of SSL_CERT_FILE's and the usual ones; for requests

@@ -234,7 +234,6 @@ static int fallback_prepare(struct fallback *fallback, struct client *client)
 {
 	struct exchange *exchange = fallback->exchange;
 	char range[48];
-	CURL *easy;
 	int err = client_easy(client, http_place_of(exchange)->target, &fallback->curl);
 
 	if (err == 0)
@@ -243,13 +242,12 @@ static int fallback_prepare(struct fallback *fallback, struct client *client)
 		return err;
 	snprintf(range, sizeof range, "%llu-%llu", (unsigned long long)exchange->range.start,
 		(unsigned long long)range_http_last(exchange->range));
-	easy = fallback->curl.easy;
-	curl_easy_setopt(easy, CURLOPT_RANGE, range);
-	curl_easy_setopt(easy, CURLOPT_HTTPHEADER, fallback->headers);
-	curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, take_header);
-	curl_easy_setopt(easy, CURLOPT_HEADERDATA, fallback);
-	curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, take_body);
-	curl_easy_setopt(easy, CURLOPT_WRITEDATA, fallback);
+	client_set(&fallback->curl, CURLOPT_RANGE, range);
+	client_set(&fallback->curl, CURLOPT_HTTPHEADER, fallback->headers);
+	client_set(&fallback->curl, CURLOPT_HEADERFUNCTION, take_header);
+	client_set(&fallback->curl, CURLOPT_HEADERDATA, fallback);
+	client_set(&fallback->curl, CURLOPT_WRITEFUNCTION, take_body);
+	client_set(&fallback->curl, CURLOPT_WRITEDATA, fallback);
 	return client_start(client, &fallback->curl);
 }
 

@@ -139,17 +139,18 @@ static int read_whole(int fd, uint8_t *bytes, size_t length, uint64_t offset)
 	return 0;
 }
 
-static bool is_still(int fd, const struct version *version)
+/* 0, -ESTALE: it has changed, or -errno: who knows. */
+static int check_version(int fd, const struct version *version)
 {
 	struct identity identity;
 	struct version now;
 	struct stat status;
 
 	if (fstat(fd, &status) < 0)
-		return false;
+		return -errno;
 	identity = identity_of(&status);
 	version_make(&identity, &now);
-	return strcmp(now.etag, version->etag) == 0;
+	return strcmp(now.etag, version->etag) == 0 ? 0 : -ESTALE;
 }
 
 static void say(char error[SOURCE_ERROR_MAX], const char *operation, const char *url, int err)
@@ -189,7 +190,7 @@ static void probe_work(struct job *job)
 		return;
 	self->len = self->version.size < PROBE_BYTES ? (size_t)self->version.size : PROBE_BYTES;
 	self->err = read_whole(fd, self->bytes, self->len, 0);
-	if (self->err == 0 && !is_still(fd, &self->version))
+	if (self->err == 0 && check_version(fd, &self->version) < 0)
 		self->len = 0; /* the version is of before, and these may be of after */
 }
 
@@ -302,6 +303,12 @@ static void close_directory(DIR **directory)
 		closedir(*directory);
 }
 
+/* A link that leads nowhere, or where we may not look, or a file that has just gone. */
+static bool is_no_entry(int error)
+{
+	return error == ENOENT || error == ENOTDIR || error == ELOOP || error == EACCES;
+}
+
 static int list_read(struct list_job *self)
 {
 	cleanup(close_directory) DIR *directory = opendir(self->path);
@@ -314,13 +321,12 @@ static int list_read(struct list_job *self)
 	while (err == 0 && (errno = 0, entry = readdir(directory))) {
 		if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
 			continue;
-		/* A link that leads nowhere, or a file that has just gone, is no entry. */
 		if (fstatat(dirfd(directory), entry->d_name, &status, 0) == 0)
 			err = list_keep(self, entry->d_name, &status);
-		else
-			errno = 0;
+		else if (!is_no_entry(errno))
+			err = -errno;
 	}
-	return err < 0 ? err : -errno;
+	return entry ? err : -errno;
 }
 
 static void list_work(struct job *job)
@@ -441,8 +447,8 @@ static void get_work(struct job *job)
 		return;
 	self->err = read_whole(
 		fd, self->bytes, (size_t)range_length(self->range), self->range.start);
-	if (self->err == 0 && !is_still(fd, &version))
-		self->err = -ESTALE;
+	if (self->err == 0)
+		self->err = check_version(fd, &version);
 }
 
 /* false: the exchange was cancelled. */

@@ -72,14 +72,19 @@ int http_remote_prepare(
 	cleanup_free char *base = NULL;
 	int err = url_parse(url, &parts);
 
-	if (err < 0 || !place)
-		return err < 0 ? err : -ENOMEM;
+	if (!place)
+		return -ENOMEM;
 	place->refs = 1;
+	if (err < 0)
+		return err;
 	place->target = strdup(url);
 	place->headers = headers ? strdup(headers) : NULL;
-	if (!place->target || (headers && !place->headers) ||
-		asprintf(&base, "%s://%s:%u", parts.scheme, parts.host, parts.port) < 0)
+	if (!place->target || (headers && !place->headers))
 		return -ENOMEM;
+	if (asprintf(&base, "%s://%s:%u", parts.scheme, parts.host, parts.port) < 0) {
+		base = NULL;
+		return -ENOMEM;
+	}
 	err = place_make_request(place, &remote->remote.version, &parts);
 	if (err == 0)
 		err = pool_host(pool, base, &place->host);

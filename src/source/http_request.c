@@ -220,30 +220,28 @@ static int headers_make(struct http_request *request)
 
 static void method_set(struct http_request *request)
 {
-	CURL *easy = request->curl.easy;
 	char range[32];
 
 	if (request->method == HTTP_HEAD)
-		curl_easy_setopt(easy, CURLOPT_NOBODY, 1L);
+		client_set(&request->curl, CURLOPT_NOBODY, 1L);
 	if (request->method == HTTP_GET_START) {
 		snprintf(range, sizeof range, "0-%llu",
 			(unsigned long long)range_http_last((struct range){0, request->max}));
-		curl_easy_setopt(easy, CURLOPT_RANGE, range); /* libcurl keeps a copy */
+		client_set(&request->curl, CURLOPT_RANGE, range); /* libcurl keeps a copy */
 	}
 	if (request->method == HTTP_PROPFIND) {
-		curl_easy_setopt(easy, CURLOPT_POSTFIELDS, propfind_body);
-		curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, "PROPFIND");
+		client_set(&request->curl, CURLOPT_POSTFIELDS, propfind_body);
+		client_set(&request->curl, CURLOPT_CUSTOMREQUEST, "PROPFIND");
 	}
 	/* Some KiB: a server that dribbles them is as good as silent. */
 	if (request->method == HTTP_HEAD || request->method == HTTP_GET_START)
-		curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS,
+		client_set(&request->curl, CURLOPT_TIMEOUT_MS,
 			(long)probe_timeout_ms(request->max, request->http->timeout_ms));
 }
 
 /* One attempt: everything of the one before is forgotten. */
 static int request_attempt(struct http_request *request)
 {
-	CURL *easy;
 	int err;
 
 	client_finish(&request->curl);
@@ -260,18 +258,17 @@ static int request_attempt(struct http_request *request)
 	if (err < 0)
 		return err;
 	request->reason[0] = '\0';
-	easy = request->curl.easy;
-	curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, take_header);
-	curl_easy_setopt(easy, CURLOPT_HEADERDATA, request);
-	curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, take_body);
-	curl_easy_setopt(easy, CURLOPT_WRITEDATA, request);
-	curl_easy_setopt(easy, CURLOPT_HTTPHEADER, request->headers);
+	client_set(&request->curl, CURLOPT_HEADERFUNCTION, take_header);
+	client_set(&request->curl, CURLOPT_HEADERDATA, request);
+	client_set(&request->curl, CURLOPT_WRITEFUNCTION, take_body);
+	client_set(&request->curl, CURLOPT_WRITEDATA, request);
+	client_set(&request->curl, CURLOPT_HTTPHEADER, request->headers);
 	if (request->foreign) {
-		curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, open_socket);
-		curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, request);
+		client_set(&request->curl, CURLOPT_OPENSOCKETFUNCTION, open_socket);
+		client_set(&request->curl, CURLOPT_OPENSOCKETDATA, request);
 	}
 	if (request->attempts > 0)
-		curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, 1L);
+		client_set(&request->curl, CURLOPT_FRESH_CONNECT, 1L);
 	method_set(request);
 	return client_start(request->http->client, &request->curl);
 }

@@ -170,9 +170,9 @@ int host_open(struct host *host, const struct sockaddr_storage *avoid, struct co
 	connection->curl.done = host_connected;
 	err = client_easy(host->pool->client, host->base, &connection->curl);
 	if (err == 0) {
-		curl_easy_setopt(connection->curl.easy, CURLOPT_CONNECT_ONLY, 1L);
+		client_set(&connection->curl, CURLOPT_CONNECT_ONLY, 1L);
 		/* Through a proxy by CONNECT: what is sent on it must reach the server as it is. */
-		curl_easy_setopt(connection->curl.easy, CURLOPT_HTTPPROXYTUNNEL, 1L);
+		client_set(&connection->curl, CURLOPT_HTTPPROXYTUNNEL, 1L);
 		if (avoid)
 			connection->curl.avoid = *avoid;
 		err = client_start(host->pool->client, &connection->curl);

@@ -318,7 +318,6 @@ static int ask_prepare(struct s3_ask *ask, const struct s3_credentials *credenti
 {
 	bool is_head = ask->head && !ask->wants_words;
 	cleanup_free char *url = NULL;
-	CURL *easy;
 	int err = s3_bucket_url(ask->bucket, ask->key, ask->query, &url);
 
 	ask->curl.done = ask_answered;
@@ -338,16 +337,15 @@ static int ask_prepare(struct s3_ask *ask, const struct s3_credentials *credenti
 		err = client_easy(ask->s3->client, url, &ask->curl);
 	if (err < 0)
 		return err;
-	easy = ask->curl.easy;
-	curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, ask_take_header);
-	curl_easy_setopt(easy, CURLOPT_HEADERDATA, ask);
-	curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, ask_take_body);
-	curl_easy_setopt(easy, CURLOPT_WRITEDATA, ask);
-	curl_easy_setopt(easy, CURLOPT_HTTPHEADER, ask->headers);
+	client_set(&ask->curl, CURLOPT_HEADERFUNCTION, ask_take_header);
+	client_set(&ask->curl, CURLOPT_HEADERDATA, ask);
+	client_set(&ask->curl, CURLOPT_WRITEFUNCTION, ask_take_body);
+	client_set(&ask->curl, CURLOPT_WRITEDATA, ask);
+	client_set(&ask->curl, CURLOPT_HTTPHEADER, ask->headers);
 	if (is_head)
-		curl_easy_setopt(easy, CURLOPT_NOBODY, 1L);
+		client_set(&ask->curl, CURLOPT_NOBODY, 1L);
 	if (ask->is_quick)
-		curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS,
+		client_set(&ask->curl, CURLOPT_TIMEOUT_MS,
 			(long)probe_timeout_ms(ask->body_max, ask->s3->timeout_ms));
 	return client_start(ask->s3->client, &ask->curl);
 }

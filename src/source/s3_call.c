@@ -80,19 +80,17 @@ static int call_add_headers(struct s3_call *call, const char *lines)
 
 static void call_set_body(struct s3_call *call, const char *method)
 {
-	CURL *easy = call->curl.easy;
 
-	curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, method);
+	client_set(&call->curl, CURLOPT_CUSTOMREQUEST, method);
 	if (!call->sent)
 		return;
-	curl_easy_setopt(easy, CURLOPT_POSTFIELDS, call->sent);
-	curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE, (long)strlen(call->sent));
+	client_set(&call->curl, CURLOPT_POSTFIELDS, call->sent);
+	client_set(&call->curl, CURLOPT_POSTFIELDSIZE, (long)strlen(call->sent));
 }
 
 int s3_call_start(
 	struct s3_call *self, struct client *client, const struct s3_call_options *options)
 {
-	CURL *easy;
 	int err;
 
 	s3_call_finish(self);
@@ -106,19 +104,18 @@ int s3_call_start(
 		err = client_easy(client, options->url, &self->curl);
 	if (err < 0)
 		return err;
-	easy = self->curl.easy;
 	call_set_body(self, options->method);
-	curl_easy_setopt(easy, CURLOPT_HTTPHEADER, self->headers);
-	curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, call_take_body);
-	curl_easy_setopt(easy, CURLOPT_WRITEDATA, self);
-	curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, call_take_header);
-	curl_easy_setopt(easy, CURLOPT_HEADERDATA, self);
-	curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)options->timeout_ms);
-	curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)options->timeout_ms);
+	client_set(&self->curl, CURLOPT_HTTPHEADER, self->headers);
+	client_set(&self->curl, CURLOPT_WRITEFUNCTION, call_take_body);
+	client_set(&self->curl, CURLOPT_WRITEDATA, self);
+	client_set(&self->curl, CURLOPT_HEADERFUNCTION, call_take_header);
+	client_set(&self->curl, CURLOPT_HEADERDATA, self);
+	client_set(&self->curl, CURLOPT_CONNECTTIMEOUT_MS, (long)options->timeout_ms);
+	client_set(&self->curl, CURLOPT_TIMEOUT_MS, (long)options->timeout_ms);
 	if (options->ca_bundle)
-		curl_easy_setopt(easy, CURLOPT_CAINFO, options->ca_bundle);
+		client_set(&self->curl, CURLOPT_CAINFO, options->ca_bundle);
 	if (options->is_local)
-		curl_easy_setopt(easy, CURLOPT_PROXY, "");
+		client_set(&self->curl, CURLOPT_PROXY, "");
 	return client_start(client, &self->curl);
 }
 

@@ -49,7 +49,8 @@ static void job_finish(struct worker *worker, struct job *job)
 	if (!is_dropped) {
 		job->state = JOB_DONE;
 		list_append(&worker->done, &job->node);
-		eventfd_write(worker->event.fd, 1);
+		while (eventfd_write(worker->event.fd, 1) < 0 && errno == EINTR)
+			;
 	}
 	pthread_mutex_unlock(&worker->lock);
 	if (is_dropped)

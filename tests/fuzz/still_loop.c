@@ -14,12 +14,11 @@
 
 #include "clock.h"
 
-#define TIMERS_MAX 256
 #define FDS_MAX 16
 #define CLOCK_START_NS (1000 * NS_PER_S) /* 0 is "never" in many a place */
 
 struct loop {
-	struct loop_timer *timers[TIMERS_MAX];
+	struct timers timers;
 	size_t timer_count;
 	struct loop_fd *fds[FDS_MAX];
 	struct list posted;
@@ -77,13 +76,9 @@ static bool run_posted(struct loop *loop)
 /* The earliest until then; NULL: none. */
 static struct loop_timer *next_timer(const struct loop *loop, uint64_t until_ns)
 {
-	struct loop_timer *first = NULL;
+	struct loop_timer *first = loop->timers.first;
 
-	for (size_t i = 0; i < loop->timer_count; i++)
-		if (loop->timers[i]->deadline_ns <= until_ns &&
-			(!first || loop->timers[i]->deadline_ns < first->deadline_ns))
-			first = loop->timers[i];
-	return first;
+	return first && first->deadline_ns <= until_ns ? first : NULL;
 }
 
 static void run_timer(struct loop *loop, struct loop_timer *timer)
@@ -231,25 +226,18 @@ void loop_remove(struct loop *loop, struct loop_fd *fd)
 
 int loop_timer_set(struct loop *loop, struct loop_timer *timer, uint64_t deadline_ns)
 {
-	timer->deadline_ns = deadline_ns;
-	if (timer->slot)
-		return 0;
-	assert(loop->timer_count < TIMERS_MAX);
-	loop->timers[loop->timer_count++] = timer;
-	timer->slot = loop->timer_count;
+	loop_timer_cancel(loop, timer);
+	timers_add(&loop->timers, timer, deadline_ns);
+	loop->timer_count++;
 	return 0;
 }
 
 void loop_timer_cancel(struct loop *loop, struct loop_timer *timer)
 {
-	struct loop_timer *last;
-
 	if (!timer->slot)
 		return;
-	last = loop->timers[--loop->timer_count];
-	loop->timers[timer->slot - 1] = last;
-	last->slot = timer->slot;
-	timer->slot = 0;
+	timers_remove(&loop->timers, timer);
+	loop->timer_count--;
 }
 
 void loop_set_spin(struct loop *loop, uint64_t spin_ns)

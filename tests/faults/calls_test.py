@@ -1,0 +1,44 @@
+#!/usr/bin/env python3
+"""calls_test.py - each function of others that our code calls is in calls.txt, and only such.
+
+calls_test.py CALLS OBJECTS LIBRARY...: static libraries, and the folder of the command's object
+files, of which those of the bench, which is no part of what others rely on, are left out.
+"""
+import pathlib
+import shutil
+import subprocess
+import sys
+
+if not shutil.which("nm"):
+    print("skipped: nm: not found", file=sys.stderr)
+    sys.exit(77)
+
+
+def symbols(option, path):
+    lines = subprocess.run(["nm", option, "-P", path], check=True, capture_output=True, text=True)
+    return {line.split()[0].split("@")[0] for line in lines.stdout.splitlines() if " " in line}
+
+
+path, objects, *libraries = sys.argv[1:]
+files = list(pathlib.Path(objects).glob("*.o"))
+known = {}
+for line in open(path):
+    kind, _, names = line.partition(":")
+    for name in names.split() if not line.startswith("#") else []:
+        assert name not in known, f"{name}: twice"
+        known[name] = kind
+
+called, ours = set(), set()
+for file in files + libraries:
+    ours |= symbols("--defined-only", file)
+    if file in libraries or not file.name.startswith("bench"):
+        called |= symbols("--undefined-only", file)
+others = called - ours
+
+unknown = sorted(others - known.keys())
+unused = sorted(name for name in known.keys() - others if known[name] != "never")
+for name in unknown:
+    print(f"{name}: is called, but not in calls.txt")
+for name in unused:
+    print(f"{name}: is in calls.txt, but not called")
+sys.exit(bool(unknown or unused))

@@ -1,0 +1,478 @@
+#!/usr/bin/env python3
+"""drive.py - makes the calls of a program fail, one after the other: drive.py DOOR BUILD-FOLDER.
+
+DOOR is library, command or mount: the scenarios below. Each is run once, and its calls are counted
+(fail.h); then once for each call, class by class, in which that call fails, in which it fails in
+another way, and in which all calls from that one on fail. Whatever fails: no signal ends the
+program, it ends in time, nothing is left behind, what was read is right, and an error has words.
+
+PAGEIN_FAULTS_RUNS=N    so many runs of each scenario, chosen by PAGEIN_TEST_SEED; "all": each
+PAGEIN_FAULTS="touch"   that scenario; "touch io:17+": that run alone, with what it says
+"""
+import concurrent.futures
+import glob
+import http.server
+import os
+import pathlib
+import random
+import re
+import shutil
+import signal
+import struct
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import urllib.parse
+
+CLASSES = ["memory", "map", "ioctl", "epoll", "fd", "io", "wait", "file", "thread", "process", "curl", "parse", "fuse"]
+STATE = struct.Struct(f"<?3xI{len(CLASSES)}I{len(CLASSES)}I48sQ")  # struct fail_state
+SANITIZED = os.environ.get("SANITIZED", "none") != "none"
+RUNS = os.environ.get("PAGEIN_FAULTS_RUNS", "15" if SANITIZED else "25")
+LIMIT_S = 120 if SANITIZED else 60  # the longest any run may take; all have shorter deadlines
+ENDED_BY_LEAKS = 23
+SLOW_STACKS = " " in os.environ.get("PAGEIN_FAULTS", "")
+
+
+class Wrong(Exception):
+    """What a run must not do."""
+
+
+def require(condition, text):
+    if not condition:
+        raise Wrong(text)
+
+
+# ---- servers ----------------------------------------------------------------------------------
+
+
+class Bucket(http.server.BaseHTTPRequestHandler):
+    """The directory as an S3 bucket, which takes any signature."""
+
+    protocol_version = "HTTP/1.1"
+
+    def log_message(self, *arguments):
+        pass
+
+    def answer(self, status, data, **fields):
+        self.send_response(status)
+        for name, value in fields.items():
+            self.send_header(name.replace("_", "-"), value)
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(data)
+
+    def list(self, query):
+        prefix = query.get("prefix", [""])[0]
+        names = sorted(str(path.relative_to(self.server.root)) for path in self.server.root.rglob("*") if path.is_file())
+        files = [name for name in names if name.startswith(prefix) and "/" not in name[len(prefix) :]]
+        below = sorted({prefix + name[len(prefix) :].split("/")[0] + "/" for name in names if name.startswith(prefix)} - {name + "/" for name in files})
+        text = "".join(
+            f'<Contents><Key>{name}</Key><LastModified>2024-05-06T07:08:00.000Z</LastModified><ETag>"{self.tag(name)}"</ETag>'
+            f"<Size>{(self.server.root / name).stat().st_size}</Size></Contents>"
+            for name in files
+        ) + "".join(f"<CommonPrefixes><Prefix>{name}</Prefix></CommonPrefixes>" for name in below)
+        self.answer(
+            200,
+            f'<?xml version="1.0" encoding="UTF-8"?><ListBucketResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/"><Name>bucket</Name>'
+            f"<Prefix>{prefix}</Prefix><KeyCount>{len(files) + len(below)}</KeyCount><MaxKeys>1000</MaxKeys><IsTruncated>false</IsTruncated>"
+            f"{text}</ListBucketResult>".encode(),
+            Content_Type="application/xml",
+        )
+
+    def tag(self, name):
+        return f"{hash((name, (self.server.root / name).stat().st_size)) & 0xFFFFFFFF:08x}"
+
+    def serve(self):
+        url = urllib.parse.urlsplit(self.path)
+        key = urllib.parse.unquote(url.path).partition("/bucket")[2].lstrip("/")
+        path = self.server.root / key
+        if "list-type" in url.query:
+            self.list(urllib.parse.parse_qs(url.query))
+        elif not key or not path.is_file():
+            self.answer(404, b"<Error><Code>NoSuchKey</Code></Error>", Content_Type="application/xml")
+        else:
+            data = path.read_bytes()
+            fields = {"ETag": f'"{self.tag(key)}"', "Accept_Ranges": "bytes", "Last_Modified": "Mon, 06 May 2024 07:08:00 GMT"}
+            span = re.fullmatch(r"bytes=(\d+)-(\d+)", self.headers.get("Range", ""))
+            if span and data:
+                first, last = int(span[1]), min(int(span[2]), len(data) - 1)
+                self.answer(206, data[first : last + 1], Content_Range=f"bytes {first}-{last}/{len(data)}", **fields)
+            else:
+                self.answer(200, data, **fields)
+
+    do_GET = do_HEAD = serve
+
+
+class BucketServer(http.server.ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request, client_address):
+        """Clients that fail go away in the middle."""
+
+
+class Bed:
+    """Files, servers on free ports that serve them, and a place for what runs leave."""
+
+    def __init__(self, base):
+        self.base = pathlib.Path(base)
+        self.root = self.base / "www"
+        (self.root / "sub").mkdir(parents=True)
+        numbers = random.Random(1)
+        for name, size in {"data": 600005, "chunked": 300005, "small": 5000, "empty": 0, "sub/other": 70000}.items():
+            (self.root / name).write_bytes(numbers.randbytes(size))
+            os.utime(self.root / name, (1714979280, 1714979280))
+        self.origin = subprocess.Popen([os.environ["ORIGIN"], "--root", self.root], stdout=subprocess.PIPE, text=True)
+        self.http = "http://" + self.origin.stdout.readline().split()[-1]
+        self.script("path=/chunked : chunked")
+        self.bucket = BucketServer(("127.0.0.1", 0), Bucket)
+        self.bucket.root = self.root
+        threading.Thread(target=self.bucket.serve_forever, daemon=True).start()
+        self.manifest = self.base / "manifest"
+        self.manifest.write_text(
+            "".join(
+                '{"path":"%s","url":"%s/%s","size":%d}\n' % (name, self.http, name, (self.root / name).stat().st_size)
+                for name in ("data", "chunked", "small", "empty", "sub/other")
+            )
+        )
+        self.credentials = self.base / "credentials"
+        self.credentials.write_text('#!/bin/sh\necho \'{"Version":1,"AccessKeyId":"key","SecretAccessKey":"secret"}\'\n')
+        self.credentials.chmod(0o700)
+        (self.base / "config").write_text(f"[default]\nregion = eu-west-1\ncredential_process = {self.credentials}\n")
+        (self.base / ".netrc").write_text("machine 127.0.0.1 login user password pass\n")
+        (self.base / ".netrc").chmod(0o600)
+
+    def script(self, rules):
+        subprocess.run(["curl", "-sf", "-X", "PUT", "--data-binary", rules, self.http + "/.origin/script"], check=True)
+
+    def environment(self):
+        return {
+            "PATH": os.environ["PATH"],
+            "HOME": str(self.base),
+            "no_proxy": "127.0.0.1",
+            "AWS_ENDPOINT_URL": f"http://127.0.0.1:{self.bucket.server_address[1]}",
+            "AWS_CONFIG_FILE": str(self.base / "config"),
+            "AWS_SHARED_CREDENTIALS_FILE": "/dev/null",
+            "AWS_EC2_METADATA_DISABLED": "true",
+            # Slow, and needed for whole stacks.
+            "LSAN_OPTIONS": f"exitcode={ENDED_BY_LEAKS}:fast_unwind_on_malloc={0 if SLOW_STACKS else 1}",
+            "ASAN_OPTIONS": f"exitcode={ENDED_BY_LEAKS}:detect_leaks=1:allocator_may_return_null=1",
+            "UBSAN_OPTIONS": "halt_on_error=1:print_stacktrace=1",
+            "TSAN_OPTIONS": "exitcode=24",
+        }
+
+    def finish(self):
+        self.origin.terminate()
+        self.origin.wait()
+        self.bucket.shutdown()
+
+
+# ---- a process whose calls fail -----------------------------------------------------------------
+
+
+class State:
+    """struct fail_state, shared with the program."""
+
+    def __init__(self, path):
+        self.path = path
+        path.write_bytes(bytes(STATE.size))
+
+    def read(self):
+        values = STATE.unpack(self.path.read_bytes())
+        count = len(CLASSES)
+        self.failures = values[1]
+        self.counts = dict(zip(CLASSES, values[2 : 2 + count]))
+        self.errors = dict(zip(CLASSES, values[2 + count : 2 + 2 * count]))
+        self.first = values[-2].rstrip(b"\0").decode()
+        self.site = values[-1]
+        return self
+
+
+def threads_of(pid):
+    """What hangs, for who reads the failure."""
+    lines = []
+    for task in map(pathlib.Path, glob.glob("/proc/[0-9]*/task/*")):
+        try:
+            if (task / "stat").read_text().rpartition(")")[2].split()[2] != str(pid):
+                continue
+            lines.append(" ".join((task / name).read_text().strip() for name in ("comm", "wchan", "syscall")))
+        except OSError:
+            pass
+    return "; ".join(lines)
+
+
+def run(run_bed, arguments, environment, limit_s=LIMIT_S):
+    """Exit status, stdout, stderr; the program ends in time, and by itself."""
+    process = subprocess.Popen(
+        arguments, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True
+    )
+    try:
+        out, err = process.communicate(timeout=limit_s)
+    except subprocess.TimeoutExpired:
+        told = threads_of(process.pid)
+        os.killpg(process.pid, signal.SIGKILL)
+        out, err = process.communicate()
+        raise Wrong(f"hangs: {told}\n{err.decode(errors='replace')}") from None
+    err = err.decode(errors="replace")
+    require(process.returncode >= 0, f"ended by signal {-process.returncode}\n{err}")
+    require(process.returncode != ENDED_BY_LEAKS and "Sanitizer" not in err and "runtime error:" not in err, err)
+    return process.returncode, out, err
+
+
+# ---- scenarios ----------------------------------------------------------------------------------
+
+
+class Library:
+    """A scenario of library.c with this URL."""
+
+    program = "faults-library"
+
+    def __init__(self, name, scenario, url):
+        self.name, self.scenario, self.url = name, scenario, url
+        if scenario.startswith("fork"):
+            self.program = "faults-fork"
+
+    def check(self, bed, build, environment, place, state):
+        url = self.url(bed)
+        file = bed.root / ("chunked" if url.endswith("chunked") else "data")
+        status, out, err = run(bed, [build / self.program, self.scenario, url, file], environment)
+        require(status == 0, f"{out.decode(errors='replace')}{err}")
+
+
+class Command:
+    """A command line, and all that it prints when nothing fails."""
+
+    program = "faults-pagein"
+
+    def __init__(self, name, arguments):
+        self.name, self.arguments = name, arguments
+        self.expected = None
+
+    def check(self, bed, build, environment, place, state):
+        arguments = [build / self.program, *self.arguments(bed)]
+        status, out, err = run(bed, arguments, {**environment, "FAIL_ALL": "1"})
+        if self.expected is None:
+            self.expected = out
+            require(status == 0 and not err, err)
+        if status == 0:
+            require(out == self.expected, f"exit status 0, and other bytes\n{err}")
+        else:
+            # What has no order or no details yet is told as far as it goes.
+            known = {*self.expected.split(), b"-"}
+            right = self.expected.startswith(out) if "cat" in self.name else known.issuperset(out.split())
+            require(right, f"wrong bytes on stdout\n{err}{out[:2000]!r}")
+            # Who reads no more has no use for words.
+            require(state.read().first == "write 0032" or re.search(r"^(pagein|mount\.pagein|umount)", err, re.M), f"exit status {status} without words: {err}")
+            require(state.failures, f"exit status {status}, and nothing had failed: {err}")
+
+
+def mounted(path):
+    return any(line.split()[4] == str(path) for line in open("/proc/self/mountinfo"))
+
+
+class Mount:
+    """A mount from its start to its end: all files are read and mapped; in the foreground, or not."""
+
+    program = "faults-pagein"
+
+    def __init__(self, name, url, daemon=False):
+        self.name, self.url, self.daemon = name, url, daemon
+
+    def check(self, bed, build, environment, place, state):
+        mount = place / "mnt"
+        mount.mkdir(exist_ok=True)
+        try:
+            self.check_at(bed, build, environment, place, state, mount)
+        finally:
+            while mounted(mount) and subprocess.run(["umount", "-l", mount], check=False).returncode == 0:
+                pass
+
+    def walk(self, bed, build, environment, mount):
+        status, out, err = run(bed, [build / "faults-walk", mount, bed.root], environment)
+        require(status in (0, 2), f"{out.decode(errors='replace')}{err}")
+        return out.decode() if status else ""
+
+    def check_at(self, bed, build, environment, place, state, mount):
+        options = "metadata-ttl=0s,negative-ttl=0s,timeout=3s,loops=2"
+        arguments = [build / self.program, "mount", *([] if self.daemon else ["-f"]), self.url(bed), mount, "-o", options]
+        log = place / "log"
+        with open(log, "wb") as stderr:
+            server = subprocess.Popen(
+                arguments, env={**environment, "FAIL_ALL": "1"}, stdin=subprocess.DEVNULL, stdout=stderr, stderr=stderr, start_new_session=not self.daemon
+            )
+        daemon = None
+        try:
+            end = time.monotonic() + LIMIT_S
+            while server.poll() is None and (self.daemon or not mounted(mount)):
+                require(time.monotonic() < end, f"neither mounts nor ends: {threads_of(server.pid)}")
+                time.sleep(0.005)
+            if self.daemon:
+                daemon = self.daemon_of(mount)
+                require(server.returncode != 0 or mounted(mount) or state.read().failures, "exit status 0, and no mount")
+            errors = self.walk(bed, build, environment, mount) if mounted(mount) else ""
+            status = self.end(server, daemon)
+        finally:
+            for process in (server.pid, daemon):
+                if process:
+                    try:
+                        os.kill(process, signal.SIGKILL)
+                    except ProcessLookupError:
+                        pass
+            server.wait()
+        text = log.read_text(errors="replace")
+        require(status >= 0, f"ended by signal {-status}\n{text}")
+        require("Sanitizer" not in text and "runtime error:" not in text, text)
+        require(not mounted(mount), "left a mount")
+        require(status == 0 or "pagein: " in text, f"exit status {status} without words\n{text}")
+        failures = state.read().failures
+        require(failures or (status == 0 and not errors), f"nothing had failed: {errors}{text}")
+
+    def daemon_of(self, mount):
+        """The process behind the mount: nobody's child any more, and the only other with this operand."""
+        for path in pathlib.Path("/proc").glob("[0-9]*/cmdline"):
+            try:
+                if str(mount) in path.read_text(errors="replace").split("\0") and "pagein" in os.readlink(path.parent / "exe"):
+                    return int(path.parent.name)
+            except OSError:
+                pass
+        return None
+
+    def end(self, server, daemon):
+        """SIGTERM ends the server, in time; its exit status."""
+        if server.poll() is None:
+            server.terminate()
+        elif daemon:
+            os.kill(daemon, signal.SIGTERM)
+        end = time.monotonic() + LIMIT_S
+        while server.poll() is None or (daemon and pathlib.Path(f"/proc/{daemon}/exe").exists()):
+            require(time.monotonic() < end, f"does not end: {threads_of(daemon or server.pid)}")
+            time.sleep(0.005)
+        return server.returncode
+
+
+def s3(bed):
+    return "s3://bucket/data"
+
+
+HTTP = lambda bed: bed.http + "/data"
+LIBRARY = [
+    Library(name, name, HTTP)
+    for name in (
+        "touch ask limit limit-ask cache inline private private-limit detach huge shared move guard caps "
+        "fork fork-serve fork-private touch-end cache-end private-end shared-end"
+    ).split()
+] + [
+    Library("touch-file", "touch", lambda bed: f"file://{bed.root}/data"),
+    Library("touch-s3", "touch", s3),
+    Library("touch-manifest", "touch", lambda bed: f"manifest:{bed.manifest}#data"),
+    Library("touch-chunked", "touch", lambda bed: bed.http + "/chunked"),
+]
+COMMAND = [
+    Command("cat-http", lambda bed: ["cat", "--timeout", "2s", HTTP(bed)]),
+    Command("cat-chunked", lambda bed: ["cat", "--timeout", "2s", bed.http + "/chunked"]),
+    Command("cat-file", lambda bed: ["cat", "--timeout", "2s", f"file://{bed.root}/data"]),
+    Command("cat-s3", lambda bed: ["cat", "--timeout", "2s", s3(bed)]),
+    Command("cat-manifest", lambda bed: ["cat", "--timeout", "2s", f"manifest:{bed.manifest}#data"]),
+    Command("ls-http", lambda bed: ["ls", "-l", bed.http + "/"]),
+    Command("ls-file", lambda bed: ["ls", "-l", f"file://{bed.root}/"]),
+    Command("ls-s3", lambda bed: ["ls", "-l", "s3://bucket/"]),
+    Command("ls-manifest", lambda bed: ["ls", "-l", f"manifest:{bed.manifest}"]),
+    Command("ls-to-manifest", lambda bed: ["ls", "--manifest", "s3://bucket/"]),
+    Command("stat-http", lambda bed: ["stat", HTTP(bed)]),
+    Command("stat-s3", lambda bed: ["stat", s3(bed)]),
+]
+MOUNT = [
+    Mount("mount-http", lambda bed: bed.http + "/"),
+    Mount("mount-file", lambda bed: f"file://{bed.root}/"),
+    Mount("mount-s3", lambda bed: "s3://bucket/"),
+    Mount("mount-manifest", lambda bed: f"manifest:{bed.manifest}"),
+    Mount("mount-daemon", lambda bed: bed.http + "/", daemon=True),
+]
+DOORS = {"library": LIBRARY, "command": COMMAND, "mount": MOUNT}
+
+
+# ---- which call fails ---------------------------------------------------------------------------
+
+
+def plans(counts, errors):
+    for kind in CLASSES:
+        for number in range(1, counts[kind] + 1):
+            for variant in range(errors[kind]):
+                suffix = f"/{variant}" if variant else ""
+                yield f"{kind}:{number}{suffix}"
+                yield f"{kind}:{number}+{suffix}"
+
+
+def one_run(bed, build, scenario, plan):
+    """None, or what was wrong."""
+    place = bed.base / f"run-{threading.get_ident()}"
+    place.mkdir(exist_ok=True)
+    state = State(place / "state")
+    environment = {**bed.environment(), "FAIL_STATE": str(state.path)}
+    if plan:
+        environment["FAIL"] = plan
+    try:
+        scenario.check(bed, build, environment, place, state)
+        return state.read(), None
+    except Wrong as wrong:
+        return state.read(), str(wrong)
+
+
+def told(build, scenario, plan, state, wrong):
+    site = ""
+    if state.failures and shutil.which("addr2line"):
+        found = subprocess.run(["addr2line", "-f", "-i", "-e", build / scenario.program, hex(state.site - 1)], capture_output=True, text=True, check=False)
+        site = ", ".join(line.rsplit("/", 1)[-1] for line in found.stdout.split("\n") if line)
+    return f"{'right' if wrong is None else 'FAILED'}: PAGEIN_FAULTS='{scenario.name} {plan}' ({state.failures} failed; first: {state.first} at {site})\n{(wrong or '').rstrip()}"
+
+
+def drive(bed, build, scenario, pool, seed):
+    """Calls counted, runs, runs that were wrong."""
+    state, wrong = one_run(bed, build, scenario, None)
+    if wrong is not None:
+        print(f"FAILED: PAGEIN_FAULTS='{scenario.name}', with nothing failing\n{wrong}")
+        return 0, 1, 1
+    chosen = list(plans(state.counts, state.errors))
+    possible = len(chosen)
+    if RUNS != "all" and possible > int(RUNS):
+        chosen = random.Random(f"{seed} {scenario.name}").sample(chosen, int(RUNS))
+    failed = 0
+    results = pool.map(lambda plan: (plan, *one_run(bed, build, scenario, plan)), chosen)
+    for plan, result, wrong in results:
+        if wrong is not None:
+            failed += 1
+            print(told(build, scenario, plan, result, wrong), flush=True)
+    calls = " ".join(f"{kind} {count}" for kind, count in state.counts.items() if count)
+    print(f"{scenario.name}: {len(chosen)} of {possible} runs, {failed} wrong; calls: {calls}", flush=True)
+    return sum(state.counts.values()), len(chosen), failed
+
+
+def main():
+    door, build = sys.argv[1], pathlib.Path(sys.argv[2])
+    seed = os.environ.get("PAGEIN_TEST_SEED") or "9"
+    wanted, _, plan = os.environ.get("PAGEIN_FAULTS", "").partition(" ")
+    scenarios = [scenario for scenario in DOORS[door] if wanted in ("", scenario.name)]
+    if door == "mount" and not os.access("/dev/fuse", os.W_OK):
+        print("skipped: /dev/fuse is missing or not writable", file=sys.stderr)
+        return 77
+    print(f"PAGEIN_TEST_SEED={seed} PAGEIN_FAULTS_RUNS={RUNS}", flush=True)
+    with tempfile.TemporaryDirectory(prefix="pagein-faults-") as base:
+        bed = Bed(base)
+        try:
+            if plan:
+                one_run(bed, build, scenarios[0], None)  # tells what is right
+                state, wrong = one_run(bed, build, scenarios[0], plan)
+                print(told(build, scenarios[0], plan, state, wrong))
+                return wrong is not None
+            with concurrent.futures.ThreadPoolExecutor(2 * (os.cpu_count() or 1)) as pool:
+                results = [drive(bed, build, scenario, pool, seed) for scenario in scenarios]
+        finally:
+            bed.finish()
+    calls, runs, failed = (sum(column) for column in zip(*results))
+    print(f"{door}: {len(results)} scenarios, {calls} calls, {runs} runs, {failed} wrong")
+    return failed > 0
+
+
+sys.exit(main())

@@ -1,0 +1,61 @@
+/*
+ * fail.h - calls into other libraries that fail on command.
+ *
+ * The linker puts fail_system.c and fail_library.c between this project's object files and what
+ * they call (-Wl,--wrap for each function of calls.txt), so that only our calls fail, never those
+ * inside of libc, libcurl or libfuse. Each call has a class, each class a counter. The environment:
+ *
+ *	FAIL=CLASS:N		the Nth call of that class, counted from the window's beginning
+ *	FAIL=CLASS:N+		that one, and all that follow
+ *	FAIL=CLASS:N/1		another of its errors, where it may have several
+ *	FAIL_ALL=1		the window is the whole process, and what it forks
+ *	FAIL_STATE=FILE		struct fail_state is in this file, which must be as long
+ *
+ * Any thread; async-signal-safe. What is injected is what the call may say at that place: a socket
+ * is reset, an eventfd is interrupted, a disk has an I/O error. EINTR never comes twice in a row.
+ */
+#pragma once
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* drive.py has the same list. */
+enum fail_class {
+	FAIL_MEMORY,
+	FAIL_MAP,
+	FAIL_IOCTL,
+	FAIL_EPOLL,
+	FAIL_FD,
+	FAIL_IO,
+	FAIL_WAIT,
+	FAIL_FILE,
+	FAIL_THREAD,
+	FAIL_PROCESS,
+	FAIL_CURL,
+	FAIL_PARSE,
+	FAIL_FUSE,
+	FAIL_CLASSES,
+};
+
+/* What drive.py reads, also of a process that was killed. Shared by what the process forks. */
+struct fail_state {
+	atomic_bool is_open; /* the window */
+	_Atomic uint32_t failures;
+	_Atomic uint32_t counts[FAIL_CLASSES];     /* calls in the window */
+	_Atomic uint32_t errors_max[FAIL_CLASSES]; /* that one of them may have */
+	char first[48];                            /* the call that failed first, its error, and: */
+	uint64_t site; /* where it was called, from the program's start */
+};
+
+/* Opens and closes the window. */
+void fail_open(void);
+void fail_close(void);
+
+/* How many calls have failed. */
+unsigned fail_count(void);
+
+/* For the wrappers: is this call to fail, and with which of these errors? 0: it is not. */
+int fail_now(
+	enum fail_class class, const char *name, const int *errors, size_t count, const void *site);
