@@ -248,6 +248,11 @@ static void end_mount(size_t number)
 
 	if (mount_pids[number] <= 0)
 		return;
+	if (waitpid(mount_pids[number], &status, WNOHANG) != 0) {
+		problem(&driver, "the mount %zu has ended before it was told to: status %#x",
+			number, status);
+		return;
+	}
 	kill(mount_pids[number], SIGTERM);
 	while (waitpid(mount_pids[number], &status, WNOHANG) == 0) {
 		if (clock_now_ns() > end_ns) {
