@@ -142,7 +142,7 @@ static void start_mount(size_t number)
 
 static void start_worker(struct worker *worker, size_t number, size_t kind)
 {
-	pid_t parent = getpid();
+	pid_t parent = getpid(), pid;
 
 	worker->number = number;
 	worker->name = kinds[kind].name;
@@ -150,10 +150,13 @@ static void start_worker(struct worker *worker, size_t number, size_t kind)
 	worker->doing = "start";
 	worker->doing_since_ns = clock_now_ns();
 	fflush(NULL);
-	worker->pid = fork();
-	assert_true(worker->pid >= 0);
-	if (worker->pid > 0)
+	pid = fork();
+	assert_true(pid >= 0);
+	/* The child shares the worker, and would say that it is nobody. */
+	if (pid > 0) {
+		worker->pid = pid;
 		return;
+	}
 	/* So that what it starts ends with it. */
 	setpgid(0, 0);
 	prctl(PR_SET_PDEATHSIG, SIGKILL);

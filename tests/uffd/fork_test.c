@@ -20,7 +20,8 @@
 
 static const struct pagein_options deny = {
 	.size = sizeof deny, .fork = PAGEIN_FORK_DENY, .timeout_ms = 2000};
-static const struct pagein_options patient = {.size = sizeof patient, .timeout_ms = 60000};
+static const struct pagein_options patient = {
+	.size = sizeof patient, .timeout_ms = 60000, .hedge_percent = -1};
 
 static int compare_all(void *context)
 {
