@@ -220,7 +220,8 @@ WRAP_IO(writev, (int fd, const struct iovec *parts, int count), (fd, parts, coun
 
 /* ---- those that are several --------------------------------------------------------------- */
 
-static int fail_vasprintf(const void *site, char **ret, const char *format, va_list arguments)
+static int __attribute__((format(printf, 3, 0)))
+fail_vasprintf(const void *site, char **ret, const char *format, va_list arguments)
 {
 	if (fail_now(FAIL_MEMORY, "asprintf", (const int[]){ENOMEM}, 1, site)) {
 		*ret = (char *)1; /* is undefined then */

@@ -63,7 +63,8 @@ char *__wrap_strndup(const char *text, size_t size)
 	return fails() ? NULL : __real_strndup(text, size);
 }
 
-static int make_text(char **ret, const char *format, va_list arguments)
+static int __attribute__((format(printf, 2, 0)))
+make_text(char **ret, const char *format, va_list arguments)
 {
 	if (fails()) {
 		/* What it holds then, nobody may look at. */
