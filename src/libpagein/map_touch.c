@@ -155,7 +155,7 @@ static enum ask_answer map_locate(struct pagein_map *map, uintptr_t address, uin
 
 	if (extents_find(&map->extents, address, ret_offset))
 		return ASK_FAILED;
-	if (!map_owns(map, page))
+	if (map->lost || !map_owns(map, page))
 		return ASK_FOREIGN;
 	if (!map_grow(map, page))
 		return ASK_AGAIN;
