@@ -270,7 +270,9 @@ class Command:
             self.expected = out
             require(status == 0 and not err, err)
         if status == 0:
-            require(out == self.expected, f"exit status 0, and other bytes\n{err}")
+            # What jansson has no memory for is taken for no UTF-8, and can be read as well.
+            same = out.replace(b'"path_encoded":', b'"path":') == self.expected
+            require(same, f"exit status 0, and other bytes\n{err}")
         else:
             # What has no order or no details yet is told as far as it goes.
             known = {*self.expected.split(), b"-"}
