@@ -29,7 +29,7 @@ import urllib.parse
 CLASSES = ["memory", "map", "ioctl", "epoll", "fd", "io", "wait", "file", "thread", "process", "curl", "parse", "fuse"]
 STATE = struct.Struct(f"<?3xI{len(CLASSES)}I{len(CLASSES)}I48sQ")  # struct fail_state
 SANITIZED = os.environ.get("SANITIZED", "none") != "none"
-RUNS = os.environ.get("PAGEIN_FAULTS_RUNS", "15" if SANITIZED else "25")
+RUNS = os.environ.get("PAGEIN_FAULTS_RUNS", "10" if SANITIZED else "20")
 LIMIT_S = 120 if SANITIZED else 60  # the longest any run may take; all have shorter deadlines
 ENDED_BY_LEAKS = 23
 SLOW_STACKS = " " in os.environ.get("PAGEIN_FAULTS", "")
