@@ -33,17 +33,20 @@ static int directory_print(struct place *place)
 	return err;
 }
 
-static void object_print(const struct place *place)
+static int object_print(const struct place *place)
 {
 	const char *validator = version_validator(&place->version);
 	cleanup_free char *shown = scheme_told(place->location);
 	char time[TIME_TEXT_MAX];
 
-	printf("url:      %s\ntype:     object\nsize:     %" PRIu64 "\n", shown ? shown : "-",
+	if (!shown)
+		return -ENOMEM;
+	printf("url:      %s\ntype:     object\nsize:     %" PRIu64 "\n", shown,
 		place->version.size);
 	printf("version:  %s\n", *validator ? validator : "-");
 	printf("modified: %s\n", time_text(place->version.mtime_s, time));
 	printf("ranges:   %s\n", place->has_ranges ? "yes" : "no");
+	return 0;
 }
 
 int command_stat(const struct options *options)
@@ -54,6 +57,6 @@ int command_stat(const struct options *options)
 	if (err == 0 && place.is_directory)
 		err = directory_print(&place);
 	else if (err == 0)
-		object_print(&place);
+		err = object_print(&place);
 	return err < 0 ? place_complain("stat", options->operands[0], place.reason) : EXIT_SUCCESS;
 }

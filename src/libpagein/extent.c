@@ -13,15 +13,21 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define EXTENTS_FIRST 8 /* a map moved in the middle, and cut twice; 256 bytes */
+
 void extents_finish(struct extents *extents)
 {
 	free(extents->list);
 	*extents = (struct extents){0};
 }
 
+/*
+ * What can't be remembered as gone is unmapped with the map, though somebody else's memory may lie
+ * there by then. So the first cuts and moves find room that was there from the beginning.
+ */
 static int extents_reserve(struct extents *extents, size_t more)
 {
-	size_t max = extents->max ? extents->max : 1;
+	size_t max = extents->max ? extents->max : EXTENTS_FIRST;
 	struct extent *list;
 
 	while (max < extents->count + more)

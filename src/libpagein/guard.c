@@ -2,7 +2,8 @@
  * guard.c - the signals of failed pages: pagein_guard(), and the handler.
  *
  * The handler is installed when the first guard or the first map with PAGEIN_INLINE asks for it,
- * for SIGBUS, and for SIGSEGV where failed pages are PROT_NONE; it stays, since others may have
+ * for SIGBUS, and for SIGSEGV where failed pages are PROT_NONE: there at once, or else when the
+ * first page is barred because the kernel refuses to poison it. It stays, since others may have
  * built on it. It runs with all signals blocked, so that nothing comes between the steps of
  * map_touch.c, and takes over SA_ONSTACK and SA_RESTART from the handler that it found: this one
  * shall run on the stack that it expects. Where it found none it uses the alternate stack if the
@@ -56,6 +57,7 @@ static __attribute__((tls_model("initial-exec"))) _Thread_local uintptr_t again_
 static __attribute__((tls_model("initial-exec"))) _Thread_local unsigned again_count;
 
 static atomic_bool installed;
+static atomic_bool bars; /* some page is PROT_NONE, or is about to be */
 static struct chained chained_bus, chained_segv;
 static const struct sigaction default_action = {.sa_handler = SIG_DFL};
 
@@ -206,16 +208,29 @@ int guard_install(void)
 	poisons = uffd_has_poison();
 	address_hold();
 	err = install(SIGBUS);
-	if (err == 0 && !poisons)
+	if (err == 0 && (!poisons || atomic_load(&bars)))
 		err = install(SIGSEGV);
 	atomic_store(&installed, err == 0);
 	address_release();
 	return err < 0 ? context_fail(err, "guard: sigaction: %s", strerrordesc_np(-err)) : 0;
 }
 
+void guard_expect_bars(void)
+{
+	if (atomic_load(&bars))
+		return;
+	address_hold();
+	atomic_store(&bars, true);
+	/* There is nobody to tell; without it the signal is as it is outside of a guard. */
+	if (atomic_load(&installed))
+		(void)install(SIGSEGV);
+	address_release();
+}
+
 void guard_forget(void)
 {
 	atomic_store(&installed, false);
+	atomic_store(&bars, false);
 	atomic_store(&chained_bus.action, NULL);
 	atomic_store(&chained_segv.action, NULL);
 }

@@ -1,6 +1,6 @@
 /*
- * map_bar.c - failed pages on kernels without UFFDIO_POISON (before 6.6): PROT_NONE, so that a
- * touch is SIGSEGV.
+ * map_bar.c - failed pages on kernels without UFFDIO_POISON (before 6.6), or which refuse it for
+ * long: PROT_NONE, so that a touch is SIGSEGV.
  *
  * On the loop: mprotect(2) sends no event, so nobody waits for one. Which pages are barred is a bit
  * in the map's blocks, for who fills or drops such a page has to open it again, whatever has become
@@ -11,6 +11,7 @@
  */
 #include <sys/mman.h>
 
+#include "guard.h"
 #include "map_private.h"
 
 static void map_protect(struct pagein_map *map, struct range pages, int protection)
@@ -27,6 +28,11 @@ void map_bar(struct pagein_map *map, struct range pages)
 	uint64_t end = (pages.end + BLOCK_BYTES - 1) / BLOCK_BYTES;
 	struct map_block *block;
 
+	/* A child's addresses are somebody else's here: there it waits until the kernel has memory.
+	 */
+	if (map->origin)
+		return;
+	guard_expect_bars();
 	map_protect(map, pages, PROT_NONE);
 	for (uint64_t i = pages.start / BLOCK_BYTES; (block = radix_next(&map->blocks, &i, end));
 		i++)

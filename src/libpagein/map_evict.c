@@ -33,7 +33,10 @@
 
 /* ---- dropping ------------------------------------------------------------------------------ */
 
-/* From wherever they lie. -EAGAIN; -EINVAL: locked in part. */
+/*
+ * From wherever they lie. -EAGAIN: once the loop has read what has changed; -EINVAL: locked in
+ * part.
+ */
 static int map_drop_places(struct pagein_map *map, struct range pages)
 {
 	struct range part;
@@ -46,8 +49,11 @@ static int map_drop_places(struct pagein_map *map, struct range pages)
 		if (uffd_is_changing(&map->uffd))
 			return -EAGAIN;
 		err = map->memory->drop(map, (void *)address, (size_t)range_length(part));
-		/* -ENOMEM: of some of it the event is still to come. */
-		if (err < 0 && err != -ENOMEM)
+		/* Of some of it the event is still to come; what is left can't be told from that.
+		 */
+		if (err == -ENOMEM)
+			err = -EAGAIN;
+		if (err < 0)
 			result = err;
 	}
 	return result;

@@ -80,7 +80,7 @@ static void map_event_unmap(struct pagein_map *map, uintptr_t start, uintptr_t e
 
 	/* Out of memory: a fill there gets ENOENT. */
 	if (extents_cut(&map->extents, start, end, map_may_go_on(map, end)) < 0)
-		map->blind = true;
+		map->blind = map->lost = true;
 	map->moved = true;
 	/* The kernel lets them wait on, though no fill will ever go there. */
 	uffd_wake(&map->uffd, (void *)start, end - start);
@@ -99,7 +99,7 @@ static void map_event_unmap(struct pagein_map *map, uintptr_t start, uintptr_t e
 static void map_event_remap(struct pagein_map *map, uintptr_t from, uintptr_t to, uintptr_t length)
 {
 	if (extents_copy(&map->extents, from, to, length) < 0)
-		map->blind = true;
+		map->blind = map->lost = true;
 	map->moved = true;
 	map_answer(map, (struct range){0, UINT64_MAX});
 	uffd_wake(&map->uffd, (void *)from, length);

@@ -44,7 +44,8 @@ bool map_grow(struct pagein_map *map, uintptr_t address)
 {
 	uint64_t object_end = align_up(map->object->size, PAGE_BYTES), offset, end;
 
-	if (uffd_is_changing(&map->uffd))
+	/* Where it was moved to unknown would seem to go on from below, with all in between. */
+	if (map->lost || uffd_is_changing(&map->uffd))
 		return false;
 	map_drop_holes(map, address);
 	map->moved = true;

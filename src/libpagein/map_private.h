@@ -109,6 +109,7 @@ struct pagein_map {
 	bool refused; /* the kernel has refused to fill for long: map_bar.c, if not to poison, too
 		       */
 	bool blind;   /* memory for blocks or extents ran out: what is not known may be poisoned */
+	bool lost;    /* ... for where it was moved or cut: what is not known is not growth */
 	struct list held; /* the oldest first */
 	struct list asks; /* of threads in signal handlers, for waiting pages (map_touch.c) */
 	unsigned held_count;

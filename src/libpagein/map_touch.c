@@ -155,7 +155,7 @@ static enum ask_answer map_locate(struct pagein_map *map, uintptr_t address, uin
 
 	if (extents_find(&map->extents, address, ret_offset))
 		return ASK_FAILED;
-	if (!map_owns(map, page))
+	if (map->lost || !map_owns(map, page))
 		return ASK_FOREIGN;
 	if (!map_grow(map, page))
 		return ASK_AGAIN;
@@ -189,8 +189,10 @@ static void map_serve_touch(struct pagein_map *map, struct ask *ask)
 	}
 	ask->offset = align_down(ask->offset, PAGE_BYTES);
 	err = map_failure(map, ask->offset);
-	if (err == 0 && !map_block(map, ask->offset / BLOCK_BYTES))
+	if (err == 0 && !map_block(map, ask->offset / BLOCK_BYTES)) {
+		map->blind = true; /* for pagein_error() */
 		err = -ENOMEM;
+	}
 	if (err < 0) {
 		ask_answer(ask, ASK_FAILED, err);
 		return;

@@ -53,8 +53,10 @@ static int need_of_web(struct needs *needs, const struct source_options *options
 	cleanup_free char *usual = NULL;
 	int err = need(needs, getenv("SSL_CERT_FILE"), true);
 
-	if (!netrc && home && asprintf(&usual, "%s/.netrc", home) < 0)
+	if (!netrc && home && asprintf(&usual, "%s/.netrc", home) < 0) {
+		usual = NULL;
 		return -ENOMEM;
+	}
 	if (err == 0)
 		err = need(needs, netrc ? netrc : usual, false);
 	return err < 0 ? err : need(needs, options->token_file, false);

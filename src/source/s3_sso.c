@@ -96,8 +96,7 @@ static int json_text(const json_t *root, size_t flags, char **ret)
 	*ret = len > 0 && len < TEXT_MAX ? calloc(1, len + 1) : NULL;
 	if (!*ret)
 		return -ENOMEM;
-	json_dumpb(root, *ret, len, flags);
-	return 0;
+	return json_dumpb(root, *ret, len, flags) == len ? 0 : -ENOMEM;
 }
 
 /* What asks for another token, if there is all that it takes; NULL: there is not. */

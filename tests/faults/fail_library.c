@@ -1,6 +1,6 @@
 /*
- * fail_library.c - wrappers of libcurl's, expat's, jansson's, libcrypto's and libfuse's calls. See
- * fail.h.
+ * fail_library.c - wrappers of libcurl's, expat's, jansson's, libcrypto's, libfuse's and
+ * libseccomp's calls. See fail.h.
  *
  * A reply fails when the caller has given up meanwhile (ENOENT): the kernel knows nothing of what
  * it said. So another one is sent in its place, EIO; a request without an answer would be our hang.
@@ -13,6 +13,8 @@
 #include <jansson.h>
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
+#include <seccomp.h>
+#include <stdarg.h>
 
 #include "fail_wrap.h"
 
@@ -70,6 +72,8 @@ WRAP(FAIL_PARSE, json_t *, json_string, (const char *text), (text), NULL, ENOMEM
 WRAP(FAIL_PARSE, json_t *, json_integer, (json_int_t value), (value), NULL, ENOMEM)
 WRAP(FAIL_PARSE, char *, json_dumps, (const json_t *value, size_t flags), (value, flags), NULL,
 	ENOMEM)
+WRAP(FAIL_PARSE, size_t, json_dumpb, (const json_t *value, char *text, size_t size, size_t flags),
+	(value, text, size, flags), 0, ENOMEM)
 WRAP(FAIL_PARSE, unsigned char *, HMAC,
 	(const EVP_MD *digest, const void *key, int key_len, const unsigned char *bytes,
 		size_t size, unsigned char *ret, unsigned *ret_len),
@@ -78,6 +82,24 @@ WRAP(FAIL_PARSE, int, EVP_Digest,
 	(const void *bytes, size_t size, unsigned char *ret, unsigned *ret_len,
 		const EVP_MD *digest, ENGINE *engine),
 	(bytes, size, ret, ret_len, digest, engine), 0, ENOMEM)
+
+WRAP(FAIL_PARSE, EVP_MD_CTX *, EVP_MD_CTX_new, (void), (), NULL, ENOMEM)
+WRAP(FAIL_PARSE, int, EVP_DigestInit_ex,
+	(EVP_MD_CTX * context, const EVP_MD *digest, ENGINE *engine), (context, digest, engine), 0,
+	ENOMEM)
+
+/* ---- libseccomp: all but the first return -errno --------------------------------------------- */
+
+WRAP(FAIL_PROCESS, scmp_filter_ctx, seccomp_init, (uint32_t action), (action), NULL, ENOMEM)
+WRAP_CODE(FAIL_PROCESS, int, seccomp_attr_set,
+	(scmp_filter_ctx filter, enum scmp_filter_attr attribute, uint32_t value),
+	(filter, attribute, value), -EEXIST)
+WRAP_CODE(FAIL_PROCESS, int, seccomp_rule_add_array,
+	(scmp_filter_ctx filter, uint32_t action, int number, unsigned count,
+		const struct scmp_arg_cmp *arguments),
+	(filter, action, number, count, arguments), -ENOMEM)
+WRAP_CODE(
+	FAIL_PROCESS, int, seccomp_load, (const scmp_filter_ctx filter), (filter), -ENOMEM, -EINVAL)
 
 /* ---- libfuse ------------------------------------------------------------------------------ */
 
@@ -132,6 +154,17 @@ int __wrap_fuse_session_receive_buf(struct fuse_session *session, struct fuse_bu
 	return error ? -error : __real_fuse_session_receive_buf(session, buffer);
 }
 
+/* ptrace(2) stays: with it LSan stops the threads at the end. */
+int __real_seccomp_rule_add(scmp_filter_ctx filter, uint32_t action, int number, unsigned count);
+int __wrap_seccomp_rule_add(scmp_filter_ctx filter, uint32_t action, int number, unsigned count);
+int __wrap_seccomp_rule_add(scmp_filter_ctx filter, uint32_t action, int number, unsigned count)
+{
+	if (FAIL_NOW(FAIL_PROCESS, "seccomp_rule_add", ENOMEM))
+		return -ENOMEM;
+	return number == SCMP_SYS(ptrace) ? 0
+					  : __real_seccomp_rule_add(filter, action, number, count);
+}
+
 json_t *__real_json_loadb(const char *bytes, size_t size, size_t flags, json_error_t *error);
 json_t *__wrap_json_loadb(const char *bytes, size_t size, size_t flags, json_error_t *error);
 json_t *__wrap_json_loadb(const char *bytes, size_t size, size_t flags, json_error_t *error)
@@ -143,6 +176,20 @@ json_t *__wrap_json_loadb(const char *bytes, size_t size, size_t flags, json_err
 		error->text[JSON_ERROR_TEXT_LENGTH - 1] = json_error_out_of_memory;
 	}
 	return NULL;
+}
+
+json_t *__wrap_json_pack(const char *format, ...);
+json_t *__wrap_json_pack(const char *format, ...)
+{
+	va_list arguments;
+	json_t *value;
+
+	if (FAIL_NOW(FAIL_PARSE, "json_pack", ENOMEM))
+		return NULL;
+	va_start(arguments, format);
+	value = json_vpack_ex(NULL, 0, format, arguments);
+	va_end(arguments);
+	return value;
 }
 
 /* Takes the value in any case. */

@@ -3,7 +3,7 @@
  *
  * What a descriptor may say depends on what it is; /proc/self/fd tells, when the call is to fail.
  * UFFDIO_WAKE never fails: the kernel only refuses a range that is none, and who waits there would
- * wait on.
+ * wait on. What is named __X_chk or __X_2 a fortified build calls instead of X.
  */
 #include <dirent.h>
 #include <fcntl.h>
@@ -78,6 +78,11 @@ WRAP(FAIL_FD, int, memfd_create, (const char *name, unsigned flags), (name, flag
 WRAP(FAIL_FD, int, pidfd_open, (pid_t pid, unsigned flags), (pid, flags), -1, EMFILE, ENOSYS)
 WRAP(FAIL_FD, int, signalfd, (int fd, const sigset_t *set, int flags), (fd, set, flags), -1, EMFILE,
 	ENOMEM)
+WRAP(FAIL_FD, int, dup3, (int fd, int as, int flags), (fd, as, flags), -1, EMFILE, EBUSY)
+WRAP(FAIL_FD, int, close_range, (unsigned first, unsigned last, int flags), (first, last, flags),
+	-1, ENOSYS, EMFILE)
+WRAP(FAIL_FD, int, mkostemp64, (char *name, int flags), (name, flags), -1, EMFILE, EACCES)
+WRAP(FAIL_FD, int, __open64_2, (const char *path, int flags), (path, flags), -1, EMFILE, EACCES)
 WRAP(FAIL_FD, DIR *, opendir, (const char *path), (path), NULL, EMFILE, EACCES)
 WRAP(FAIL_FD, FILE *, fopen64, (const char *path, const char *mode), (path, mode), NULL, EMFILE,
 	EACCES)
@@ -107,6 +112,9 @@ WRAP(FAIL_FILE, int, lstat64, (const char *path, struct stat64 *status), (path, 
 WRAP(FAIL_FILE, struct dirent64 *, readdir64, (DIR * directory), (directory), NULL, EIO)
 WRAP(FAIL_FILE, int, access, (const char *path, int mode), (path, mode), -1, EACCES)
 WRAP(FAIL_FILE, char *, realpath, (const char *path, char *ret), (path, ret), NULL, EACCES, ENOMEM)
+WRAP(FAIL_FILE, char *, __realpath_chk, (const char *path, char *ret, size_t size),
+	(path, ret, size), NULL, EACCES, ENOMEM)
+WRAP(FAIL_FILE, int, rename, (const char *from, const char *to), (from, to), -1, EACCES, ENOSPC)
 WRAP(FAIL_FILE, char *, getcwd, (char *buffer, size_t size), (buffer, size), NULL, ENOENT)
 WRAP(FAIL_FILE, ssize_t, getrandom, (void *bytes, size_t size, unsigned flags),
 	(bytes, size, flags), -1, EINTR, ENOSYS)
@@ -159,6 +167,8 @@ WRAP(FAIL_IO, int, bind, (int fd, const struct sockaddr *address, socklen_t leng
 WRAP(FAIL_IO, int, listen, (int fd, int backlog), (fd, backlog), -1, EADDRINUSE)
 WRAP(FAIL_IO, int, getsockname, (int fd, struct sockaddr *address, socklen_t *length),
 	(fd, address, length), -1, ENOBUFS)
+WRAP(FAIL_IO, int, getpeername, (int fd, struct sockaddr *address, socklen_t *length),
+	(fd, address, length), -1, ENOTCONN)
 WRAP(FAIL_IO, int, getsockopt, (int fd, int level, int name, void *value, socklen_t *length),
 	(fd, level, name, value, length), -1, ENOPROTOOPT)
 WRAP(FAIL_IO, int, setsockopt, (int fd, int level, int name, const void *value, socklen_t length),
@@ -204,25 +214,45 @@ static int fail_io(const char *name, int fd, const void *site)
 		return error ? -1 : __real_##name arguments;                                \
 	}
 WRAP_IO(read, (int fd, void *bytes, size_t size), (fd, bytes, size))
+WRAP_IO(__read_chk, (int fd, void *bytes, size_t size, size_t room), (fd, bytes, size, room))
 WRAP_IO(write, (int fd, const void *bytes, size_t size), (fd, bytes, size))
 WRAP_IO(writev, (int fd, const struct iovec *parts, int count), (fd, parts, count))
 
 /* ---- those that are several --------------------------------------------------------------- */
 
-int __real_asprintf(char **ret, const char *format, ...);
+static int __attribute__((format(printf, 3, 0)))
+fail_vasprintf(const void *site, char **ret, const char *format, va_list arguments)
+{
+	if (fail_now(FAIL_MEMORY, "asprintf", (const int[]){ENOMEM}, 1, site)) {
+		*ret = (char *)1; /* is undefined then */
+		errno = ENOMEM;
+		return -1;
+	}
+	return vasprintf(ret, format, arguments);
+}
+
 int __wrap_asprintf(char **ret, const char *format, ...);
 int __attribute__((format(printf, 2, 3))) __wrap_asprintf(char **ret, const char *format, ...)
 {
 	va_list arguments;
 	int length;
 
-	if (FAIL_NOW(FAIL_MEMORY, "asprintf", ENOMEM)) {
-		*ret = (char *)1; /* is undefined then */
-		errno = ENOMEM;
-		return -1;
-	}
 	va_start(arguments, format);
-	length = vasprintf(ret, format, arguments);
+	length = fail_vasprintf(__builtin_return_address(0), ret, format, arguments);
+	va_end(arguments);
+	return length;
+}
+
+int __wrap___asprintf_chk(char **ret, int flag, const char *format, ...);
+int __attribute__((format(printf, 3, 4)))
+__wrap___asprintf_chk(char **ret, int flag, const char *format, ...)
+{
+	va_list arguments;
+	int length;
+
+	(void)flag;
+	va_start(arguments, format);
+	length = fail_vasprintf(__builtin_return_address(0), ret, format, arguments);
 	va_end(arguments);
 	return length;
 }

@@ -281,8 +281,13 @@ static void child_run(struct world *world)
 	_exit(0);
 }
 
+/*
+ * A child that is served waits for as long as the kernel refuses its pages, poisoned ones included:
+ * there is nothing else that its parent could do to another's memory. So at some time it stops.
+ */
 static void step_fork(struct world *world)
 {
+	bool served = world->scenario->options.fork == PAGEIN_FORK_SERVE;
 	pid_t child;
 	int status;
 
@@ -293,8 +298,12 @@ static void step_fork(struct world *world)
 	if (child < 0)
 		wrong("fork: %s", strerror(errno));
 	read_pages(world, 20, 30);
+	if (served)
+		fail_close();
 	while (__real_waitpid(child, &status, 0) < 0 && errno == EINTR)
 		;
+	if (served)
+		fail_open();
 	if (WIFSIGNALED(status))
 		wrong("the child was ended by signal %d", WTERMSIG(status));
 	if (WEXITSTATUS(status) != 0)
@@ -378,6 +387,9 @@ static void world_heal(struct world *world)
 		int number = compare(world, from, length);
 		struct pagein_error error = {0};
 
+		/* What was refused in the window may be given up right behind it. */
+		if (number > 0 && pagein_retry(world->map, from, PAGE) == 0)
+			number = compare(world, from, length);
 		if (number == 0)
 			continue;
 		if (number > 0)
