@@ -54,7 +54,6 @@ static pthread_mutex_t contexts_lock = PTHREAD_MUTEX_INITIALIZER;
 static struct list contexts = {&contexts, &contexts}; /* under contexts_lock */
 static struct pagein_stats retired; /* counters of contexts that are gone; under contexts_lock */
 static unsigned generation; /* changes in the child of a fork, before it has a second thread */
-static pthread_once_t contexts_once = PTHREAD_ONCE_INIT;
 
 static _Thread_local char last_error[512];
 
@@ -114,9 +113,15 @@ static void after_fork_in_child(void)
 	signals_restore(&signals_before);
 }
 
-static void contexts_init(void)
+/* With the lock. A child that did not know that it is one would wait for its parent's threads. */
+static int contexts_follow_forks(void)
 {
-	pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child);
+	static bool follow;
+
+	if (!follow && pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child) != 0)
+		return -ENOMEM;
+	follow = true;
+	return 0;
 }
 
 static void context_free(struct context *context)
@@ -349,9 +354,10 @@ int context_get(
 {
 	int err;
 
-	pthread_once(&contexts_once, contexts_init);
 	pthread_mutex_lock(&contexts_lock);
-	err = context_find(url, options, ret, error);
+	err = contexts_follow_forks();
+	if (err == 0)
+		err = context_find(url, options, ret, error);
 	if (err == 0)
 		(*ret)->uses++;
 	pthread_mutex_unlock(&contexts_lock);
