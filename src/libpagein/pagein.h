@@ -118,7 +118,7 @@ struct pagein_options {
 	 * limit; PAGEIN_NO_LIMIT: none, whatever that says. Less than 1 MiB counts as 1 MiB. See
 	 * "Memory" below. */
 	uint64_t memory;
-	unsigned verify; /* enum pagein_verify */
+	unsigned verify;   /* enum pagein_verify */
 	int hedge_percent; /* second requests for what is late, of 100; default 5; negative: none */
 };
 #define PAGEIN_NO_LIMIT UINT64_MAX

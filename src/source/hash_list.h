@@ -13,9 +13,10 @@
 
 /* A touch waits for all of its block; and each block on its way has memory of its own. */
 #define HASH_BLOCK_MAX ((uint64_t)1 << 20)
-#define HASH_BLOCK_UNIT 4096              /* blocks are whole pages */
-#define HASH_LIST_MAX ((uint64_t)1 << 32) /* blocks: 16 TiB of the shortest, 4 PiB of the longest \
-					   */
+#define HASH_BLOCK_UNIT 4096 /* blocks are whole pages */
+#define HASH_LIST_MAX                                                               \
+	((uint64_t)1 << 32) /* blocks: 16 TiB of the shortest, 4 PiB of the longest \
+			     */
 
 struct hash_list {
 	atomic_uint uses;
