@@ -116,14 +116,15 @@ static void axis_ticks(const struct chart *chart, const struct chart_axis *axis,
 	if (axis->ticks)
 		return;
 	if (axis->is_log) {
-		for (double at = pow(10, ceil(log10(axis->low) - 1e-9)); at <= axis->high * 1.001;
-			at *= 10)
-			tick_number(chart, at, tick);
+		for (int power = (int)ceil(log10(axis->low) - 1e-9);
+			pow(10, power) <= axis->high * 1.001; power++)
+			tick_number(chart, pow(10, power), tick);
 		return;
 	}
 	step = round_step(axis->high - axis->low);
-	for (double n = ceil(axis->low / step); n * step <= axis->high + step * 1e-9; n++)
-		tick_number(chart, n * step, tick);
+	for (long n = (long)ceil(axis->low / step); (double)n * step <= axis->high + step * 1e-9;
+		n++)
+		tick_number(chart, (double)n * step, tick);
 }
 
 void chart_begin(struct chart *chart, FILE *out, const char *title, struct chart_axis x,
@@ -155,7 +156,8 @@ void chart_begin(struct chart *chart, FILE *out, const char *title, struct chart
 void chart_key(struct chart *chart, const char *name, unsigned style)
 {
 	double x = chart->left + (double)(chart->entries % LEGEND_COLUMNS) * 178;
-	double y = LEGEND_TOP + (double)(chart->entries / LEGEND_COLUMNS) * LEGEND_ROW;
+	unsigned row = chart->entries / LEGEND_COLUMNS;
+	double y = LEGEND_TOP + (double)row * LEGEND_ROW;
 
 	chart->entries++;
 	fprintf(chart->out,

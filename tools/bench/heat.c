@@ -44,7 +44,8 @@ static int count_pages(struct bench_session *session, const uint8_t *touched, ui
 	struct bench_heat *heat)
 {
 	uint64_t pages = page_count(session);
-	float each = (float)((pages + HEAT_CELLS - 1) / HEAT_CELLS);
+	uint64_t pages_each = (pages + HEAT_CELLS - 1) / HEAT_CELLS;
+	float each = (float)pages_each;
 	int err = 0;
 
 	for (uint64_t first = 0; first < pages && err == 0; first += AT_ONCE) {

@@ -184,10 +184,14 @@ static void draw_percentiles(struct page *page, const struct group *group)
 		chart_line_begin(&chart, group->cells[i]->engine->name,
 			style_of(page->record, group->cells[i]->engine));
 		/* Beyond the last access's there is nothing that was measured. */
-		for (double at = 0; at <= 4 && pow(10, at) <= (double)histogram_count(&all);
-			at += 0.05)
+		for (int step = 0; step <= 80; step++) {
+			double at = step / 20.0;
+
+			if (pow(10, at) > (double)histogram_count(&all))
+				break;
 			chart_line_to(&chart, at,
 				(double)histogram_percentile(&all, 100 - 100 / pow(10, at)) / 1000);
+		}
 		chart_line_end(&chart);
 	}
 	chart_end(&chart);

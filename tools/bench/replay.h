@@ -1,6 +1,5 @@
 /*
- * replay.h - a trace: who touched what, when. Text, so that anything can write one, and awk read
- *it:
+ * replay.h - a trace: who touched what, when. Text, which anything can write, and awk can read:
  *
  *	# a comment
  *	OFFSET LENGTH [TIME_US [THREAD [OBJECT]]]
