@@ -43,16 +43,18 @@ static void map_drop_holes(struct pagein_map *map, uintptr_t address)
 bool map_grow(struct pagein_map *map, uintptr_t address)
 {
 	uint64_t object_end = align_up(map->object->size, PAGE_BYTES), offset, end;
+	int err;
 
 	/* Where it was moved to unknown would seem to go on from below, with all in between. */
 	if (map->lost || uffd_is_changing(&map->uffd))
 		return false;
 	map_drop_holes(map, address);
 	map->moved = true;
-	if (extents_grow(&map->extents, address, PAGE_BYTES) < 0) {
-		map->blind = true;
+	err = extents_grow(&map->extents, address, PAGE_BYTES);
+	/* -ENOENT: no growth of anything, but a place whose event is still to come. */
+	map->blind |= err == -ENOMEM;
+	if (err < 0)
 		return false;
-	}
 	if (!extents_find(&map->extents, address, &offset))
 		return true;
 	end = offset + PAGE_BYTES < object_end ? offset + PAGE_BYTES : object_end;

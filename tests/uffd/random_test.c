@@ -240,7 +240,10 @@ static void overwrite_own(struct worker *worker)
 
 	if (!worker->writes || worker->gone[at])
 		return;
-	if (pread(run.pattern_fd, worker->bytes + at * PAGE, PAGE, (off_t)value * PAGE) == PAGE)
+	/* Not by pread(3), of which ThreadSanitizer knows: others' memory may have been here, and
+	 * that mremap(2) took it away, it does not know. */
+	if (syscall(SYS_pread64, run.pattern_fd, worker->bytes + at * PAGE, PAGE,
+		    (off_t)value * PAGE) == PAGE)
 		worker->written[at] = value;
 	else if (errno != EFAULT)
 		problem(worker, "read", at, errno);
