@@ -207,6 +207,8 @@ struct bench_summary {
 };
 void bench_summarise(const struct bench_record *record, const struct bench_cell *cell,
 	struct bench_summary *ret);
+/* Of `count` values, which it sorts; negative: there are none. */
+double bench_median(double *values, uint64_t count);
 /* What a run is judged by: microseconds of the median access, or seconds. */
 double bench_judged(const struct bench_cell *cell, const struct bench_result *run);
 

@@ -11,7 +11,6 @@
 #include <jansson.h>
 #include <math.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "bench.h"
@@ -96,19 +95,6 @@ static void take_figures(const json_t *array, struct figures *ret)
 		ret->values[ret->count++] = json_number_value(json_array_get(array, i));
 }
 
-static int compare_doubles(const void *a, const void *b)
-{
-	double x = *(const double *)a, y = *(const double *)b;
-
-	return (x > y) - (x < y);
-}
-
-static double median(struct figures *figures)
-{
-	qsort(figures->values, figures->count, sizeof *figures->values, compare_doubles);
-	return figures->count ? figures->values[figures->count / 2] : 0;
-}
-
 /* A line, if there is something to say. */
 static void compare(const json_t *cell, const char *what, const char *unit, const json_t *before,
 	const json_t *after, struct tally *tally)
@@ -126,8 +112,8 @@ static void compare(const json_t *cell, const char *what, const char *unit, cons
 	}
 	tally->compared++;
 	chance = rank_test(a.values, a.count, b.values, b.count);
-	was = median(&a);
-	is = median(&b);
+	was = bench_median(a.values, a.count);
+	is = bench_median(b.values, b.count);
 	if (chance >= CHANCE || fabs(is - was) < CHANGE_MIN * was)
 		return;
 	tally->differ++;

@@ -39,8 +39,7 @@ static int compare_doubles(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
-/* `count` values, which it sorts; negative: there are none. */
-static double median_of(double *values, uint64_t count)
+double bench_median(double *values, uint64_t count)
 {
 	qsort(values, count, sizeof *values, compare_doubles);
 	return count ? values[count / 2] : -1;
@@ -55,7 +54,7 @@ static const struct bench_result *median_run(const struct bench_cell *cell)
 		return NULL;
 	for (uint64_t i = 0; i < cell->count; i++)
 		figures[i] = bench_judged(cell, &cell->runs[i]);
-	median = median_of(figures, cell->count);
+	median = bench_median(figures, cell->count);
 	for (uint64_t i = 0; i < cell->count; i++)
 		if (!(bench_judged(cell, &cell->runs[i]) < median) &&
 			!(bench_judged(cell, &cell->runs[i]) > median))
@@ -106,6 +105,6 @@ void bench_summarise(
 		if (!values)
 			continue;
 		memcpy(values, cell->stages_us[i], cell->stage_runs * sizeof *values);
-		ret->stages_us[i] = median_of(values, cell->stage_runs);
+		ret->stages_us[i] = bench_median(values, cell->stage_runs);
 	}
 }

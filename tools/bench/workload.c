@@ -262,13 +262,6 @@ static void go(struct run *run, bool called_off)
 	run->go[1] = -1;
 }
 
-static int compare_doubles(const void *a, const void *b)
-{
-	double x = *(const double *)a, y = *(const double *)b;
-
-	return (x > y) - (x < y);
-}
-
 static double median_of_known(double *values, uint64_t count)
 {
 	uint64_t known = 0;
@@ -276,8 +269,7 @@ static double median_of_known(double *values, uint64_t count)
 	for (uint64_t i = 0; i < count; i++)
 		if (values[i] >= 0)
 			values[known++] = values[i];
-	qsort(values, known, sizeof *values, compare_doubles);
-	return known ? values[known / 2] : -1;
+	return bench_median(values, known);
 }
 
 static int compare_samples(const void *a, const void *b)
