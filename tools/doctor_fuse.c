@@ -13,6 +13,7 @@
 
 #include "cleanup.h"
 #include "doctor.h"
+#include "text.h"
 
 static void check_device(struct doctor *doctor)
 {
@@ -44,7 +45,7 @@ static char *program_find(const char *name)
 	while (rest && (directory = strsep(&rest, ":"))) {
 		char *file;
 
-		if (asprintf(&file, "%s/%s", *directory ? directory : ".", name) < 0)
+		if (text_print(&file, "%s/%s", *directory ? directory : ".", name) < 0)
 			return NULL;
 		if (access(file, X_OK) == 0)
 			return file;

@@ -18,6 +18,7 @@
 #include "index.h"
 #include "options.h"
 #include "remote.h"
+#include "text.h"
 
 struct line {
 	char *name; /* a directory's with its '/' */
@@ -47,7 +48,7 @@ static int lines_add(struct lines *lines, const char *name, const char *href, bo
 	}
 	line = &lines->list[lines->count];
 	*line = (struct line){.size = size, .mtime_s = mtime_s};
-	if (asprintf(&line->name, "%s%s", name, is_dir ? "/" : "") < 0)
+	if (text_print(&line->name, "%s%s", name, is_dir ? "/" : "") < 0)
 		return -ENOMEM;
 	line->href = href ? strdup(href) : NULL;
 	lines->count++;
@@ -152,11 +153,7 @@ static int inquiry_make(struct inquiry *inquiry, const struct place *place, cons
 	int directory = (int)strcspn(place->url, "?#");
 
 	*inquiry = (struct inquiry){.url = NULL};
-	if (asprintf(&inquiry->url, "%.*s%s", directory, place->url, line->href) < 0) {
-		inquiry->url = NULL;
-		return -ENOMEM;
-	}
-	return 0;
+	return text_print(&inquiry->url, "%.*s%s", directory, place->url, line->href);
 }
 
 /* EXIT_SUCCESS, or what some server has said was told. */

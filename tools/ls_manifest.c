@@ -23,6 +23,7 @@
 #include "manifest_table.h"
 #include "manifest_url.h"
 #include "remote.h"
+#include "text.h"
 #include "url.h"
 
 #define DEPTH_MAX 100 /* of directories: deeper ones are links that lead around */
@@ -71,12 +72,9 @@ static int folder_add(struct walk *walk, const char *base, const char *href, con
 	if (!folder)
 		return -ENOMEM;
 	folder->depth = walk->folder ? walk->folder->depth + 1 : 0;
-	if (asprintf(&folder->url, "%.*s%s", (int)strcspn(base, "?#"), base, href) < 0)
-		folder->url = NULL;
-	if (asprintf(&folder->path, "%s%s%s", walk->folder ? walk->folder->path : "", name,
-		    *name ? "/" : "") < 0)
-		folder->path = NULL;
-	if (!folder->url || !folder->path) {
+	if (text_print(&folder->url, "%.*s%s", (int)strcspn(base, "?#"), base, href) < 0 ||
+		text_print(&folder->path, "%s%s%s", walk->folder ? walk->folder->path : "", name,
+			*name ? "/" : "") < 0) {
 		folder_free(folder);
 		return -ENOMEM;
 	}
@@ -166,11 +164,9 @@ static int file_add(struct walk *walk, const struct index_entry *entry)
 	inquiry = &walk->inquiries[walk->count++];
 	*inquiry = (struct inquiry){.url = NULL};
 	*file = (struct file){.version = {.size = entry->size, .mtime_s = entry->mtime}};
-	if (asprintf(&file->path, "%s%s", walk->folder->path, entry->name) < 0)
-		file->path = NULL;
-	if (asprintf(&inquiry->url, "%.*s%s", (int)strcspn(walk->folder->url, "?#"),
-		    walk->folder->url, entry->href) < 0)
-		inquiry->url = NULL;
+	text_print(&file->path, "%s%s", walk->folder->path, entry->name);
+	text_print(&inquiry->url, "%.*s%s", (int)strcspn(walk->folder->url, "?#"),
+		walk->folder->url, entry->href);
 	if (entry->mtime == INDEX_MTIME_UNKNOWN)
 		file->version.mtime_s = -1;
 	if (entry->etag && strlen(entry->etag) <= VALIDATOR_MAX)

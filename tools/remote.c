@@ -28,6 +28,7 @@
 #include "sandbox.h"
 #include "scheme.h"
 #include "service.h"
+#include "text.h"
 #include "url.h"
 
 int place_complain(const char *command, const char *source, const char *reason)
@@ -293,7 +294,7 @@ static int place_try_directory(struct place *place, bool is_certain)
 	char reason[SOURCE_ERROR_MAX], *given = place->url;
 	int err;
 
-	if (asprintf(&place->url, "%.*s/", (int)url_path_end(given), given) < 0) {
+	if (text_print(&place->url, "%.*s/", (int)url_path_end(given), given) < 0) {
 		place->url = given;
 		return -ENOMEM;
 	}

@@ -24,6 +24,7 @@
 #include "keeper.h"
 #include "mounting.h"
 #include "scheme.h"
+#include "text.h"
 
 /* ---- the single object's name ------------------------------------------------------------- */
 
@@ -124,10 +125,10 @@ static int make_directory_root(struct fs *fs, const char *url, const char *end)
 	/* A query asks for another presentation of the index, and would not go with the names. */
 	int length = (int)(end - url);
 	cleanup_free char *clean = NULL;
-	int err = asprintf(&clean, "%.*s%s", length, url, end[-1] == '/' ? "" : "/");
+	int err = text_print(&clean, "%.*s%s", length, url, end[-1] == '/' ? "" : "/");
 
 	if (err < 0)
-		return -ENOMEM;
+		return err;
 	err = tree_init(&fs->tree, clean, &fs->root);
 	if (err < 0)
 		return err;

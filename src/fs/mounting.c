@@ -18,6 +18,7 @@
 #include "log.h"
 #include "mounts.h"
 #include "scheme.h"
+#include "text.h"
 
 #define FUSE_DEVICE "/dev/fuse"
 
@@ -88,7 +89,7 @@ static int mount_arguments(const struct fs_options *options, struct fuse_args *a
 	cleanup_free char *source = scheme_told(options->source_url);
 	cleanup_free char *name = NULL, *all = NULL;
 
-	if (!source || asprintf(&name, "fsname=%s", source) < 0)
+	if (!source || text_print(&name, "fsname=%s", source) < 0)
 		return -ENOMEM;
 	if (fuse_opt_add_opt(&all, "ro,nosuid,nodev,default_permissions,subtype=pagein") < 0 ||
 		(options->allow_other && fuse_opt_add_opt(&all, "allow_other") < 0) ||

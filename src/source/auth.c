@@ -24,6 +24,7 @@
 
 #include "cleanup.h"
 #include "netrc.h"
+#include "text.h"
 
 #define SECRET_MAX 4096 /* bytes of a token, or of user and password: within a request's head */
 
@@ -128,8 +129,7 @@ static void netrc_load_default(struct auth *auth)
 	auth->netrc_is_default = true;
 	if (!home || home[0] != '/')
 		return;
-	if (asprintf(&path, "%s/.netrc", home) < 0) {
-		path = NULL;
+	if (text_print(&path, "%s/.netrc", home) < 0) {
 		file_refuse(&auth->netrc_file, -ENOMEM, "~/.netrc", strerror(ENOMEM));
 		return;
 	}
@@ -189,22 +189,21 @@ static int basic_make(const char *user, const char *password, char **ret, char *
 {
 	static const char start[] = "Authorization: Basic ";
 	cleanup(secret_free_at) char *pair = NULL;
-	int length;
+	size_t length;
 
 	if (strchr(user, ':'))
 		return refuse(reason, -EINVAL, "a user's name can't have a colon");
 	if (strlen(user) + strlen(password) > SECRET_MAX)
 		return refuse(reason, -EINVAL, "user and password are too long");
-	length = asprintf(&pair, "%s:%s", user, password);
-	if (length < 0) {
-		pair = NULL;
+	if (text_print(&pair, "%s:%s", user, password) < 0)
 		return -ENOMEM;
-	}
-	*ret = calloc(1, sizeof start + ((size_t)length + 2) / 3 * 4);
+	length = strlen(pair);
+	*ret = calloc(1, sizeof start + (length + 2) / 3 * 4);
 	if (!*ret)
 		return -ENOMEM;
 	strcpy(*ret, start);
-	EVP_EncodeBlock((unsigned char *)*ret + sizeof start - 1, (unsigned char *)pair, length);
+	EVP_EncodeBlock(
+		(unsigned char *)*ret + sizeof start - 1, (unsigned char *)pair, (int)length);
 	return 0;
 }
 
@@ -215,11 +214,7 @@ static int bearer_make(const char *token, size_t length, char **ret, char *reaso
 	for (size_t i = 0; i < length; i++)
 		if (token[i] <= ' ' || token[i] >= 0x7f)
 			return refuse(reason, -EINVAL, "not a token");
-	if (asprintf(ret, "Authorization: Bearer %.*s", (int)length, token) < 0) {
-		*ret = NULL;
-		return -ENOMEM;
-	}
-	return 0;
+	return text_print(ret, "Authorization: Bearer %.*s", (int)length, token);
 }
 
 /* "host" or "host:port" */

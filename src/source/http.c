@@ -23,6 +23,7 @@
 #include "clock.h"
 #include "fallback.h"
 #include "http_private.h"
+#include "text.h"
 #include "url.h"
 
 /* ---- joined URLs --------------------------------------------------------------------------- */
@@ -32,11 +33,7 @@ static const char asked_mark[] = "#asked=";
 
 int http_place_join(const char *location, const char *asked, char **ret)
 {
-	if (asprintf(ret, "%s%s%s", location, asked ? asked_mark : "", asked ? asked : "") < 0) {
-		*ret = NULL;
-		return -ENOMEM;
-	}
-	return 0;
+	return text_print(ret, "%s%s%s", location, asked ? asked_mark : "", asked ? asked : "");
 }
 
 int http_place_split(const char *place, char **ret_location, char **ret_asked)
@@ -76,10 +73,8 @@ static int remote_authorize(const struct http_source *http, const struct url *ur
 	if (err < 0 || !url_same_server(url, &asked))
 		return err;
 	err = auth_find(http->auth, &asked, &line, reason);
-	if (err == 0 && line && asprintf(ret_headers, "%s\r\n", line) < 0) {
-		*ret_headers = NULL;
-		err = -ENOMEM;
-	}
+	if (err == 0 && line)
+		err = text_print(ret_headers, "%s\r\n", line);
 	secret_free(line);
 	return err;
 }

@@ -19,6 +19,7 @@
 #include "http_head.h"
 #include "pool.h"
 #include "secret.h"
+#include "text.h"
 #include "url.h"
 
 static void place_put(struct http_place *place)
@@ -44,22 +45,20 @@ static int place_make_request(
 	bool strong = version->etag[0] == '"';
 	bool dated = version->etag[0] == '\0' && version->modified[0] != '\0';
 	char port[8] = "";
-	int len;
+	int err;
 
 	if (url->has_port)
 		snprintf(port, sizeof port, ":%u", url->port);
-	len = asprintf(&place->request,
+	err = text_print(&place->request,
 		"GET %s%s%s HTTP/1.1\r\nHost: %s%s\r\nUser-Agent: " USER_AGENT
 		"\r\nAccept: */*\r\nAccept-Encoding: identity\r\n%s%s%s%s%s%s%sRange: bytes=",
 		url->path, url->query ? "?" : "", url->query ? url->query : "", url->host, port,
 		headers, strong ? "If-Match: " : "", strong ? version->etag : "",
 		strong ? "\r\n" : "", dated ? "If-Unmodified-Since: " : "",
 		dated ? version->modified : "", dated ? "\r\n" : "");
-	if (len < 0) {
-		place->request = NULL;
-		return -ENOMEM;
-	}
-	place->request_len = (size_t)len;
+	if (err < 0)
+		return err;
+	place->request_len = strlen(place->request);
 	/* It is put together in a connection's buffer, with two numbers behind it. */
 	return place->request_len + 64 > HTTP_HEAD_MAX ? -ENAMETOOLONG : 0;
 }
@@ -81,10 +80,8 @@ int http_remote_prepare(
 	place->headers = headers ? strdup(headers) : NULL;
 	if (!place->target || (headers && !place->headers))
 		return -ENOMEM;
-	if (asprintf(&base, "%s://%s:%u", parts.scheme, parts.host, parts.port) < 0) {
-		base = NULL;
+	if (text_print(&base, "%s://%s:%u", parts.scheme, parts.host, parts.port) < 0)
 		return -ENOMEM;
-	}
 	err = place_make_request(place, &remote->remote.version, &parts);
 	if (err == 0)
 		err = pool_host(pool, base, &place->host);

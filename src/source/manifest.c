@@ -35,6 +35,7 @@
 #include "manifest_url.h"
 #include "s3_config.h"
 #include "scheme.h"
+#include "text.h"
 #include "url.h"
 
 struct manifest_source {
@@ -192,7 +193,7 @@ static int probe_answer(struct call *call)
 	int err;
 
 	if (!entry) {
-		if (asprintf(&slashed, "%s/", call->url.path) < 0)
+		if (text_print(&slashed, "%s/", call->url.path) < 0)
 			return -ENOMEM;
 		if (manifest_table_has_directory(table, call->url.path[0] ? slashed : ""))
 			return call_fail(call, -ENOTSUP, "a directory of the manifest");

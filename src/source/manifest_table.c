@@ -24,6 +24,7 @@
 #include "index.h"
 #include "manifest_hashes.h"
 #include "s3_credentials.h"
+#include "text.h"
 
 #define ARENA_BYTES ((size_t)64 << 10)
 
@@ -578,8 +579,6 @@ int manifest_line_make(const struct manifest_entry *entry, char **ret)
 			err |= json_object_set_new(line, "digest", json_string(entry->digest));
 	}
 	text = err == 0 ? json_dumps(line, JSON_COMPACT | JSON_PRESERVE_ORDER) : NULL;
-	if (text && asprintf(ret, "%s\n", text) >= 0)
-		return 0;
 	*ret = NULL;
-	return -ENOMEM;
+	return text ? text_print(ret, "%s\n", text) : -ENOMEM;
 }

@@ -10,6 +10,7 @@
 
 #include "cleanup.h"
 #include "scheme.h"
+#include "text.h"
 #include "url.h"
 
 #define PATH_MARK '|'
@@ -43,10 +44,8 @@ static int file_url(const char *path, char **ret)
 
 	if (!here)
 		return errno == ENOMEM ? -ENOMEM : -EINVAL;
-	if (asprintf(&whole, "%s/%s", here, path) < 0) {
-		whole = NULL;
+	if (text_print(&whole, "%s/%s", here, path) < 0)
 		return -ENOMEM;
-	}
 	url = malloc(strlen("file://") + 3 * strlen(whole) + 1);
 	if (!url)
 		return -ENOMEM;
@@ -132,9 +131,5 @@ void manifest_url_finish(struct manifest_url *url)
 
 int manifest_url_join(const char *url, const char *object, char **ret)
 {
-	if (asprintf(ret, "%s#%s", url, object) < 0) {
-		*ret = NULL;
-		return -ENOMEM;
-	}
-	return 0;
+	return text_print(ret, "%s#%s", url, object);
 }

@@ -23,6 +23,7 @@
 #include "s3_environment.h"
 #include "s3_plan.h"
 #include "s3_profile.h"
+#include "text.h"
 
 static int need(struct needs *needs, const char *path, bool is_renewed)
 {
@@ -53,10 +54,8 @@ static int need_of_web(struct needs *needs, const struct source_options *options
 	cleanup_free char *usual = NULL;
 	int err = need(needs, getenv("SSL_CERT_FILE"), true);
 
-	if (!netrc && home && asprintf(&usual, "%s/.netrc", home) < 0) {
-		usual = NULL;
+	if (!netrc && home && text_print(&usual, "%s/.netrc", home) < 0)
 		return -ENOMEM;
-	}
 	if (err == 0)
 		err = need(needs, netrc ? netrc : usual, false);
 	return err < 0 ? err : need(needs, options->token_file, false);

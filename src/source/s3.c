@@ -17,6 +17,7 @@
 #include "clock.h"
 #include "pool.h"
 #include "s3_private.h"
+#include "text.h"
 
 /* A probe's request while it is under way. */
 struct s3_probe {
@@ -69,12 +70,10 @@ static int probe_ask(struct s3_probe *self, struct s3_source *s3, bool head)
 	};
 	if (!ask->key)
 		return -ENOMEM;
-	if (!head && asprintf(&ask->range, "bytes=0-%llu",
+	if (!head && text_print(&ask->range, "bytes=0-%llu",
 			     (unsigned long long)range_http_last(
-				     (struct range){0, probe_bytes(self->probe)})) < 0) {
-		ask->range = NULL;
+				     (struct range){0, probe_bytes(self->probe)})) < 0)
 		return -ENOMEM;
-	}
 	err = s3_bucket_find(s3, bucket, &ask->bucket);
 	return err < 0 ? err : s3_ask_start(ask);
 }

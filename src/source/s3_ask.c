@@ -23,6 +23,7 @@
 #include "backoff.h"
 #include "clock.h"
 #include "s3_private.h"
+#include "text.h"
 
 #define MOVES_MAX 2 /* a server that sends us around has lost the bucket */
 
@@ -281,10 +282,8 @@ static int ask_add_header(struct s3_ask *ask, const char *name, const char *valu
 {
 	cleanup_free char *line = NULL;
 
-	if (asprintf(&line, "%s: %s", name, value) < 0) {
-		line = NULL;
+	if (text_print(&line, "%s: %s", name, value) < 0)
 		return -ENOMEM;
-	}
 	return client_add_headers(&ask->headers, line);
 }
 

@@ -7,11 +7,11 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <stdbool.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "cleanup.h"
+#include "text.h"
 #include "url.h"
 
 #define CONTAINER_BASE "http://169.254.170.2"
@@ -61,12 +61,10 @@ int s3_container_url(const char *relative, const char *full, char **ret)
 	cleanup_free char *url = NULL;
 	int err;
 
-	if (relative ? asprintf(&url, CONTAINER_BASE "%s%s", *relative == '/' ? "" : "/",
+	if (relative ? text_print(&url, CONTAINER_BASE "%s%s", *relative == '/' ? "" : "/",
 			       relative) < 0
-		     : !(url = strdup(full))) {
-		url = NULL;
+		     : !(url = strdup(full)))
 		return -ENOMEM;
-	}
 	err = url_check(url);
 	if (err < 0)
 		return err;

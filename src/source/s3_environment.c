@@ -14,6 +14,7 @@
 
 #include "s3_credentials.h"
 #include "s3_profile.h"
+#include "text.h"
 
 /* What is mounted from fstab has no HOME. NULL: this user has none at all. */
 static const char *home(void)
@@ -36,7 +37,7 @@ static char *path_expand(const char *path)
 
 	if (path[0] != '~' || (path[1] && path[1] != '/') || !base)
 		return strdup(path);
-	return asprintf(&expanded, "%s%s", base, path + 1) < 0 ? NULL : expanded;
+	return text_print(&expanded, "%s%s", base, path + 1) < 0 ? NULL : expanded;
 }
 
 static char *file_path(

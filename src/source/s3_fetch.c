@@ -25,6 +25,7 @@
 #include "cleanup.h"
 #include "clock.h"
 #include "s3_fetch_private.h"
+#include "text.h"
 #include "words.h"
 
 #define CONTAINER_ATTEMPTS 3 /* as botocore, and so is the pause */
@@ -203,11 +204,9 @@ static int container_start(struct s3_fetch *self)
 	const char *token = self->plan.authorization;
 	cleanup(secret_free_at) char *headers = NULL;
 
-	if (asprintf(&headers, "Accept: application/json\r\n%s%s%s", token ? "Authorization: " : "",
-		    token ? token : "", token ? "\r\n" : "") < 0) {
-		headers = NULL;
+	if (text_print(&headers, "Accept: application/json\r\n%s%s%s",
+		    token ? "Authorization: " : "", token ? token : "", token ? "\r\n" : "") < 0)
 		return -ENOMEM;
-	}
 	return fetch_call(self, &(struct s3_call_options){.method = "GET",
 					.url = self->plan.url,
 					.headers = headers,

@@ -15,6 +15,7 @@
 
 #include "cleanup.h"
 #include "s3_fetch_private.h"
+#include "text.h"
 
 #define TOKEN_LIFE_S "21600" /* the longest that can be asked for; it is used for one fetch */
 #define ROLE_PATH "latest/meta-data/iam/security-credentials/"
@@ -28,17 +29,15 @@ static int instance_ask(
 	cleanup_free char *url = NULL;
 	bool is_put = strcmp(method, "PUT") == 0;
 
-	if (asprintf(&url, "%s%s%s", self->plan.url, path, tail) < 0) {
-		url = NULL;
+	if (text_print(&url, "%s%s%s", self->plan.url, path, tail) < 0)
 		return -ENOMEM;
-	}
 	if (is_put)
 		headers = strdup("x-aws-ec2-metadata-token-ttl-seconds: " TOKEN_LIFE_S
 				 "\r\nContent-Length: 0\r\n");
 	else if (!self->token)
 		headers = strdup("");
-	else if (asprintf(&headers, "x-aws-ec2-metadata-token: %s\r\n", self->token) < 0)
-		headers = NULL;
+	else
+		text_print(&headers, "x-aws-ec2-metadata-token: %s\r\n", self->token);
 	if (!headers)
 		return -ENOMEM;
 	return fetch_call(self, &(struct s3_call_options){.method = method,

@@ -9,13 +9,13 @@
  * Neither request is signed: the token is what they know us by.
  */
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "cleanup.h"
 #include "log.h"
 #include "s3_fetch_private.h"
+#include "text.h"
 
 #define SSO_TIMEOUT_MS 10000 /* far, and behind TLS; it answers within a second if at all */
 #define SSO_ATTEMPTS 3
@@ -30,11 +30,9 @@ static int keys_start(struct s3_fetch *self)
 
 	if (sso->expires_s <= fetch_now_s(self))
 		return fetch_complain(self, -EACCES, "the login has ended: %s", sso->login);
-	if (asprintf(&headers, "Accept: application/json\r\nx-amz-sso_bearer_token: %s\r\n",
-		    sso->token) < 0) {
-		headers = NULL;
+	if (text_print(&headers, "Accept: application/json\r\nx-amz-sso_bearer_token: %s\r\n",
+		    sso->token) < 0)
 		return -ENOMEM;
-	}
 	return fetch_call(self, &(struct s3_call_options){.method = "GET",
 					.url = sso->role_url,
 					.headers = headers,

@@ -5,7 +5,6 @@
  * A refusal with a Date that is far from ours is repeated once with that clock.
  */
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -13,6 +12,7 @@
 #include "s3_fetch_private.h"
 #include "s3_sign.h"
 #include "s3_sts.h"
+#include "text.h"
 
 #define STS_TIMEOUT_MS 10000 /* far, and behind TLS; it answers within a second if at all */
 #define STS_ATTEMPTS 3
@@ -41,12 +41,8 @@ static int sts_headers(struct s3_fetch *self, const struct s3_sts_place *place, 
 			&signed_lines);
 	if (err < 0)
 		return err;
-	if (asprintf(ret, "Content-Type: %s\r\n%s", form_type, signed_lines ? signed_lines : "") <
-		0) {
-		*ret = NULL;
-		return -ENOMEM;
-	}
-	return 0;
+	return text_print(
+		ret, "Content-Type: %s\r\n%s", form_type, signed_lines ? signed_lines : "");
 }
 
 static int sts_ask(struct s3_fetch *self, const char *form, bool is_signed)

@@ -18,6 +18,7 @@
 
 #include "s3_page.h"
 #include "s3_private.h"
+#include "text.h"
 #include "url.h"
 
 #define S3_PAGES_MAX 1000000 /* 10^9 keys: days */
@@ -73,14 +74,10 @@ static int walk_query(const struct s3_walk *walk, char **ret)
 	if (!token)
 		return -ENOMEM;
 	s3_encode(walk->token ? walk->token : "", len, false, token);
-	if (asprintf(ret,
-		    "%s%s%sdelimiter=%%2F&encoding-type=url&list-type=2&max-keys=%d&prefix=%s",
-		    walk->token ? "continuation-token=" : "", token, walk->token ? "&" : "",
-		    S3_PAGE_KEYS, walk->encoded) < 0) {
-		*ret = NULL;
-		return -ENOMEM;
-	}
-	return 0;
+	return text_print(ret,
+		"%s%s%sdelimiter=%%2F&encoding-type=url&list-type=2&max-keys=%d&prefix=%s",
+		walk->token ? "continuation-token=" : "", token, walk->token ? "&" : "",
+		S3_PAGE_KEYS, walk->encoded);
 }
 
 static void walk_answered(struct s3_ask *ask, int err);

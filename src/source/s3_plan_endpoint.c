@@ -13,6 +13,7 @@
 #include "s3_container.h"
 #include "s3_environment.h"
 #include "s3_plan_private.h"
+#include "text.h"
 
 #define INSTANCE_URL "http://169.254.169.254/"
 #define INSTANCE_URL_IPV6 "http://[fd00:ec2::254]/"
@@ -94,9 +95,7 @@ int plan_instance(struct planner *planner, const char *profile)
 		"metadata_service_num_attempts", INSTANCE_ATTEMPTS);
 	plan->needs_token = s3_is_true(s3_setting(environment, S3_METADATA_V1_DISABLED, profiles,
 		profile, "ec2_metadata_v1_disabled"));
-	if (asprintf(&plan->url, "%s%s", url, url[len - 1] == '/' ? "" : "/") < 0) {
-		plan->url = NULL;
+	if (text_print(&plan->url, "%s%s", url, url[len - 1] == '/' ? "" : "/") < 0)
 		return -ENOMEM;
-	}
 	return FOUND;
 }

@@ -12,6 +12,7 @@
 
 #include "s3_environment.h"
 #include "s3_plan_private.h"
+#include "text.h"
 
 /* session NULL: one of ours. */
 static int role_fill(const char *arn, const char *session, struct s3_role *ret)
@@ -20,11 +21,8 @@ static int role_fill(const char *arn, const char *session, struct s3_role *ret)
 
 	if (err == 0 && session)
 		err = plan_copy(session, &ret->session);
-	else if (err == 0 &&
-		 asprintf(&ret->session, "pagein-session-%lld", (long long)time(NULL)) < 0) {
-		ret->session = NULL;
-		err = -ENOMEM;
-	}
+	else if (err == 0)
+		err = text_print(&ret->session, "pagein-session-%lld", (long long)time(NULL));
 	return err;
 }
 

@@ -6,7 +6,6 @@
  * Any thread; see s3_plan.c. The rules are botocore's.
  */
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -16,6 +15,7 @@
 #include "s3_plan_private.h"
 #include "s3_sign.h"
 #include "s3_url.h"
+#include "text.h"
 
 enum setting { ACCOUNT, ROLE, START_URL, REGION, SETTINGS };
 
@@ -60,17 +60,13 @@ static int url_make(
 	const char *own, const char *host, const char *region, const char *path, char **ret)
 {
 	size_t len = own ? strlen(own) : 0;
-	int written;
 
 	/* Endpoints are written with and without a slash at the end. */
 	while (len > 0 && own[len - 1] == '/')
 		len--;
-	written = own ? asprintf(ret, "%.*s%s", (int)len, own, path)
-		      : asprintf(ret, "https://%s.%s.%s%s", host, region, s3_dns_suffix(region),
-				path);
-	if (written < 0)
-		*ret = NULL;
-	return written < 0 ? -ENOMEM : 0;
+	return own ? text_print(ret, "%.*s%s", (int)len, own, path)
+		   : text_print(
+			     ret, "https://%s.%s.%s%s", host, region, s3_dns_suffix(region), path);
 }
 
 static char *encoded(const char *text)
@@ -92,11 +88,9 @@ static int urls_make(struct planner *planner, const char *const values[SETTINGS]
 	int err;
 
 	if (!role || !account ||
-		asprintf(&path, "/federation/credentials?role_name=%s&account_id=%s", role,
-			account) < 0) {
-		path = NULL;
+		text_print(&path, "/federation/credentials?role_name=%s&account_id=%s", role,
+			account) < 0)
 		return -ENOMEM;
-	}
 	err = url_make(config->sso_endpoint, "portal.sso", values[REGION], path, &sso->role_url);
 	if (err == 0)
 		err = url_make(config->sso_oidc_endpoint, "oidc", values[REGION], "/token",
@@ -136,10 +130,8 @@ int plan_sso(struct planner *planner, const char *profile)
 	err = settings_find(planner, profile, session, values);
 	if (err < 0)
 		return err;
-	if (asprintf(&plan->sso.login, "aws sso login --profile %.40s", profile) < 0) {
-		plan->sso.login = NULL;
+	if (text_print(&plan->sso.login, "aws sso login --profile %.40s", profile) < 0)
 		return -ENOMEM;
-	}
 	err = urls_make(planner, values);
 	if (err == 0)
 		err = token_load(planner, session ? session : values[START_URL]);

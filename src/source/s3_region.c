@@ -11,11 +11,11 @@
  * endpoint of the user's own only the signature changes, not the host.
  */
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "s3_private.h"
+#include "text.h"
 
 #define REGION_DEFAULT "us-east-1"
 
@@ -85,22 +85,16 @@ void s3_buckets_finish(struct s3_source *s3)
 
 int s3_bucket_url(const struct s3_bucket *bucket, const char *key, const char *query, char **ret)
 {
-	if (asprintf(ret, "%s%s%s%s%s", bucket->endpoint.base, bucket->endpoint.path, key,
-		    query ? "?" : "", query ? query : "") < 0) {
-		*ret = NULL;
-		return -ENOMEM;
-	}
-	return 0;
+	return text_print(ret, "%s%s%s%s%s", bucket->endpoint.base, bucket->endpoint.path, key,
+		query ? "?" : "", query ? query : "");
 }
 
 /* What a request without credentials has of s3_sign()'s lines. */
 static int unsigned_headers(const struct s3_source *s3, const struct s3_about *about, char **ret)
 {
-	if (asprintf(ret, "%s%s", about->wants_checksum ? "x-amz-checksum-mode: ENABLED\r\n" : "",
-		    s3->config->requester_pays ? "x-amz-request-payer: requester\r\n" : "") >= 0)
-		return 0;
-	*ret = NULL;
-	return -ENOMEM;
+	return text_print(ret, "%s%s",
+		about->wants_checksum ? "x-amz-checksum-mode: ENABLED\r\n" : "",
+		s3->config->requester_pays ? "x-amz-request-payer: requester\r\n" : "");
 }
 
 int s3_bucket_sign(const struct s3_source *s3, const struct s3_bucket *bucket,
@@ -124,10 +118,8 @@ int s3_bucket_sign(const struct s3_source *s3, const struct s3_bucket *bucket,
 
 	if (!credentials)
 		return unsigned_headers(s3, about, ret);
-	if (asprintf(&path, "%s%s", bucket->endpoint.path, about->key) < 0) {
-		path = NULL;
+	if (text_print(&path, "%s%s", bucket->endpoint.path, about->key) < 0)
 		return -ENOMEM;
-	}
 	request.path = path;
 	return s3_sign(&request, &scope, ret);
 }

@@ -29,6 +29,7 @@
 #include "fallback.h"
 #include "pool.h"
 #include "s3_private.h"
+#include "text.h"
 
 #define DOUBT_NS (10 * NS_PER_S)
 
@@ -73,11 +74,7 @@ static int remote_query(struct s3_remote *remote, char **ret)
 	if (!remote->named_version)
 		return 0;
 	s3_encode(id, strlen(id), false, encoded);
-	if (asprintf(ret, "versionId=%s", encoded) < 0) {
-		*ret = NULL;
-		return -ENOMEM;
-	}
-	return 0;
+	return text_print(ret, "versionId=%s", encoded);
 }
 
 /* How long a signature may be used: not beyond its credentials, as long as there are better. */

@@ -25,6 +25,7 @@
 #include <time.h>
 
 #include "cleanup.h"
+#include "text.h"
 
 #define ALGORITHM "AWS4-HMAC-SHA256"
 #define DIGEST_LEN 32
@@ -200,10 +201,8 @@ static int key_derive(const struct s3_scope *scope, const char *date, unsigned c
 {
 	cleanup(secret_free_at) char *secret = NULL;
 
-	if (asprintf(&secret, "AWS4%s", scope->credentials->secret) < 0) {
-		secret = NULL;
+	if (text_print(&secret, "AWS4%s", scope->credentials->secret) < 0)
 		return -ENOMEM;
-	}
 	HMAC(EVP_sha256(), secret, (int)strlen(secret), (const unsigned char *)date, DATE_LEN, ret,
 		NULL);
 	sign_text(ret, scope->region, ret);
@@ -219,11 +218,9 @@ static int signature_make(
 	cleanup_free char *text = NULL;
 	int err = key_derive(scope, time, key);
 
-	if (err == 0 && asprintf(&text, ALGORITHM "\n%s\n%.*s/%s/%s/aws4_request\n%s", time,
-				DATE_LEN, time, scope->region, scope->service, hash) < 0) {
-		text = NULL;
-		err = -ENOMEM;
-	}
+	if (err == 0)
+		err = text_print(&text, ALGORITHM "\n%s\n%.*s/%s/%s/aws4_request\n%s", time,
+			DATE_LEN, time, scope->region, scope->service, hash);
 	if (err == 0) {
 		sign_text(key, text, key);
 		for (size_t i = 0; i < DIGEST_LEN; i++)
@@ -293,14 +290,12 @@ int s3_sign(const struct s3_request *request, const struct s3_scope *scope, char
 		err = signature_make(scope, time, hash, signature);
 	if (err < 0)
 		return err;
-	if (asprintf(&authorization,
+	if (text_print(&authorization,
 		    "Authorization: " ALGORITHM " Credential=%s/%.*s/%s/%s/aws4_request, "
 		    "SignedHeaders=%s, Signature=%s\r\n",
 		    scope->credentials->access_key, DATE_LEN, time, scope->region, scope->service,
-		    names, signature) < 0) {
-		authorization = NULL;
+		    names, signature) < 0)
 		return -ENOMEM;
-	}
 	*ret = headers_format(&headers, authorization);
 	return *ret ? 0 : -ENOMEM;
 }

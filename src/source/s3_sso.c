@@ -25,6 +25,7 @@
 #include "s3_credentials.h"
 #include "s3_json.h"
 #include "s3_profile.h"
+#include "text.h"
 
 #define TEXT_MAX ((size_t)64 << 10) /* of the file and of a renewal: tokens take 2 KiB each */
 #define SHA1_BYTES 20
@@ -43,11 +44,7 @@ int s3_sso_file(const char *folder, const char *session, char **ret)
 		return -ENOMEM;
 	for (unsigned i = 0; i < len; i++)
 		sprintf(&digits[(size_t)2 * i], "%02x", hash[i]);
-	if (asprintf(ret, "%s/%s.json", folder, digits) < 0) {
-		*ret = NULL;
-		return -ENOMEM;
-	}
-	return 0;
+	return text_print(ret, "%s/%s.json", folder, digits);
 }
 
 /* ---- reading ------------------------------------------------------------------------------- */
@@ -159,10 +156,8 @@ static int file_replace(const char *path, const char *text)
 	cleanup_fd int fd = -1;
 	int err;
 
-	if (asprintf(&other, "%s.XXXXXX", path) < 0) {
-		other = NULL;
+	if (text_print(&other, "%s.XXXXXX", path) < 0)
 		return -ENOMEM;
-	}
 	fd = mkostemp(other, O_CLOEXEC);
 	if (fd < 0)
 		return -errno;

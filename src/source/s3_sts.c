@@ -17,6 +17,7 @@
 #include "s3_config.h"
 #include "s3_plan.h"
 #include "s3_sign.h"
+#include "text.h"
 #include "url.h"
 
 #define DEPTH_MAX 16
@@ -77,7 +78,7 @@ static char *host_header(const struct url *url)
 
 	if (is_usual)
 		return strdup(url->host);
-	return asprintf(&host, "%s:%u", url->host, url->port) < 0 ? NULL : host;
+	return text_print(&host, "%s:%u", url->host, url->port) < 0 ? NULL : host;
 }
 
 static char *place_url(const char *endpoint, const char *region)
@@ -88,7 +89,8 @@ static char *place_url(const char *endpoint, const char *region)
 		return strdup(endpoint);
 	if (!region)
 		return strdup("https://sts.amazonaws.com/");
-	return asprintf(&url, "https://sts.%s.%s/", region, s3_dns_suffix(region)) < 0 ? NULL : url;
+	return text_print(&url, "https://sts.%s.%s/", region, s3_dns_suffix(region)) < 0 ? NULL
+											 : url;
 }
 
 int s3_sts_place(const char *endpoint, const char *region, struct s3_sts_place *ret)

@@ -18,6 +18,7 @@
 
 #include "cleanup.h"
 #include "s3_sign.h"
+#include "text.h"
 #include "url.h"
 
 #define SCHEME "s3://"
@@ -76,12 +77,8 @@ int s3_url_from_key(const char *given, char **ret)
 		return -EINVAL;
 	if (key_len > 0)
 		s3_encode(key + 1, key_len - 1, true, encoded);
-	if (asprintf(ret, SCHEME "%.*s%s%s", (int)bucket_len, bucket, key_len > 0 ? "/" : "",
-		    key_len > 0 ? encoded : "") < 0) {
-		*ret = NULL;
-		return -ENOMEM;
-	}
-	return 0;
+	return text_print(ret, SCHEME "%.*s%s%s", (int)bucket_len, bucket, key_len > 0 ? "/" : "",
+		key_len > 0 ? encoded : "");
 }
 
 int s3_url_parse(const char *url, char **ret_bucket, const char **ret_key)
@@ -158,20 +155,12 @@ static int make_custom(const struct s3_config *config, const char *bucket, struc
 	path_len = strlen(url.path);
 	while (path_len > 0 && url.path[path_len - 1] == '/')
 		path_len--;
-	if (asprintf(&ret->authority, "%s%s%s%s", host, dot, url.host, port) < 0) {
-		ret->authority = NULL;
+	if (text_print(&ret->authority, "%s%s%s%s", host, dot, url.host, port) < 0)
 		return -ENOMEM;
-	}
-	if (asprintf(&ret->base, "%s://%s", url.scheme, ret->authority) < 0) {
-		ret->base = NULL;
+	if (text_print(&ret->base, "%s://%s", url.scheme, ret->authority) < 0)
 		return -ENOMEM;
-	}
-	if (asprintf(&ret->path, "%.*s/%s%s", (int)path_len, url.path, *host ? "" : bucket,
-		    *host ? "" : "/") < 0) {
-		ret->path = NULL;
-		return -ENOMEM;
-	}
-	return 0;
+	return text_print(&ret->path, "%.*s/%s%s", (int)path_len, url.path, *host ? "" : bucket,
+		*host ? "" : "/");
 }
 
 static int make_aws(const struct s3_config *config, const char *bucket, const char *region,
@@ -180,28 +169,18 @@ static int make_aws(const struct s3_config *config, const char *bucket, const ch
 	bool is_virtual = config->addressing != S3_ADDRESSING_PATH &&
 			  bucket_is_label(bucket, false);
 	const char *suffix = s3_dns_suffix(region);
-	int len;
+	int err;
 
 	if (is_virtual && config->use_accelerate)
-		len = asprintf(&ret->authority, "%s.s3-accelerate%s.%s", bucket,
+		err = text_print(&ret->authority, "%s.s3-accelerate%s.%s", bucket,
 			config->use_dualstack ? ".dualstack" : "", suffix);
 	else
-		len = asprintf(&ret->authority, "%s%ss3%s%s.%s.%s", is_virtual ? bucket : "",
+		err = text_print(&ret->authority, "%s%ss3%s%s.%s.%s", is_virtual ? bucket : "",
 			is_virtual ? "." : "", config->use_fips ? "-fips" : "",
 			config->use_dualstack ? ".dualstack" : "", region, suffix);
-	if (len < 0) {
-		ret->authority = NULL;
+	if (err < 0 || text_print(&ret->base, "https://%s", ret->authority) < 0)
 		return -ENOMEM;
-	}
-	if (asprintf(&ret->base, "https://%s", ret->authority) < 0) {
-		ret->base = NULL;
-		return -ENOMEM;
-	}
-	if (asprintf(&ret->path, "/%s%s", is_virtual ? "" : bucket, is_virtual ? "" : "/") < 0) {
-		ret->path = NULL;
-		return -ENOMEM;
-	}
-	return 0;
+	return text_print(&ret->path, "/%s%s", is_virtual ? "" : bucket, is_virtual ? "" : "/");
 }
 
 int s3_endpoint_make(const struct s3_config *config, const char *bucket, const char *region,

@@ -12,6 +12,7 @@
 
 #include "cleanup.h"
 #include "secret.h"
+#include "text.h"
 
 #define CURL_OLDEST 0x075800 /* 7.88.0 */
 
@@ -81,12 +82,8 @@ int url_plain(const struct url *url, char **ret)
 
 	if (url->has_port)
 		snprintf(port, sizeof port, ":%u", url->port);
-	if (asprintf(ret, "%s://%s%s%s%s%s", url->scheme, url->host, port, url->path,
-		    url->query ? "?" : "", url->query ? url->query : "") < 0) {
-		*ret = NULL;
-		return -ENOMEM;
-	}
-	return 0;
+	return text_print(ret, "%s://%s%s%s%s%s", url->scheme, url->host, port, url->path,
+		url->query ? "?" : "", url->query ? url->query : "");
 }
 
 bool url_same_server(const struct url *a, const struct url *b)

@@ -220,41 +220,33 @@ WRAP_IO(writev, (int fd, const struct iovec *parts, int count), (fd, parts, coun
 
 /* ---- those that are several --------------------------------------------------------------- */
 
+int __real_vasprintf(char **ret, const char *format, va_list arguments)
+	__attribute__((format(printf, 2, 0)));
+int __wrap_vasprintf(char **ret, const char *format, va_list arguments)
+	__attribute__((format(printf, 2, 0)));
+
 static int __attribute__((format(printf, 3, 0)))
 fail_vasprintf(const void *site, char **ret, const char *format, va_list arguments)
 {
-	if (fail_now(FAIL_MEMORY, "asprintf", (const int[]){ENOMEM}, 1, site)) {
+	if (fail_now(FAIL_MEMORY, "vasprintf", (const int[]){ENOMEM}, 1, site)) {
 		*ret = (char *)1; /* is undefined then */
 		errno = ENOMEM;
 		return -1;
 	}
-	return vasprintf(ret, format, arguments);
+	return __real_vasprintf(ret, format, arguments);
 }
 
-int __wrap_asprintf(char **ret, const char *format, ...);
-int __attribute__((format(printf, 2, 3))) __wrap_asprintf(char **ret, const char *format, ...)
+int __wrap_vasprintf(char **ret, const char *format, va_list arguments)
 {
-	va_list arguments;
-	int length;
-
-	va_start(arguments, format);
-	length = fail_vasprintf(__builtin_return_address(0), ret, format, arguments);
-	va_end(arguments);
-	return length;
+	return fail_vasprintf(__builtin_return_address(0), ret, format, arguments);
 }
 
-int __wrap___asprintf_chk(char **ret, int flag, const char *format, ...);
-int __attribute__((format(printf, 3, 4)))
-__wrap___asprintf_chk(char **ret, int flag, const char *format, ...)
+int __wrap___vasprintf_chk(char **ret, int flag, const char *format, va_list arguments);
+int __attribute__((format(printf, 3, 0)))
+__wrap___vasprintf_chk(char **ret, int flag, const char *format, va_list arguments)
 {
-	va_list arguments;
-	int length;
-
 	(void)flag;
-	va_start(arguments, format);
-	length = fail_vasprintf(__builtin_return_address(0), ret, format, arguments);
-	va_end(arguments);
-	return length;
+	return fail_vasprintf(__builtin_return_address(0), ret, format, arguments);
 }
 
 int __real_open64(const char *path, int flags, mode_t mode);

@@ -17,10 +17,13 @@ char *__wrap_strdup(const char *text);
 char *__real_strdup(const char *text);
 char *__wrap_strndup(const char *text, size_t size);
 char *__real_strndup(const char *text, size_t size);
-int __wrap_asprintf(char **ret, const char *format, ...) __attribute__((format(printf, 2, 3)));
+int __wrap_vasprintf(char **ret, const char *format, va_list arguments)
+	__attribute__((format(printf, 2, 0)));
+int __real_vasprintf(char **ret, const char *format, va_list arguments)
+	__attribute__((format(printf, 2, 0)));
 /* A fortified build's. */
-int __wrap___asprintf_chk(char **ret, int flag, const char *format, ...)
-	__attribute__((format(printf, 3, 4)));
+int __wrap___vasprintf_chk(char **ret, int flag, const char *format, va_list arguments)
+	__attribute__((format(printf, 3, 0)));
 
 void scarce_begin(unsigned n)
 {
@@ -63,36 +66,18 @@ char *__wrap_strndup(const char *text, size_t size)
 	return fails() ? NULL : __real_strndup(text, size);
 }
 
-static int __attribute__((format(printf, 2, 0)))
-make_text(char **ret, const char *format, va_list arguments)
+int __wrap_vasprintf(char **ret, const char *format, va_list arguments)
 {
 	if (fails()) {
 		/* What it holds then, nobody may look at. */
 		*ret = (char *)8;
 		return -1;
 	}
-	return vasprintf(ret, format, arguments);
+	return __real_vasprintf(ret, format, arguments);
 }
 
-int __wrap_asprintf(char **ret, const char *format, ...)
+int __wrap___vasprintf_chk(char **ret, int flag, const char *format, va_list arguments)
 {
-	va_list arguments;
-	int length;
-
-	va_start(arguments, format);
-	length = make_text(ret, format, arguments);
-	va_end(arguments);
-	return length;
-}
-
-int __wrap___asprintf_chk(char **ret, int flag, const char *format, ...)
-{
-	va_list arguments;
-	int length;
-
 	(void)flag;
-	va_start(arguments, format);
-	length = make_text(ret, format, arguments);
-	va_end(arguments);
-	return length;
+	return __wrap_vasprintf(ret, format, arguments);
 }

@@ -6,13 +6,13 @@
 #include "control.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "answer.h"
 #include "clock.h"
 #include "server.h"
+#include "text.h"
 
 #define PREFIX "/.origin/"
 
@@ -25,16 +25,16 @@ static int answer_stats(struct origin *origin, struct answer *answer)
 {
 	const struct origin_stats *stats = &origin->stats;
 	char *text;
-	int length = asprintf(&text,
+	int err = text_print(&text,
 		"{\"requests\": %ju, \"ranged_requests\": %ju, \"connections_accepted\": %ju, "
 		"\"connections_open\": %ju, \"body_bytes\": %ju}\n",
 		(uintmax_t)stats->requests, (uintmax_t)stats->ranged_requests,
 		(uintmax_t)stats->connections_accepted, (uintmax_t)stats->connections_open,
 		(uintmax_t)stats->body_bytes);
 
-	if (length < 0)
-		return -ENOMEM;
-	return origin_answer_text(origin, 200, "application/json", text, (size_t)length, answer);
+	if (err < 0)
+		return err;
+	return origin_answer_text(origin, 200, "application/json", text, strlen(text), answer);
 }
 
 /* How many requests each rule of the script has been applied to, a line for each. */
@@ -64,12 +64,10 @@ static int answer_script(
 	if (strlen(body) == length)
 		err = origin_script_parse(body, clock_now_ns(), &script, error, sizeof(error));
 	if (err == -EINVAL) {
-		int error_length = asprintf(&text, "script: %s\n", error);
-
-		if (error_length < 0)
-			return -ENOMEM;
-		return origin_answer_text(
-			origin, 400, "text/plain", text, (size_t)error_length, answer);
+		err = text_print(&text, "script: %s\n", error);
+		if (err < 0)
+			return err;
+		return origin_answer_text(origin, 400, "text/plain", text, strlen(text), answer);
 	}
 	if (err)
 		return err;

@@ -18,6 +18,7 @@
 #include "index.h"
 #include "ranges.h"
 #include "server.h"
+#include "text.h"
 
 static void resource_put(struct resource **resource)
 {
@@ -34,7 +35,7 @@ void origin_reply_finish(struct reply *reply)
 /* A page that says the status, as servers have them. */
 static int reply_set_page(struct reply *reply, int status)
 {
-	int length;
+	int err;
 
 	free(steal_pointer(&reply->text));
 	reply->page = true;
@@ -43,15 +44,13 @@ static int reply_set_page(struct reply *reply, int status)
 	reply->type = "text/html";
 	if (status == 304 || status == 204)
 		return 0;
-	length = asprintf(&reply->text,
+	err = text_print(&reply->text,
 		"<html>\r\n<head><title>%d %s</title></head>\r\n<body>\r\n"
 		"<center><h1>%d %s</h1></center>\r\n</body>\r\n</html>\r\n",
 		status, origin_reason(status), status, origin_reason(status));
-	if (length < 0) {
-		reply->text = NULL;
-		return -ENOMEM;
-	}
-	reply->text_length = (size_t)length;
+	if (err < 0)
+		return err;
+	reply->text_length = strlen(reply->text);
 	return 0;
 }
 
@@ -74,10 +73,8 @@ static int status_of_errno(int err)
 /* "/dir" is answered with "/dir/"; "//host" must not become another server's address. */
 static int reply_redirect(struct reply *reply, const char *target)
 {
-	if (asprintf(&reply->location, "/%s/", target + strspn(target, "/")) < 0) {
-		reply->location = NULL;
+	if (text_print(&reply->location, "/%s/", target + strspn(target, "/")) < 0)
 		return -ENOMEM;
-	}
 	return reply_set_page(reply, 301);
 }
 
@@ -189,16 +186,14 @@ static int reply_follow_request(struct origin *origin, struct reply *reply)
 static int reply_set_text(struct reply *reply, const char *text, uint64_t number)
 {
 	const char *place = strstr(text, "{n}");
-	int length = place ? asprintf(&reply->text, "%.*s%ju%s", (int)(place - text), text,
-				     (uintmax_t)number, place + strlen("{n}"))
-			   : asprintf(&reply->text, "%s", text);
+	int err = place ? text_print(&reply->text, "%.*s%ju%s", (int)(place - text), text,
+				  (uintmax_t)number, place + strlen("{n}"))
+			: text_print(&reply->text, "%s", text);
 
-	if (length < 0) {
-		reply->text = NULL;
-		return -ENOMEM;
-	}
+	if (err < 0)
+		return err;
 	reply->page = true;
-	reply->text_length = (size_t)length;
+	reply->text_length = strlen(reply->text);
 	return 0;
 }
 
