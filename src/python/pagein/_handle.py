@@ -10,7 +10,8 @@ memoryview, numpy and everybody else, the exporter to a Hold, and that to the Ha
 while something shows it, without a lock and without a count that could be wrong; a call that uses the
 pointer holds the Handle in its frame.
 
-Handle.holds tells close() whether there are views, for BufferError. It is exact unless a view is made
+Handle.holds tells close() whether there are views, for BufferError; that the exporter refers to its Map,
+too, is for Object.close(), which looks at the Maps that there are. It is exact unless a view is made
 in another thread at that very moment; then close() succeeds, and the memory stays until the view goes.
 
 The garbage collector clears weak references to objects in a dead cycle, and runs weakref.finalize() and
@@ -60,9 +61,10 @@ class Hold:
         _untrack(self)
 
 
-def make_view(handle: Handle, kind: Any, address: int, writable: bool) -> memoryview:
-    """A view of all bytes of an array type `kind` at address, which keeps the handle."""
+def make_view(handle: Handle, owner: Any, kind: Any, address: int, writable: bool) -> memoryview:
+    """A view of all bytes of an array type `kind` at address, which keeps the handle, and its owner known."""
     exporter = kind.from_address(address)
     exporter.hold = Hold(handle)
+    exporter.owner = owner
     view = memoryview(exporter).cast("B")
     return view if writable else view.toreadonly()

@@ -85,12 +85,15 @@ def memmap_of(object: "Object", dtype: Any, mode: str, offset: int, shape: Union
         count *= int(length)
     end += count * dtype.itemsize
     _check_part(object.size, offset, end)
-    if _MODES[mode] == "c" and end > offset:
-        part, start = object.private_part(offset, end - offset)
+    # What numpy.memmap() would have from mmap(2): whole pages before, nothing behind.
+    start = offset - offset % PAGE_BYTES
+    end = end if end > start else object.size
+    if _MODES[mode] == "c":
+        view = object.private_part(start, end - start).view()
     else:
-        part, start = object.whole, offset
+        view = object.whole.view()[start:end]
     # frombuffer() lets nobody make the array writable, or release what it stands on, by accident.
-    memory = numpy.frombuffer(part.view(), numpy.uint8)
-    array = numpy.ndarray.__new__(memmap, shape, dtype=dtype, buffer=memory, offset=start, order=order)
+    memory = numpy.frombuffer(view, numpy.uint8)
+    array = numpy.ndarray.__new__(memmap, shape, dtype=dtype, buffer=memory, offset=offset - start, order=order)
     array.filename, array.offset, array.mode = object.url, offset, _MODES[mode]
     return array

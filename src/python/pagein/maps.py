@@ -109,7 +109,7 @@ class Map:
         handle = self._open()
         if self._length == 0 or self._address is None:
             return memoryview(b"")
-        return make_view(handle, self._kind, self._address, bool(self.flags & Flag.PRIVATE))
+        return make_view(handle, self, self._kind, self._address, bool(self.flags & Flag.PRIVATE))
 
     def __buffer__(self, flags: int) -> memoryview:
         """From Python 3.12 on the map itself is a buffer: memoryview(map), numpy.frombuffer(map)."""
@@ -138,7 +138,7 @@ class Map:
         while done < len(target):
             part = target[done:done + piece]
             try:
-                self._read_part(handle, part, offset + done)
+                self._read_part(handle, part, offset + done, min(piece, len(target) - done - len(part)))
             except Error as error:
                 if error.errno != errno.ENOMEM or piece <= _PIECE_MIN:
                     raise
@@ -153,10 +153,13 @@ class Map:
         self.readinto(buffer, offset)
         return bytes(buffer)
 
-    def _read_part(self, handle: Handle, part: memoryview, offset: int) -> None:
+    def _read_part(self, handle: Handle, part: memoryview, offset: int, ahead: int) -> None:
+        """Populates, and copies while so many bytes behind it are on their way."""
         done, tries = 0, 0
         if not _copy.is_resident(self._address + offset, len(part)):
             self._populate(handle, offset, len(part), None)
+        if ahead > 0:
+            check(library.pagein_advise(handle.pointer, offset + len(part), ahead, Advice.WILLNEED), self.url)
         while done < len(part):
             copied = _copy.copy(self._address + offset + done, part[done:])
             done += copied

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Dict, Mapping, Optional, Tuple, Union
 
 from . import _abi
-from ._abi import PAGE_BYTES, Flag, Integrity
+from ._abi import Flag, Integrity
 from ._handle import Handle
 from ._library import check, library
 from .errors import Error
@@ -48,9 +48,10 @@ def _fill(struct: Any, kind: str, values: Mapping[str, Any]) -> Any:
             value = ctypes.pointer(_fill(_abi.S3OptionsStruct(), "S3 option", value))
         elif types[name] is ctypes.c_char_p:
             value = _text(value, name)
-        elif not -2**31 <= value < 2 ** (8 * types[name].size):
-            raise ValueError(f"{kind} {name}: {value} is out of range")
         setattr(struct, name, value)
+        # ctypes cuts off what does not fit.
+        if isinstance(value, int) and getattr(struct, name) != value:
+            raise ValueError(f"{kind} {name}: {value} is out of range")
     return struct
 
 
@@ -204,11 +205,9 @@ class Object:
         from .arrays import memmap_of
         return memmap_of(self, dtype, mode, offset, shape, order)
 
-    def private_part(self, offset: int, length: int) -> Tuple[Map, int]:
-        """A map that may be written, of the pages that a range lies in; and where in it the range begins."""
-        start = offset - offset % PAGE_BYTES
-        flags = Flag.PRIVATE | (self._identity.flags & Flag.WAIT)
-        return self.map(start, offset + length - start, flags), offset - start
+    def private_part(self, start: int, length: int) -> Map:
+        """A map of pages that may be written."""
+        return self.map(start, length, Flag.PRIVATE | (self._identity.flags & Flag.WAIT))
 
 
 def open(url: str, *, flags: Flag = Flag(0), **options: Any) -> Object:
