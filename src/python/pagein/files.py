@@ -8,7 +8,7 @@ from ._abi import Advice
 from .errors import Error
 from .maps import Map
 
-_AHEAD_START = 256 << 10
+_AHEAD_START = 64 << 10
 _AHEAD_MAX = 16 << 20  # what a connection's 10 ms need at 1 GB/s, and some
 
 
