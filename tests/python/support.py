@@ -112,4 +112,4 @@ def run_child(code, *arguments, expect=0):
 
 def main():
     require_maps()
-    unittest.main()
+    unittest.main(verbosity=2)

@@ -217,7 +217,7 @@ class Memory(support.Case):
     def test_options_are_checked(self):
         for options, error in (({"timeout": 1}, TypeError), ({"size": 1}, TypeError), ({"attempts": -2**40}, ValueError),
                                ({"s3": {"zone": "x"}}, TypeError), ({"netrc_file": "a\0b"}, ValueError),
-                               ({"verify": 9}, pagein.Error)):
+                               ({"verify": 9}, pagein.Error), ({"fork": 9}, pagein.Error)):
             with self.assertRaises(error, msg=options):
                 pagein.open(self.url, **options)
         with pagein.open(self.url, fork=pagein.Fork.DENY, verify=pagein.Verify.OFF, hedge_percent=-1, attempts=3,
