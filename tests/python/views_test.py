@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 """Memory: views, arrays, closing. The oracle is the same file, and numpy.memmap of it."""
+import errno
 import gc
 import io
 import itertools
@@ -192,6 +193,20 @@ class Memory(support.Case):
             self.assertEqual(map.dirty(), [(4096, 4096)])
             map.discard()
             self.assertEqual((map.dirty(), map[5000]), ([], DATA[9096]))
+
+    def test_maps_of_other_memory(self):
+        for flag, options in ((Flag.SHARED, {}), (Flag.HUGE, {}), (Flag.INLINE, {"cache_bytes": 16 << 20}),
+                              (Flag.WAIT | Flag.PRIVATE, {})):
+            with self.subTest(flag=flag), pagein.open(self.url, flags=flag, **options) as object:
+                try:
+                    object.whole
+                except pagein.Error as error:
+                    self.assertIn(error.errno, (errno.ENOTSUP, errno.EPERM))  # this kernel can't
+                    continue
+                self.assertEqual(object.pread(100000, 3000000), DATA[3000000:3100000])
+                with object.view() as view:
+                    self.assertTrue(view == DATA)
+                self.assertEqual(object.whole.flags, flag)
 
     def test_residency_advice_pins_and_stats(self):
         with pagein.open(self.url, memory=4 << 20) as object:

@@ -4,8 +4,6 @@ from __future__ import annotations
 import io
 from typing import Any
 
-from ._abi import Advice
-from .errors import Error
 from .maps import Map
 
 _AHEAD_START = 64 << 10
@@ -83,10 +81,7 @@ class File(io.RawIOBase):
         if until - start < self._window // 2 and until < len(self.map) or until <= start:
             return
         self._asked = until
-        try:
-            self.map.advise(Advice.WILLNEED, start, until - start)
-        except Error:
-            pass  # The read itself will tell.
+        self.map.will_need(start, until - start)
 
     def _check(self) -> None:
         if self.closed:

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from .objects import Identity
 
 _SLICE_MS = 100          # of a wait in the main thread, which runs the handlers of signals between slices
-_PIECE_BYTES = 8 << 20   # populated at once by a read, and copied while the rest is on its way
+_PIECE_BYTES = 8 << 20   # populated at once by a read, and copied while more is on its way
+_AHEAD_BYTES = 32 << 20  # so much more
 _PIECE_MIN = 64 << 10    # the same under a small memory limit
 _LOOK_BYTES = 256 << 20  # in which a page that failed is looked for
 _COPY_TRIES = 100        # a page that was there is evicted before it is copied, again and again
@@ -134,11 +135,15 @@ class Map:
         target = memoryview(buffer).cast("B")
         handle, offset, rest = self._range(min(offset, self._length), None)
         target = target[:rest]
-        piece, done = _PIECE_BYTES, 0
+        piece, done, asked = _PIECE_BYTES, 0, 0
         while done < len(target):
             part = target[done:done + piece]
+            until = min(len(target), done + len(part) + _AHEAD_BYTES)
+            if until > max(asked, done + len(part)):
+                self.will_need(offset + max(asked, done), until - max(asked, done))
+                asked = until
             try:
-                self._read_part(handle, part, offset + done, min(piece, len(target) - done - len(part)))
+                self._read_part(handle, part, offset + done)
             except Error as error:
                 if error.errno != errno.ENOMEM or piece <= _PIECE_MIN:
                     raise
@@ -153,13 +158,14 @@ class Map:
         self.readinto(buffer, offset)
         return bytes(buffer)
 
-    def _read_part(self, handle: Handle, part: memoryview, offset: int, ahead: int) -> None:
-        """Populates, and copies while so many bytes behind it are on their way."""
+    def will_need(self, offset: int, length: int) -> None:
+        """advise(WILLNEED) of a range that is not empty. An error is no matter: the read itself will tell."""
+        library.pagein_advise(self._open().pointer, offset, length, Advice.WILLNEED)
+
+    def _read_part(self, handle: Handle, part: memoryview, offset: int) -> None:
         done, tries = 0, 0
         if not _copy.is_resident(self._address + offset, len(part)):
             self._populate(handle, offset, len(part), None)
-        if ahead > 0:
-            check(library.pagein_advise(handle.pointer, offset + len(part), ahead, Advice.WILLNEED), self.url)
         while done < len(part):
             copied = _copy.copy(self._address + offset + done, part[done:])
             done += copied
