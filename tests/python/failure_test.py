@@ -5,7 +5,6 @@ import os
 import pickle
 import signal
 import threading
-import unittest
 
 import pagein
 from pagein import Flag, State
@@ -176,6 +175,18 @@ class Failure(support.Case):
                 thread.join()
                 self.origin.script("")
                 self.assertEqual(object.pread(10, 1 << 20), self.data[1 << 20:(1 << 20) + 10])
+
+    def test_ctrl_c_ends_opening(self):
+        self.origin.script("path=/data : delay=60s")
+        thread = threading.Thread(target=self.interrupt)
+        thread.start()
+        with self.assertRaises(KeyboardInterrupt):
+            self.open(timeout_ms=2000, attempts=1)
+        thread.join()
+        self.origin.script("")
+        # What was on its way ends by itself.
+        support.wait_until(lambda: pagein.stats()["connections"] == 0 and "pagein-open" not in
+                           [thread.name for thread in threading.enumerate()])
 
     def interrupt(self):
         self.origin.wait_for_requests(1)

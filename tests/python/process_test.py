@@ -7,7 +7,6 @@ import pickle
 import sys
 import threading
 import time
-import unittest
 
 import pagein
 from pagein import Flag, Fork

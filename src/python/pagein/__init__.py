@@ -37,7 +37,8 @@ with whatever locks its thread holds, the GIL mostly among them (numpy gives it 
 that is never a deadlock, for a page is filled by a thread of the library that runs no Python. But
 other threads of Python wait too: populate() first, or read by calls, where they shall not.
 
-fork and pickle. A child of fork(2) has the same maps and fetches for itself (option fork=). Pickling
+fork and pickle. A child of fork(2) has the same maps and fetches for itself (option fork=); that Python
+3.12 and later warn of threads there is no matter: those of the library are forked in order. Pickling
 an Object or a Map, for spawned workers, opens the same version there, or raises Error with ESTALE.
 """
 from ._abi import Advice, Cap, Flag, Fork, Integrity, State, Verify

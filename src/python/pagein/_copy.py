@@ -36,8 +36,8 @@ def is_resident(address: int, length: int) -> bool:
     """Are the pages there, as far as the kernel can tell at a glance?"""
     start = address // PAGE_BYTES * PAGE_BYTES
     states = bytearray((address + length - start + PAGE_BYTES - 1) // PAGE_BYTES)
-    place = (ctypes.c_ubyte * len(states)).from_buffer(states)
-    return _mincore(start, address + length - start, place) == 0 and 0 not in states
+    place = ctypes.c_ubyte.from_buffer(states)
+    return _mincore(start, address + length - start, ctypes.byref(place)) == 0 and 0 not in states
 
 
 def copy(address: int, buffer: memoryview) -> int:

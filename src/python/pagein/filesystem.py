@@ -82,13 +82,11 @@ class PageinFileSystem(AbstractFileSystem):
             first, last, _ = slice(start, end).indices(object.size)
             return object.pread(max(0, last - first), first) if last > first else b""
 
-    def _open(self, path: str, mode: str = "rb", block_size: Any = None, **unused: Any) -> Union[io.BufferedReader, File]:
+    def _open(self, path: str, mode: str = "rb", block_size: Any = None,
+              **unused: Any) -> Union[io.BufferedReader, File]:
         if mode != "rb":
             raise NotImplementedError("objects can only be read")
         return self._object(path).file()
-
-    def open(self, path: str, mode: str = "rb", **options: Any) -> Any:
-        return super().open(path, mode, **options)
 
 
 def register(*protocols: str) -> None:

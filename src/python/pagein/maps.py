@@ -63,7 +63,7 @@ class Map:
         return self._length
 
     def __repr__(self) -> str:
-        state = "closed" if self.closed else str(self.flags)
+        state = "closed" if self.closed else repr(self.flags)
         return f"<pagein.Map {self.url!r} [{self.offset}:{self.offset + self._length}] {state}>"
 
     def __reduce__(self) -> Any:
@@ -160,7 +160,8 @@ class Map:
 
     def will_need(self, offset: int, length: int) -> None:
         """advise(WILLNEED) of a range that is not empty. An error is no matter: the read itself will tell."""
-        library.pagein_advise(self._open().pointer, offset, length, Advice.WILLNEED)
+        handle = self._open()
+        library.pagein_advise(handle.pointer, offset, length, Advice.WILLNEED)
 
     def _read_part(self, handle: Handle, part: memoryview, offset: int) -> None:
         done, tries = 0, 0
@@ -202,7 +203,8 @@ class Map:
             if result == 0:
                 return
             slice_ns = time.monotonic_ns() - slice_ns
-            # Sooner, it was the server that has not answered in time.
+            # Sooner, it was the server that has not answered in time. What fails between two slices is
+            # asked for once more by the next.
             if result != -errno.ETIMEDOUT or wait_ms < 0 or slice_ns < wait_ms * 1000000:
                 raise self._failure(handle, offset, length, result)
             if timeout_ms is not None and (time.monotonic_ns() - began_ns) // 1000000 >= timeout_ms:
@@ -279,8 +281,8 @@ class Map:
     def dirty(self, offset: int = 0, length: Optional[int] = None) -> List[Tuple[int, int]]:
         """(offset, length) of what was written to an overlay (Flag.PRIVATE), in whole pages."""
         handle, offset, length = self._range(offset, length)
-        count, found = 0, check(library.pagein_dirty(handle.pointer, offset, length, None, 0), self.url) if length else 0
-        while found > count:
+        count, found = -1, 0
+        while length > 0 and found > count:
             count = found
             ranges = (_abi.RangeStruct * count)()
             found = check(library.pagein_dirty(handle.pointer, offset, length, ranges, count), self.url)
@@ -294,7 +296,8 @@ class Map:
 
     def stats(self) -> Dict[str, int]:
         """Counters and gauges of this map: see pagein_stats(3) for which."""
-        return stats_of(self._open().pointer)
+        handle = self._open()
+        return stats_of(handle.pointer)
 
     def thread_stats(self) -> List[Dict[str, Any]]:
         """How long which thread has waited for this map, who did last first: pagein_thread_stats(3)."""

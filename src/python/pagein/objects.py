@@ -4,9 +4,11 @@ from __future__ import annotations
 import ctypes
 import errno
 import io
+import os
+import threading
 import weakref
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Dict, Mapping, Optional, Tuple, Union
+from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Tuple, Union
 
 from . import _abi
 from ._abi import Flag, Integrity
@@ -55,11 +57,42 @@ def _fill(struct: Any, kind: str, values: Mapping[str, Any]) -> Any:
     return struct
 
 
-def _text(value: str, what: str) -> bytes:
-    encoded = value.encode()
+def _text(value: Union[str, "os.PathLike[str]"], what: str) -> bytes:
+    encoded = os.fsencode(value)
     if b"\0" in encoded:
         raise ValueError(f"{what}: embedded null character")
     return encoded
+
+
+def _open_here(url: str, struct: _abi.OptionsStruct) -> Handle:
+    pointer = ctypes.c_void_p()
+    check(library.pagein_open(_text(url, "url"), ctypes.byref(struct), ctypes.byref(pointer)), url)
+    assert pointer.value is not None
+    return Handle(pointer.value, library.pagein_close)
+
+
+def _open_handle(url: str, struct: _abi.OptionsStruct) -> Handle:
+    """In the main thread another one waits for the server, so that Ctrl-C and other handlers run."""
+    if threading.current_thread() is not threading.main_thread():
+        return _open_here(url, struct)
+    results: List[Union[Handle, BaseException]] = []  # if nobody waits any more, the handle ends with this
+
+    def run() -> None:
+        try:
+            results.append(_open_here(url, struct))
+        except BaseException as error:
+            results.append(error)
+
+    thread = threading.Thread(target=run, name="pagein-open", daemon=True)
+    thread.start()
+    thread.join()
+    result = results.pop()
+    if isinstance(result, BaseException):
+        try:
+            raise result
+        finally:
+            del result  # its traceback has this frame
+    return result
 
 
 class Object:
@@ -70,13 +103,10 @@ class Object:
     """
 
     def __init__(self, url: str, flags: Flag, options: Dict[str, Any]) -> None:
-        struct = _fill(_abi.OptionsStruct(), "option", options)
-        pointer = ctypes.c_void_p()
-        check(library.pagein_open(_text(url, "url"), ctypes.byref(struct), ctypes.byref(pointer)), url)
-        assert pointer.value is not None
-        self._handle: Optional[Handle] = Handle(pointer.value, library.pagein_close)
-        self._identity = Identity(url, options, flags, library.pagein_size(pointer),
-                                  library.pagein_version(pointer).decode(errors="surrogateescape"))
+        handle = _open_handle(url, _fill(_abi.OptionsStruct(), "option", options))
+        self._handle: Optional[Handle] = handle
+        self._identity = Identity(url, options, flags, library.pagein_size(handle.pointer),
+                                  library.pagein_version(handle.pointer).decode(errors="surrogateescape"))
         self._maps: "weakref.WeakSet[Map]" = weakref.WeakSet()
 
     # ---- what it is ----
@@ -97,7 +127,8 @@ class Object:
     @property
     def integrity(self) -> Integrity:
         """What is known of its bytes now."""
-        return Integrity(check(library.pagein_integrity(self._open().pointer), self.url))
+        handle = self._open()
+        return Integrity(check(library.pagein_integrity(handle.pointer), self.url))
 
     @property
     def closed(self) -> bool:
