@@ -25,7 +25,8 @@ def header_structs():
 
 
 def header_enums():
-    return {name: re.findall(r"\b(PAGEIN_\w+)", body) for name, body in re.findall(r"enum (\w+) \{(.*?)\}", HEADER, re.S)}
+    return {name: re.findall(r"\b(PAGEIN_\w+)", body)
+            for name, body in re.findall(r"enum (\w+) \{(.*?)\}", HEADER, re.S)}
 
 
 def header_functions():

@@ -158,7 +158,8 @@ class Process(support.Case):
             with self.subTest(method=method), pagein.open(self.url) as object, \
                     multiprocessing.get_context(method).Pool(2) as pool:
                 offsets = range(0, SIZE - 200000, 1000000)
-                for offset, (call, touch, objects) in zip(offsets, pool.starmap(look, [(object, one) for one in offsets])):
+                found = pool.starmap(look, [(object, offset) for offset in offsets])
+                for offset, (call, touch, objects) in zip(offsets, found):
                     self.assertEqual((call, touch), self.expected(offset))
                     self.assertGreaterEqual(objects, 1)
                 with object.map(8192, 5000, Flag.PRIVATE) as map:

@@ -31,7 +31,8 @@ class Origin:
 
     def __init__(self):
         self.folder = tempfile.mkdtemp(prefix="pagein-python-")
-        self.process = subprocess.Popen([os.environ["ORIGIN"], "--root", self.folder], stdout=subprocess.PIPE, text=True)
+        self.process = subprocess.Popen([os.environ["ORIGIN"], "--root", self.folder],
+                                        stdout=subprocess.PIPE, text=True)
         self.host = self.process.stdout.readline().split()[-1]
 
     def finish(self):
@@ -103,8 +104,8 @@ class Case(unittest.TestCase):
 
 def run_child(code, *arguments, expect=0):
     """Runs code in another Python, and gives what it printed."""
-    child = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, timeout=3 * LIMIT_S,
-                           env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)})
+    child = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True,
+                           timeout=3 * LIMIT_S, env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)})
     if child.returncode != expect:
         raise AssertionError(f"status {child.returncode}\n{child.stdout}{child.stderr}")
     return child.stdout

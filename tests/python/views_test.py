@@ -230,8 +230,8 @@ class Memory(support.Case):
                         call(offset, length)
 
     def test_options_are_checked(self):
-        for options, error in (({"timeout": 1}, TypeError), ({"size": 1}, TypeError), ({"attempts": -2**40}, ValueError),
-                               ({"s3": {"zone": "x"}}, TypeError), ({"netrc_file": "a\0b"}, ValueError),
+        for options, error in (({"timeout": 1}, TypeError), ({"size": 1}, TypeError),
+                               ({"attempts": -2**40}, ValueError), ({"s3": {"zone": "x"}}, TypeError), ({"netrc_file": "a\0b"}, ValueError),
                                ({"verify": 9}, pagein.Error), ({"fork": 9}, pagein.Error)):
             with self.assertRaises(error, msg=options):
                 pagein.open(self.url, **options)
@@ -275,9 +275,9 @@ class Arrays(support.Case):
             self.assertIs(one, other, what)
             return
         self.assertNotIsInstance(one, type, what)
-        self.assertEqual((one.shape, one.dtype, one.strides, one.flags.writeable, one.mode, one.offset),
-                         (other.shape, other.dtype, other.strides, other.flags.writeable, other.mode, other.offset), what)
-        self.assertEqual((one.flags.c_contiguous, one.tobytes()), (other.flags.c_contiguous, other.tobytes()), what)
+        of = [(array.shape, array.dtype, array.strides, array.flags.writeable, array.flags.c_contiguous, array.mode,
+               array.offset, array.tobytes()) for array in (one, other)]
+        self.assertEqual(of[0], of[1], what)
 
     def test_it_is_as_numpys(self):
         size = 20002
