@@ -39,7 +39,8 @@ other threads of Python wait too: populate() first, or read by calls, where they
 
 fork and pickle. A child of fork(2) has the same maps and fetches for itself (option fork=); that Python
 3.12 and later warn of threads there is no matter: those of the library are forked in order. Pickling
-an Object or a Map, for spawned workers, opens the same version there, or raises Error with ESTALE.
+an Object or a Map, for spawned workers, opens the same version there, or raises Error with ESTALE. It holds the
+URL and the options as they were given, a password in the URL too.
 """
 from ._abi import Advice, Cap, Flag, Fork, Integrity, State, Verify
 from ._library import Caps, caps, stats

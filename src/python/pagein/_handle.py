@@ -11,7 +11,7 @@ while something shows it, without a lock and without a count that could be wrong
 pointer holds the Handle in its frame.
 
 Handle.holds tells close() whether there are views, for BufferError; that the exporter refers to its Map,
-too, is for Object.close(), which looks at the Maps that there are. It is exact unless a view is made
+too, is for Object.close(), which looks at the Maps that there are. The answer is exact unless a view is made
 in another thread at that very moment; then close() succeeds, and the memory stays until the view goes.
 
 The garbage collector clears weak references to objects in a dead cycle, and runs weakref.finalize() and
@@ -20,8 +20,7 @@ cycle. Handles and Holds are hidden from it (PyObject_GC_UnTrack): they are free
 count alone, when the cycle has been taken apart, and no Python of it runs any more. They refer to nothing
 that could refer back, so they are never a part of a cycle.
 
-At the end of the process nothing is ended: the memory may still be shown by what is torn down later, and
-the kernel takes it all.
+At the end of the process the same holds: what is still shown is left to the kernel.
 
 Rejected: weakref.finalize() (see above; and it runs at exit), sys.getrefcount() (its numbers differ from
 one Python to the next), a lock (a child of fork(2) may find it taken).
