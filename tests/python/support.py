@@ -2,9 +2,11 @@
 
 ORIGIN names the server's program, PAGEIN_LIBRARY the library, PYTHONPATH has the package's folder.
 """
+import ctypes
 import gc
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -15,6 +17,7 @@ import urllib.request
 import pagein
 
 GAUGES = ("objects", "maps", "resident_bytes", "transfers", "connections", "cached_bytes", "pinned_bytes")
+PR_SET_PDEATHSIG = 1
 LIMIT_S = 20  # of a wait for something that has to come
 
 
@@ -26,13 +29,18 @@ def require_maps():
         sys.exit(77)
 
 
+def die_with_parent():
+    """A test that ends by a signal leaves no server behind."""
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
 class Origin:
     """pagein-origin on a folder of its own."""
 
     def __init__(self):
         self.folder = tempfile.mkdtemp(prefix="pagein-python-")
         self.process = subprocess.Popen([os.environ["ORIGIN"], "--root", self.folder],
-                                        stdout=subprocess.PIPE, text=True)
+                                        stdout=subprocess.PIPE, text=True, preexec_fn=die_with_parent)
         self.host = self.process.stdout.readline().split()[-1]
 
     def finish(self):
