@@ -86,7 +86,7 @@ void map_settle(struct pagein_map *map, struct range range)
 	map_answer(map, range);
 	if (map->limit)
 		map_note_filled(map, range);
-	pull_progress(map, range, 0);
+	pull_progress(map, range, NULL);
 }
 
 /* ---- filling ------------------------------------------------------------------------------ */
@@ -511,5 +511,5 @@ void map_failed(struct want *want, struct range range, const struct failure *fai
 			map_poison(map, (struct range){start, start + count * PAGE_BYTES});
 		}
 	}
-	pull_progress(map, range, waits ? 0 : failure->err);
+	pull_progress(map, range, waits ? NULL : failure);
 }

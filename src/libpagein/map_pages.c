@@ -291,7 +291,7 @@ void map_abandon(struct pagein_map *map, struct range range)
 	map_answer(map, range);
 	object_cancel_unwanted(map->object->object);
 	map_end_waits(map, range);
-	pull_progress(map, range, 0);
+	pull_progress(map, range, NULL);
 }
 
 bool map_wants(const struct want *want, struct range range)

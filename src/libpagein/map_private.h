@@ -368,18 +368,19 @@ struct pull {
 	bool too_long;       /* they would never all fit: err is -ENOMEM */
 	struct list waiting; /* limit->waiting, until there is room for them */
 	struct pagein_map *map;
-	uint64_t at;   /* the pages before it have been resident */
-	uint64_t next; /* asked for up to here */
-	int err;       /* why it ended */
-	bool entered;  /* asking: what arrives meanwhile is looked at afterwards */
-	bool dirty;    /* something has happened in its range */
-	bool paused;   /* until pull_timer: the loop has others to serve */
+	uint64_t at;     /* the pages before it have been resident */
+	uint64_t next;   /* asked for up to here */
+	int err;         /* why it ended */
+	char error[240]; /* that in words, if somebody had some; "" */
+	bool entered;    /* asking: what arrives meanwhile is looked at afterwards */
+	bool dirty;      /* something has happened in its range */
+	bool paused;     /* until pull_timer: the loop has others to serve */
 	void (*done)(struct pull *pull); /* called once, off the list */
 };
 /* done may be called before this returns. */
 void pull_start(struct pagein_map *map, struct pull *pull);
-/* Pages of range have become resident, or (err < 0) will not come. */
-void pull_progress(struct pagein_map *map, struct range range, int err);
+/* Pages of range have become resident, or (failure) will not come. */
+void pull_progress(struct pagein_map *map, struct range range, const struct failure *failure);
 /* Has one asked for this page, and does it still wait? */
 bool pull_waits_for(const struct pagein_map *map, uint64_t offset);
 /* It waited for room, and has it (or pull->err). */

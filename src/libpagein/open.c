@@ -151,6 +151,8 @@ static int check_options(const struct pagein_options *options)
 	if (options && options->size != sizeof *options)
 		return context_fail(-EINVAL, "open: options of %zu bytes, this library knows %zu",
 			options->size, sizeof *options);
+	if (options && options->fork > PAGEIN_FORK_DENY)
+		return context_fail(-EINVAL, "open: no such options.fork: %u", options->fork);
 	if (options && options->verify > PAGEIN_VERIFY_BLOCKS)
 		return context_fail(-EINVAL, "open: no such options.verify: %u", options->verify);
 	if (s3 && s3->size != sizeof *s3)
@@ -333,5 +335,9 @@ int pagein_populate(struct pagein_map *map, size_t offset, size_t length, int ti
 			"populate: %llu bytes and what is pinned exceed the memory limit, %llu",
 			(unsigned long long)range_length(call.pull.range),
 			(unsigned long long)map->limit->max_bytes);
-	return err < 0 ? context_fail(err, "populate: %s", strerrordesc_np(-err)) : 0;
+	if (err == 0)
+		return 0;
+	return context_fail(err, "populate: %s",
+		err == call.pull.err && call.pull.error[0] ? call.pull.error
+							   : strerrordesc_np(-err));
 }

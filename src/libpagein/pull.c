@@ -12,6 +12,7 @@
  * times it pauses, until the loop has served whoever else is there.
  */
 #include <errno.h>
+#include <stdio.h>
 
 #include "clock.h"
 #include "map_limit.h"
@@ -166,6 +167,7 @@ void pull_start(struct pagein_map *map, struct pull *pull)
 	pull->range = range_intersect(pull->range, map_pages(map));
 	pull->at = pull->next = pull->range.start;
 	pull->err = 0;
+	pull->error[0] = '\0';
 	pull->entered = pull->dirty = pull->paused = pull->admitted = pull->too_long = false;
 	pull->map = map;
 	list_init(&pull->node);
@@ -209,7 +211,14 @@ static void pull_run_dirty(struct pagein_map *map)
 		pull_run(map, pull);
 }
 
-void pull_progress(struct pagein_map *map, struct range range, int err)
+static void pull_fail(struct pull *pull, const struct failure *failure)
+{
+	pull->err = failure->err;
+	if (failure->error)
+		snprintf(pull->error, sizeof pull->error, "%s", failure->error);
+}
+
+void pull_progress(struct pagein_map *map, struct range range, const struct failure *failure)
 {
 	struct pull *pull;
 
@@ -218,8 +227,8 @@ void pull_progress(struct pagein_map *map, struct range range, int err)
 		if (!range_overlaps(range, (struct range){pull->at, pull->next}))
 			continue;
 		pull->dirty = true;
-		if (pull->err == 0)
-			pull->err = err;
+		if (failure && pull->err == 0)
+			pull_fail(pull, failure);
 	}
 	pull_run_dirty(map);
 }

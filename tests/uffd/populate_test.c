@@ -142,7 +142,9 @@ static void populate_fails_without_a_signal(void **state)
 	session_open(&session, SIZE, NULL);
 	server_script(&session.server, "path=/data : status=403");
 	assert_int_equal(pagein_populate(session.map, 100000, 0, -1), -EACCES);
-	assert_string_not_equal(pagein_last_error(), "");
+	/* The failure's own words, with its object and what the server has said. */
+	assert_non_null(strstr(pagein_last_error(), "/data"));
+	assert_non_null(strstr(pagein_last_error(), "403"));
 	/* Nobody waited for them, so they are absent, not poisoned. */
 	assert_true(map_stats(session.map).poisoned == 0);
 	server_script(&session.server, "");
