@@ -2,12 +2,15 @@
 """drive.py - makes the calls of a program fail, one after the other: drive.py DOOR BUILD-FOLDER.
 
 DOOR is library, command or mount: the scenarios below. Each is run once, and its calls are counted
-(fail.h); then once for each call, class by class, in which that call fails, in which it fails in
-another way, and in which all calls from that one on fail. Whatever fails: no signal ends the
-program, it ends in time, nothing is left behind, what was read is right, and an error has words.
+(fail.h); then once for each place that calls come from, in which that call fails, in which it fails
+in another way, and in which all calls of its class from that one on fail. Whatever fails: no signal
+ends the program, it ends in time, nothing is left behind, what was read is right, and an error has
+words.
 
-PAGEIN_FAULTS_RUNS=N    so many runs of each scenario, chosen by PAGEIN_TEST_SEED; "all": each
-PAGEIN_FAULTS="touch"   that scenario; "touch io:17+": that run alone, with what it says
+PAGEIN_FAULTS_RUNS=N        so many runs of each scenario, chosen by PAGEIN_TEST_SEED
+PAGEIN_FAULTS_RUNS=places   every place once; "all": every call, by its number, which takes hours
+PAGEIN_FAULTS="touch"       that scenario alone; and that run alone, with what it says, the place
+                            being a part of a failure's: "touch io@worker_wake+", "touch io:17+/1"
 """
 import concurrent.futures
 import glob
@@ -27,7 +30,10 @@ import time
 import urllib.parse
 
 CLASSES = ["memory", "map", "ioctl", "epoll", "fd", "io", "wait", "file", "thread", "process", "curl", "parse", "fuse"]
-STATE = struct.Struct(f"<?3xI{len(CLASSES)}I{len(CLASSES)}I48sQ")  # struct fail_state
+FRAMES = 6
+PLACE = struct.Struct(f"<QII{FRAMES}Q")  # struct fail_place
+STATE = struct.Struct(f"<?3xII{len(CLASSES)}I{len(CLASSES)}I48s4x{PLACE.size}s")  # struct fail_state but for its table of:
+PLACES = 4096
 SANITIZED = os.environ.get("SANITIZED", "none") != "none"
 RUNS = os.environ.get("PAGEIN_FAULTS_RUNS", "10" if SANITIZED else "20")
 LIMIT_S = 120 if SANITIZED else 60  # the longest any run may take; all have shorter deadlines
@@ -183,17 +189,32 @@ class State:
 
     def __init__(self, path):
         self.path = path
-        path.write_bytes(bytes(STATE.size))
+        with open(path, "wb") as file:
+            file.truncate(STATE.size + PLACES * PLACE.size)
 
     def read(self):
-        values = STATE.unpack(self.path.read_bytes())
+        with open(self.path, "rb") as file:
+            values = STATE.unpack(file.read(STATE.size))
         count = len(CLASSES)
         self.failures = values[1]
-        self.counts = dict(zip(CLASSES, values[2 : 2 + count]))
-        self.errors = dict(zip(CLASSES, values[2 + count : 2 + 2 * count]))
+        self.counts = dict(zip(CLASSES, values[3 : 3 + count]))
+        self.errors = dict(zip(CLASSES, values[3 + count : 3 + 2 * count]))
         self.first = values[-2].rstrip(b"\0").decode()
-        self.site = values[-1]
+        self.frames = PLACE.unpack(values[-1])[3:]
         return self
+
+    def places(self):
+        """What FAIL_PLACES has noted."""
+        table = self.path.read_bytes()[STATE.size :]
+        return [Place(*values) for values in PLACE.iter_unpack(table) if values[0]]
+
+
+class Place:
+    """A call, and the functions that it comes from; known by its frames, told by their names."""
+
+    def __init__(self, key, kind, errors, *frames):
+        self.key, self.kind, self.errors = key, CLASSES[kind], errors
+        self.frames = tuple(frame for frame in frames if frame)
 
 
 def threads_of(pid):
@@ -279,7 +300,8 @@ class Command:
             right = self.expected.startswith(out) if "cat" in self.name else known.issuperset(out.split())
             require(right, f"wrong bytes on stdout\n{err}{out[:2000]!r}")
             # Who reads no more has no use for words.
-            require(state.read().first == "write 0032" or re.search(r"^(pagein|mount\.pagein|umount)", err, re.M), f"exit status {status} without words: {err}")
+            unheard = state.read().first == "write 0032" or re.fullmatch(r"io\W.*\+.*", environment.get("FAIL", ""))
+            require(unheard or re.search(r"^(pagein|mount\.pagein|umount)", err, re.M), f"exit status {status} without words: {err}")
             require(state.failures, f"exit status {status}, and nothing had failed: {err}")
 
 
@@ -340,7 +362,7 @@ class Mount:
         require(status >= 0, f"ended by signal {-status}\n{text}")
         check_sanitizers(text)
         # In the sandbox only the keeper can unmount: who can't ask it has words, if they can be written.
-        words = "unmount: the process that mounts: " in text or re.fullmatch(r"io:\d+\+.*", environment.get("FAIL", ""))
+        words = "unmount: the process that mounts: " in text or re.fullmatch(r"io\W.*\+.*", environment.get("FAIL", ""))
         require(not mounted(mount) or words, f"left a mount\n{text}")
         require(status == 0 or "pagein: " in text, f"exit status {status} without words\n{text}")
         failures = state.read().failures
@@ -417,13 +439,41 @@ DOORS = {"library": LIBRARY, "command": COMMAND, "mount": MOUNT}
 # ---- which call fails ---------------------------------------------------------------------------
 
 
-def plans(counts, errors):
-    for kind in CLASSES:
-        for number in range(1, counts[kind] + 1):
-            for variant in range(errors[kind]):
-                suffix = f"/{variant}" if variant else ""
-                yield f"{kind}:{number}{suffix}"
-                yield f"{kind}:{number}+{suffix}"
+class Names:
+    """What addr2line knows of a program: each return address is the functions that it is in."""
+
+    def __init__(self, path):
+        self.path, self.known = path, {}
+
+    def learn(self, frames):
+        addresses = sorted({frame for frame in frames if frame not in self.known})
+        if not addresses or not shutil.which("addr2line"):
+            return
+        command = ["addr2line", "-a", "-f", "-i", "-e", self.path]
+        lines = subprocess.run(command, input="".join(f"{frame - 1:x}\n" for frame in addresses), capture_output=True, text=True, check=True).stdout
+        for frame, part in zip(addresses, re.split(r"^0x\w+\n", lines, flags=re.M)[1:]):
+            words = part.split("\n")
+            self.known[frame] = "<".join(f"{name}:{where.rpartition(':')[2].split()[0]}" for name, where in zip(words[::2], words[1::2]))
+
+    def tell(self, frames):
+        self.learn(frames)
+        return "<".join(self.known.get(frame, f"{frame:x}") for frame in frames if frame)
+
+
+NAMES = {}
+
+
+def names_of(build, scenario):
+    return NAMES.setdefault(scenario.program, Names(build / scenario.program))
+
+
+def plans(state, places):
+    """Calls by number or by place: that one, all from that one on, each in every way."""
+    if RUNS == "all":
+        targets = [(f"{kind}:{number}", state.errors[kind]) for kind in CLASSES for number in range(1, state.counts[kind] + 1)]
+    else:
+        targets = [(f"{place.kind}@{place.key:x}", place.errors) for place in places]
+    return [f"{target}{on}{f'/{variant}' if variant else ''}" for target, errors in targets for variant in range(errors) for on in ("", "+")]
 
 
 def one_run(bed, build, scenario, plan, with_leaks=True):
@@ -432,8 +482,7 @@ def one_run(bed, build, scenario, plan, with_leaks=True):
     place.mkdir(exist_ok=True)
     state = State(place / "state")
     environment = {**bed.environment(with_leaks), "FAIL_STATE": str(state.path)}
-    if plan:
-        environment["FAIL"] = plan
+    environment.update({"FAIL": plan} if plan else {"FAIL_PLACES": "1"})
     try:
         scenario.check(bed, build, environment, place, state)
         return state.read(), None
@@ -443,39 +492,67 @@ def one_run(bed, build, scenario, plan, with_leaks=True):
         return state.read(), str(wrong)
 
 
+def dry_run(bed, build, scenario):
+    """What nothing failing shows: state, what was wrong, and all places, in an order."""
+    state, wrong = one_run(bed, build, scenario, None)
+    return state, wrong, sorted(state.places(), key=lambda place: (place.kind, place.frames))
+
+
 def told(build, scenario, plan, state, wrong):
-    site = ""
-    if state.failures and shutil.which("addr2line"):
-        found = subprocess.run(["addr2line", "-f", "-i", "-e", build / scenario.program, hex(state.site - 1)], capture_output=True, text=True, check=False)
-        site = ", ".join(line.rsplit("/", 1)[-1] for line in found.stdout.split("\n") if line)
-    return f"{'right' if wrong is None else 'FAILED'}: PAGEIN_FAULTS='{scenario.name} {plan}' ({state.failures} failed; first: {state.first} at {site})\n{(wrong or '').rstrip()}"
+    """A number is another call elsewhere, a place is not."""
+    where = re.match(r"\w+", plan)[0] + "@" + names_of(build, scenario).tell(state.frames) + re.search(r"\+?(/\d+)?$", plan)[0] if state.failures else plan
+    return f"{'right' if wrong is None else 'FAILED'}: PAGEIN_FAULTS='{scenario.name} {where}' ({plan}; {state.failures} failed; first: {state.first})\n{(wrong or '').rstrip()}"
 
 
 def begin(bed, build, scenario, pool, seed):
     """What nothing failing shows, and the runs that follow from that."""
-    state, wrong = one_run(bed, build, scenario, None)
-    chosen = list(plans(state.counts, state.errors)) if wrong is None else []
+    state, wrong, places = dry_run(bed, build, scenario)
+    chosen = plans(state, places) if wrong is None else []
     possible = len(chosen)
-    if RUNS != "all" and possible > int(RUNS):
+    if RUNS not in ("all", "places") and possible > int(RUNS):
         chosen = random.Random(f"{seed} {scenario.name}").sample(chosen, int(RUNS))
     runs = [(plan, pool.submit(one_run, bed, build, scenario, plan)) for plan in chosen]
-    return scenario, state, wrong, possible, runs
+    return scenario, state, len(places), wrong, possible, runs
 
 
-def finish(build, scenario, state, wrong, possible, runs):
-    """Calls counted, runs, runs that were wrong."""
+def finish(build, scenario, state, places, wrong, possible, runs):
+    """Calls counted, places, runs, those that met their call, and those that were wrong."""
     if wrong is not None:
         print(f"FAILED: PAGEIN_FAULTS='{scenario.name}', with nothing failing\n{wrong}")
-        return 0, 1, 1
-    failed = 0
+        return 0, 0, 1, 1, 1
+    failed = met = 0
     for plan, future in runs:
         result, wrong = future.result()
+        met += result.failures > 0
         if wrong is not None:
             failed += 1
             print(told(build, scenario, plan, result, wrong), flush=True)
     calls = " ".join(f"{kind} {count}" for kind, count in state.counts.items() if count)
-    print(f"{scenario.name}: {len(runs)} of {possible} runs, {failed} wrong; calls: {calls}", flush=True)
-    return sum(state.counts.values()), len(runs), failed
+    print(f"{scenario.name}: {len(runs)} of {possible} runs, {met} met their call, {failed} wrong; {places} places; calls: {calls}", flush=True)
+    return sum(state.counts.values()), places, len(runs), met, failed
+
+
+def plans_named(bed, build, scenario, text):
+    """A plan as told() writes it, with a part of the place's name, or a number."""
+    kind, sign, rest = re.match(r"(\w+)([:@])(.*)$", text).groups()
+    name, suffix = re.match(r"(.*?)(\+?(?:/\d+)?)$", rest).groups()
+    _, _, places = dry_run(bed, build, scenario)  # also tells what is right
+    if sign == ":":
+        return [text]
+    names = names_of(build, scenario)
+    names.learn(frame for place in places for frame in place.frames)
+    return [f"{kind}@{place.key:x}{suffix}" for place in places if place.kind == kind and name in names.tell(place.frames)]
+
+
+def run_named(bed, build, scenario, text):
+    plans_found, failed = plans_named(bed, build, scenario, text), 0
+    for plan in plans_found:
+        state, wrong = one_run(bed, build, scenario, plan)
+        failed += wrong is not None
+        print(told(build, scenario, plan, state, wrong))
+    if not plans_found:
+        print(f"{scenario.name}: {text}: no call comes from there")
+    return failed > 0 or not plans_found
 
 
 def main():
@@ -491,17 +568,14 @@ def main():
         bed = Bed(base)
         try:
             if plan:
-                one_run(bed, build, scenarios[0], None)  # tells what is right
-                state, wrong = one_run(bed, build, scenarios[0], plan)
-                print(told(build, scenarios[0], plan, state, wrong))
-                return wrong is not None
+                return run_named(bed, build, scenarios[0], plan)
             with concurrent.futures.ThreadPoolExecutor(4 * (os.cpu_count() or 1)) as pool:
                 begun = [begin(bed, build, scenario, pool, seed) for scenario in scenarios]
                 results = [finish(build, *parts) for parts in begun]
         finally:
             bed.finish()
-    calls, runs, failed = (sum(column) for column in zip(*results))
-    print(f"{door}: {len(results)} scenarios, {calls} calls, {runs} runs, {failed} wrong")
+    calls, places, runs, met, failed = (sum(column) for column in zip(*results))
+    print(f"{door}: {len(results)} scenarios, {calls} calls, {places} places, {runs} runs, {met} met their call, {failed} wrong")
     return failed > 0
 
 
