@@ -184,8 +184,12 @@ int keeper_run(int socket, const struct fs_options *options)
 			break;
 		parcel_init(&parcel);
 		table[errand](&keep, &parcel);
-		if (sendmsg(socket, &parcel.message, MSG_NOSIGNAL) < 0)
+		if (sendmsg(socket, &parcel.message, MSG_NOSIGNAL) < 0) {
+			/* Nobody else has the device yet. */
+			if (parcel.message.msg_controllen > 0)
+				fuse_session_unmount(keep.fuse);
 			break;
+		}
 		if (parcel.message.msg_controllen > 0)
 			forget_device(&keep);
 	}
@@ -246,6 +250,9 @@ int keeper_mount(struct keeper *keeper, int *ret_device, char error[FS_ERROR_MAX
 	struct parcel parcel;
 	int err = keeper_ask(keeper, ERRAND_MOUNT, &parcel);
 
+	/* An answer that was lost may have been that it has mounted. */
+	if (err < 0 && parcel.reply.words[0] == '\0')
+		(void)keeper_ask(keeper, ERRAND_UNMOUNT, &(struct parcel){0});
 	if (err < 0)
 		return keeper_fail(&parcel, err, error);
 	*ret_device = parcel_detach(&parcel);
