@@ -36,7 +36,7 @@ STATE = struct.Struct(f"<?3xII{len(CLASSES)}I{len(CLASSES)}I48s4x{PLACE.size}s")
 PLACES = 4096
 SANITIZED = os.environ.get("SANITIZED", "none") != "none"
 RUNS = os.environ.get("PAGEIN_FAULTS_RUNS", "10" if SANITIZED else "20")
-LIMIT_S = 120 if SANITIZED else 60  # the longest any run may take; all have shorter deadlines
+LIMIT_S = 240 if SANITIZED else 120  # the longest any run may take; all have shorter deadlines
 ENDED_BY_LEAKS = 23
 SLOW_STACKS = " " in os.environ.get("PAGEIN_FAULTS", "")
 
@@ -332,7 +332,7 @@ class Mount:
         return out.decode() if status else ""
 
     def check_at(self, bed, build, environment, place, state, mount):
-        options = "metadata-ttl=0s,negative-ttl=0s,timeout=3s,loops=2"
+        options = "metadata-ttl=0s,negative-ttl=0s,timeout=9s,loops=2"
         arguments = [build / self.program, "mount", *([] if self.daemon else ["-f"]), self.url(bed), mount, "-o", options]
         log = place / "log"
         with open(log, "wb") as stderr:
@@ -409,11 +409,11 @@ LIBRARY = [
     Library("touch-chunked", "touch", lambda bed: bed.http + "/chunked"),
 ]
 COMMAND = [
-    Command("cat-http", lambda bed: ["cat", "--timeout", "2s", HTTP(bed)]),
-    Command("cat-chunked", lambda bed: ["cat", "--timeout", "2s", bed.http + "/chunked"]),
-    Command("cat-file", lambda bed: ["cat", "--timeout", "2s", f"file://{bed.root}/data"]),
-    Command("cat-s3", lambda bed: ["cat", "--timeout", "2s", s3(bed)]),
-    Command("cat-manifest", lambda bed: ["cat", "--timeout", "2s", f"manifest:{bed.manifest}#data"]),
+    Command("cat-http", lambda bed: ["cat", "--timeout", "9s", HTTP(bed)]),
+    Command("cat-chunked", lambda bed: ["cat", "--timeout", "9s", bed.http + "/chunked"]),
+    Command("cat-file", lambda bed: ["cat", "--timeout", "9s", f"file://{bed.root}/data"]),
+    Command("cat-s3", lambda bed: ["cat", "--timeout", "9s", s3(bed)]),
+    Command("cat-manifest", lambda bed: ["cat", "--timeout", "9s", f"manifest:{bed.manifest}#data"]),
     Command("ls-http", lambda bed: ["ls", "-l", bed.http + "/"]),
     Command("ls-file", lambda bed: ["ls", "-l", f"file://{bed.root}/"]),
     Command("ls-s3", lambda bed: ["ls", "-l", "s3://bucket/"]),

@@ -185,7 +185,7 @@ static void step_scan(struct world *world)
 
 static void step_populate(struct world *world)
 {
-	if (check("populate", pagein_populate(world->map, 0, world->size, 5000)) == 0)
+	if (check("populate", pagein_populate(world->map, 0, world->size, 15000)) == 0)
 		read_pages(world, 0, SIZE_MAX);
 	else
 		read_pages(world, 0, 3);
@@ -217,7 +217,7 @@ static void step_detach(struct world *world)
 {
 	void *memory;
 
-	if (check("populate", pagein_populate(world->map, 0, world->size, 5000)) < 0 ||
+	if (check("populate", pagein_populate(world->map, 0, world->size, 15000)) < 0 ||
 		check("detach", pagein_detach(world->map, &memory)) < 0)
 		return;
 	world->map = NULL;
@@ -322,7 +322,7 @@ static void step_caps(struct world *world)
 
 #define OPTIONS(...)                                       \
 	.options = {.size = sizeof(struct pagein_options), \
-		.timeout_ms = 3000,                        \
+		.timeout_ms = 9000,                        \
 		.attempts = 2,                             \
 		.loops = 1,                                \
 		__VA_ARGS__}
