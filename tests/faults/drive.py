@@ -3,7 +3,7 @@
 
 DOOR is library, command or mount: the scenarios below. Each is run once, and its calls are counted
 (fail.h); then once for each place that calls come from, in which that call fails, in which it fails
-in another way, and in which all calls of its class from that one on fail. Whatever fails: no signal
+in another way, in which the next of its class does, too, and in which all from that one on do. Whatever fails: no signal
 ends the program, it ends in time, nothing is left behind, what was read is right, and an error has
 words.
 
@@ -473,7 +473,7 @@ def plans(state, places):
         targets = [(f"{kind}:{number}", state.errors[kind]) for kind in CLASSES for number in range(1, state.counts[kind] + 1)]
     else:
         targets = [(f"{place.kind}@{place.key:x}", place.errors) for place in places]
-    return [f"{target}{on}{f'/{variant}' if variant else ''}" for target, errors in targets for variant in range(errors) for on in ("", "+")]
+    return [f"{target}{on}{f'/{variant}' if variant else ''}" for target, errors in targets for variant in range(errors) for on in ("", "+2", "+")]
 
 
 def one_run(bed, build, scenario, plan, with_leaks=True):
@@ -500,7 +500,7 @@ def dry_run(bed, build, scenario):
 
 def told(build, scenario, plan, state, wrong):
     """A number is another call elsewhere, a place is not."""
-    where = re.match(r"\w+", plan)[0] + "@" + names_of(build, scenario).tell(state.frames) + re.search(r"\+?(/\d+)?$", plan)[0] if state.failures else plan
+    where = re.match(r"\w+", plan)[0] + "@" + names_of(build, scenario).tell(state.frames) + re.search(r"(\+\d*)?(/\d+)?$", plan)[0] if state.failures else plan
     return f"{'right' if wrong is None else 'FAILED'}: PAGEIN_FAULTS='{scenario.name} {where}' ({plan}; {state.failures} failed; first: {state.first})\n{(wrong or '').rstrip()}"
 
 
@@ -535,7 +535,7 @@ def finish(build, scenario, state, places, wrong, possible, runs):
 def plans_named(bed, build, scenario, text):
     """A plan as told() writes it, with a part of the place's name, or a number."""
     kind, sign, rest = re.match(r"(\w+)([:@])(.*)$", text).groups()
-    name, suffix = re.match(r"(.*?)(\+?(?:/\d+)?)$", rest).groups()
+    name, suffix = re.match(r"(.*?)((?:\+\d*)?(?:/\d+)?)$", rest).groups()
     _, _, places = dry_run(bed, build, scenario)  # also tells what is right
     if sign == ":":
         return [text]

@@ -13,6 +13,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -43,7 +44,7 @@ static struct {
 	enum fail_class class;
 	unsigned at;    /* 0: none fails, or: */
 	uint64_t place; /* 0: none */
-	bool on;
+	unsigned count; /* so many calls of the class fail */
 	unsigned variant;
 	bool notes_places;
 } plan;
@@ -53,11 +54,13 @@ extern const char __executable_start[], etext[]; /* the linker's */
 static void plan_parse(const char *text)
 {
 	char name[16], on = '\0';
+	const char *rest;
 
 	if (sscanf(text, "%15[a-z]:%u%c", name, &plan.at, &on) < 2 &&
 		sscanf(text, "%15[a-z]@%" SCNx64 "%c", name, &plan.place, &on) < 2)
 		goto wrong;
-	plan.on = on == '+';
+	rest = on == '+' ? strchr(text, '+') + 1 : "1";
+	plan.count = *rest && *rest != '/' ? (unsigned)strtoul(rest, NULL, 10) : UINT_MAX;
 	text = strchr(text, '/');
 	plan.variant = text ? (unsigned)strtoul(text + 1, NULL, 10) : 0;
 	for (size_t i = 0; i < FAIL_CLASSES; i++) {
@@ -67,7 +70,7 @@ static void plan_parse(const char *text)
 		}
 	}
 wrong:
-	fprintf(stderr, "FAIL: not CLASS:N[+][/VARIANT], or CLASS@KEY...\n");
+	fprintf(stderr, "FAIL: not CLASS:N[+[COUNT]][/VARIANT], or CLASS@KEY...\n");
 	exit(99);
 }
 
@@ -209,7 +212,7 @@ int fail_now(
 	if (plan.notes_places)
 		place_note(&place);
 	from = class == plan.class ? failing_from(number, &place) : 0;
-	if (from == 0 || number < from || (number > from && !plan.on))
+	if (from == 0 || number < from || number - from >= plan.count)
 		return 0;
 	error = errors[plan.variant % count];
 	if (error == EINTR && (number - from) % 2 != 0)

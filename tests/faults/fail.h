@@ -7,6 +7,7 @@
  *
  *	FAIL=CLASS:N		the Nth call of that class, counted from the window's beginning
  *	FAIL=CLASS:N+		that one, and all that follow
+ *	FAIL=CLASS:N+2		that one, and the next
  *	FAIL=CLASS:N/1		another of its errors, where it may have several
  *	FAIL=CLASS@KEY		the first call of that class at that place; + and / as above
  *	FAIL_PLACES=1		each place is noted
