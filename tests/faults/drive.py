@@ -12,9 +12,12 @@ PAGEIN_FAULTS_RUNS=places   every place once; "all": every call, by its number, 
 PAGEIN_FAULTS="touch"       that scenario alone; and that run alone, with what it says, the place
                             being a part of a failure's: "touch io@worker_wake+", "touch io:17+/1"
 """
+import base64
 import concurrent.futures
 import glob
+import hashlib
 import http.server
+import json
 import os
 import pathlib
 import random
@@ -28,6 +31,7 @@ import tempfile
 import threading
 import time
 import urllib.parse
+import zlib
 
 CLASSES = ["memory", "map", "ioctl", "epoll", "fd", "io", "wait", "file", "thread", "process", "curl", "parse", "fuse"]
 FRAMES = 6
@@ -58,7 +62,7 @@ def require(condition, text):
 
 
 class Bucket(http.server.BaseHTTPRequestHandler):
-    """The directory as an S3 bucket, which takes any signature."""
+    """The directory as an S3 bucket, which takes any signature; and who gives credentials for it."""
 
     protocol_version = "HTTP/1.1"
 
@@ -99,13 +103,18 @@ class Bucket(http.server.BaseHTTPRequestHandler):
         url = urllib.parse.urlsplit(self.path)
         key = urllib.parse.unquote(url.path).partition("/bucket")[2].lstrip("/")
         path = self.server.root / key
-        if "list-type" in url.query:
+        if not url.path.startswith("/bucket"):
+            self.give_credentials(url.path)
+        elif "list-type" in url.query:
             self.list(urllib.parse.parse_qs(url.query))
         elif not key or not path.is_file():
             self.answer(404, b"<Error><Code>NoSuchKey</Code></Error>", Content_Type="application/xml")
         else:
             data = path.read_bytes()
             fields = {"ETag": f'"{self.tag(key)}"', "Accept_Ranges": "bytes", "Last_Modified": "Mon, 06 May 2024 07:08:00 GMT"}
+            if self.headers.get("x-amz-checksum-mode"):
+                fields["x_amz_checksum_crc32"] = base64.b64encode(zlib.crc32(data).to_bytes(4, "big")).decode()
+                fields["x_amz_checksum_type"] = "FULL_OBJECT"
             span = re.fullmatch(r"bytes=(\d+)-(\d+)", self.headers.get("Range", ""))
             if span and data:
                 first, last = int(span[1]), min(int(span[2]), len(data) - 1)
@@ -113,7 +122,26 @@ class Bucket(http.server.BaseHTTPRequestHandler):
             else:
                 self.answer(200, data, **fields)
 
-    do_GET = do_HEAD = serve
+    def give_credentials(self, path):
+        """An instance, a container, STS and single sign-on: the last words of paths, and answers."""
+        self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        end = "2099-01-01T00:00:00Z"
+        keys = {"AccessKeyId": "key", "SecretAccessKey": "secret", "Token": "token", "Expiration": end}
+        role = {"accessKeyId": "key", "secretAccessKey": "secret", "sessionToken": "token", "expiration": 4070908800000}
+        answers = {
+            "/latest/api/token": "token",
+            "/latest/meta-data/iam/security-credentials/": "role",
+            "/latest/meta-data/iam/security-credentials/role": json.dumps(keys),
+            "/container": json.dumps(keys),
+            "/federation/credentials": json.dumps({"roleCredentials": role}),
+            "/token": json.dumps({"accessToken": "new", "expiresIn": 3600, "tokenType": "Bearer", "refreshToken": "other"}),
+            "/": '<AssumeRoleResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><AssumeRoleResult><Credentials><AccessKeyId>key</AccessKeyId>'
+            f"<SecretAccessKey>secret</SecretAccessKey><SessionToken>token</SessionToken><Expiration>{end}</Expiration></Credentials>"
+            "</AssumeRoleResult></AssumeRoleResponse>",
+        }
+        self.answer(200 if path in answers else 404, answers.get(path, "").encode())
+
+    do_GET = do_HEAD = do_PUT = do_POST = serve
 
 
 class BucketServer(http.server.ThreadingHTTPServer):
@@ -135,9 +163,10 @@ class Bed:
         for name, size in {"data": 600005, "chunked": 300005, "small": 5000, "empty": 0, "sub/other": 70000}.items():
             (self.root / name).write_bytes(numbers.randbytes(size))
             os.utime(self.root / name, (1714979280, 1714979280))
-        self.origin = subprocess.Popen([os.environ["ORIGIN"], "--root", self.root], stdout=subprocess.PIPE, text=True)
-        self.http = "http://" + self.origin.stdout.readline().split()[-1]
-        self.script("path=/chunked : chunked")
+        self.origins = []
+        self.http, self.late = self.serve(), self.serve()
+        self.script(self.http, "path=/chunked : chunked")
+        self.script(self.late, "every=16 : delay=60ms")
         self.bucket = BucketServer(("127.0.0.1", 0), Bucket)
         self.bucket.root = self.root
         threading.Thread(target=self.bucket.serve_forever, daemon=True).start()
@@ -148,6 +177,10 @@ class Bed:
                 for name in ("data", "chunked", "small", "empty", "sub/other")
             )
         )
+        self.hashed = self.base / "hashed"
+        self.hashed.write_text("".join(json.dumps(line) + "\n" for line in self.hashed_lines()))
+        self.verified = self.base / "verified"
+        self.verified.write_text("".join(json.dumps(self.by_blocks(name)) + "\n" for name in ("data", "chunked", "small", "empty", "sub/other")))
         self.credentials = self.base / "credentials"
         self.credentials.write_text('#!/bin/sh\necho \'{"Version":1,"AccessKeyId":"key","SecretAccessKey":"secret"}\'\n')
         self.credentials.chmod(0o700)
@@ -155,8 +188,49 @@ class Bed:
         (self.base / ".netrc").write_text("machine 127.0.0.1 login user password pass\n")
         (self.base / ".netrc").chmod(0o600)
 
-    def script(self, rules):
-        subprocess.run(["curl", "-sf", "-X", "PUT", "--data-binary", rules, self.http + "/.origin/script"], check=True)
+    def by_blocks(self, name):
+        data = (self.root / name).read_bytes()
+        line = {"path": name, "url": f"{self.http}/{name}", "size": len(data)}
+        hashes = b"".join(hashlib.sha256(data[at : at + 65536]).digest() for at in range(0, len(data), 65536))
+        return {**line, "block_size": 65536, "block_hashes": "sha256:" + base64.b64encode(hashes).decode()} if data else line
+
+    def hashed_lines(self):
+        """The same bytes, by blocks, by a checksum, and by a hash of the whole."""
+        data = (self.root / "data").read_bytes()
+        place = {"url": f"{self.http}/data", "size": len(data)}
+        yield self.by_blocks("data")
+        yield {"path": "crc", **place, "digest": f"crc32:{zlib.crc32(data):08x}"}
+        yield {"path": "sha", **place, "digest": "sha256:" + hashlib.sha256(data).hexdigest()}
+
+    def sso(self, place, ends):
+        """A home with a login, which is renewed if it ends soon: each run has its own, as it is written to."""
+        home = place / "home"
+        cache = home / ".aws/sso/cache"
+        shutil.rmtree(home, ignore_errors=True)
+        cache.mkdir(parents=True)
+        (home / ".aws/config").write_text(
+            "[default]\nregion = eu-west-1\nsso_session = corp\nsso_account_id = 1\nsso_role_name = role\n"
+            "[sso-session corp]\nsso_start_url = https://x.example/start\nsso_region = eu-west-1\n"
+        )
+        later = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + ends))
+        token = {"accessToken": "token", "expiresAt": later, "clientId": "id", "clientSecret": "secret", "refreshToken": "again"}
+        (cache / (hashlib.sha1(b"corp").hexdigest() + ".json")).write_text(json.dumps({**token, "registrationExpiresAt": "2099-01-01T00:00:00Z"}))
+        return {"HOME": str(home), "AWS_CONFIG_FILE": str(home / ".aws/config")}
+
+    def plain_config(self, name, text):
+        path = self.base / name
+        path.write_text("[default]\nregion = eu-west-1\n" + text)
+        return {"AWS_CONFIG_FILE": str(path)}
+
+    def bucket_url(self):
+        return f"http://127.0.0.1:{self.bucket.server_address[1]}"
+
+    def serve(self):
+        self.origins.append(subprocess.Popen([os.environ["ORIGIN"], "--root", self.root], stdout=subprocess.PIPE, text=True))
+        return "http://" + self.origins[-1].stdout.readline().split()[-1]
+
+    def script(self, url, rules):
+        subprocess.run(["curl", "-sf", "-X", "PUT", "--data-binary", rules, url + "/.origin/script"], check=True)
 
     def environment(self, with_leaks=True):
         leaks = f"exitcode={ENDED_BY_LEAKS}:detect_leaks={int(with_leaks)}"
@@ -164,7 +238,7 @@ class Bed:
             "PATH": os.environ["PATH"],
             "HOME": str(self.base),
             "no_proxy": "127.0.0.1",
-            "AWS_ENDPOINT_URL": f"http://127.0.0.1:{self.bucket.server_address[1]}",
+            "AWS_ENDPOINT_URL": self.bucket_url(),
             "AWS_CONFIG_FILE": str(self.base / "config"),
             "AWS_SHARED_CREDENTIALS_FILE": "/dev/null",
             "AWS_EC2_METADATA_DISABLED": "true",
@@ -176,8 +250,9 @@ class Bed:
         }
 
     def finish(self):
-        self.origin.terminate()
-        self.origin.wait()
+        for origin in self.origins:
+            origin.terminate()
+            origin.wait()
         self.bucket.shutdown()
 
 
@@ -263,30 +338,30 @@ class Library:
 
     program = "faults-library"
 
-    def __init__(self, name, scenario, url):
-        self.name, self.scenario, self.url = name, scenario, url
+    def __init__(self, name, scenario, url, variables=None):
+        self.name, self.scenario, self.url, self.variables = name, scenario, url, variables or {}
         if scenario.startswith("fork"):
             self.program = "faults-fork"
 
     def check(self, bed, build, environment, place, state):
         url = self.url(bed)
         file = bed.root / ("chunked" if url.endswith("chunked") else "data")
-        status, out, err = run(bed, [build / self.program, self.scenario, url, file], environment)
+        status, out, err = run(bed, [build / self.program, self.scenario, url, file], {**environment, **self.variables})
         require(status == 0, f"{out.decode(errors='replace')}{err}")
 
 
 class Command:
-    """A command line, and all that it prints when nothing fails."""
+    """A command line, and all that it prints when nothing fails. variables(bed, place): its environment."""
 
     program = "faults-pagein"
 
-    def __init__(self, name, arguments):
-        self.name, self.arguments = name, arguments
+    def __init__(self, name, arguments, variables=lambda bed, place: {}):
+        self.name, self.arguments, self.variables = name, arguments, variables
         self.expected = None
 
     def check(self, bed, build, environment, place, state):
         arguments = [build / self.program, *self.arguments(bed)]
-        status, out, err = run(bed, arguments, {**environment, "FAIL_ALL": "1"})
+        status, out, err = run(bed, arguments, {**environment, **self.variables(bed, place), "FAIL_ALL": "1"})
         if self.expected is None:
             self.expected = out
             require(status == 0 and not err, err)
@@ -314,8 +389,8 @@ class Mount:
 
     program = "faults-pagein"
 
-    def __init__(self, name, url, daemon=False):
-        self.name, self.url, self.daemon = name, url, daemon
+    def __init__(self, name, url, daemon=False, options=""):
+        self.name, self.url, self.daemon, self.options = name, url, daemon, options
 
     def check(self, bed, build, environment, place, state):
         mount = place / "mnt"
@@ -332,7 +407,7 @@ class Mount:
         return out.decode() if status else ""
 
     def check_at(self, bed, build, environment, place, state, mount):
-        options = "metadata-ttl=0s,negative-ttl=0s,timeout=9s,loops=2"
+        options = "metadata-ttl=0s,negative-ttl=0s,timeout=9s,loops=2" + self.options
         arguments = [build / self.program, "mount", *([] if self.daemon else ["-f"]), self.url(bed), mount, "-o", options]
         log = place / "log"
         with open(log, "wb") as stderr:
@@ -396,17 +471,24 @@ def s3(bed):
 
 
 HTTP = lambda bed: bed.http + "/data"
+ROLE = "role_arn = arn:aws:iam::1:role/r\nsource_profile = one\n[profile one]\ncredential_process = {}\n"
 LIBRARY = [
     Library(name, name, HTTP)
     for name in (
         "touch ask limit limit-ask cache inline private private-limit detach huge shared move guard caps "
-        "fork fork-serve fork-private touch-end cache-end private-end shared-end"
+        "fork fork-serve fork-private private-read touch-end cache-end private-end shared-end"
     ).split()
 ] + [
     Library("touch-file", "touch", lambda bed: f"file://{bed.root}/data"),
     Library("touch-s3", "touch", s3),
     Library("touch-manifest", "touch", lambda bed: f"manifest:{bed.manifest}#data"),
     Library("touch-chunked", "touch", lambda bed: bed.http + "/chunked"),
+    Library("limit-variable", "ask", HTTP, {"PAGEIN_MEMORY": "1M"}),
+    Library("hedge", "hedge", lambda bed: bed.late + "/data"),
+    Library("verify", "verify", lambda bed: f"manifest:{bed.hashed}#crc"),
+    Library("verify-require", "verify-require", lambda bed: f"manifest:{bed.hashed}#crc"),
+    Library("verify-blocks", "verify-blocks", lambda bed: f"manifest:{bed.hashed}#data"),
+    Library("verify-s3", "verify-require", s3),
 ]
 COMMAND = [
     Command("cat-http", lambda bed: ["cat", "--timeout", "9s", HTTP(bed)]),
@@ -414,6 +496,22 @@ COMMAND = [
     Command("cat-file", lambda bed: ["cat", "--timeout", "9s", f"file://{bed.root}/data"]),
     Command("cat-s3", lambda bed: ["cat", "--timeout", "9s", s3(bed)]),
     Command("cat-manifest", lambda bed: ["cat", "--timeout", "9s", f"manifest:{bed.manifest}#data"]),
+    Command("cat-verify-hash", lambda bed: ["cat", "--timeout", "9s", "--verify", "require", f"manifest:{bed.hashed}#sha"]),
+    Command("cat-verify-blocks", lambda bed: ["cat", "--timeout", "9s", "--verify", "blocks", f"manifest:{bed.hashed}#data"]),
+    Command("cat-verify-s3", lambda bed: ["cat", "--timeout", "9s", "--verify", "require", s3(bed)]),
+    Command("stat-sso", lambda bed: ["stat", s3(bed)], lambda bed, place: bed.sso(place, 7200)),
+    Command("stat-sso-renewed", lambda bed: ["stat", s3(bed)], lambda bed, place: bed.sso(place, 300)),
+    Command("stat-role", lambda bed: ["stat", s3(bed)], lambda bed, place: bed.plain_config("role", ROLE.format(bed.credentials))),
+    Command(
+        "stat-container",
+        lambda bed: ["stat", s3(bed)],
+        lambda bed, place: {**bed.plain_config("plain", ""), "AWS_CONTAINER_CREDENTIALS_FULL_URI": bed.bucket_url() + "/container"},
+    ),
+    Command(
+        "stat-instance",
+        lambda bed: ["stat", s3(bed)],
+        lambda bed, place: {**bed.plain_config("plain", ""), "AWS_EC2_METADATA_DISABLED": "false", "AWS_EC2_METADATA_SERVICE_ENDPOINT": bed.bucket_url() + "/"},
+    ),
     Command("ls-http", lambda bed: ["ls", "-l", bed.http + "/"]),
     Command("ls-file", lambda bed: ["ls", "-l", f"file://{bed.root}/"]),
     Command("ls-s3", lambda bed: ["ls", "-l", "s3://bucket/"]),
@@ -427,6 +525,8 @@ MOUNT = [
     Mount("mount-file", lambda bed: f"file://{bed.root}/"),
     Mount("mount-s3", lambda bed: "s3://bucket/"),
     Mount("mount-manifest", lambda bed: f"manifest:{bed.manifest}"),
+    Mount("mount-verify", lambda bed: f"manifest:{bed.verified}", options=",verify=blocks"),
+    Mount("mount-limit", lambda bed: bed.http + "/", options=",memory=1M"),
     Mount("mount-daemon", lambda bed: bed.http + "/", daemon=True),
 ]
 if os.environ.get("SANITIZED") == "thread":

@@ -178,6 +178,28 @@ static void step_ask(struct world *world)
 	check("stats", pagein_stats(world->map, &stats));
 }
 
+/* Enough requests of their own to know which of them are late. */
+static void step_alone(struct world *world)
+{
+	check("advise", pagein_advise(world->map, 0, 0, PAGEIN_RANDOM));
+	for (size_t odd = 0; odd < 2; odd++)
+		for (size_t page = odd; page * PAGE < world->size; page += 2)
+			read_pages(world, page, page + 1);
+}
+
+/* What is called verified is so. */
+static void step_verify(struct world *world)
+{
+	int integrity;
+
+	read_pages(world, 0, SIZE_MAX);
+	integrity = check("integrity", pagein_integrity(world->object));
+	if (fail_count() == 0 && integrity != PAGEIN_VERIFIED && integrity != PAGEIN_BY_BLOCK)
+		wrong("not verified: %d", integrity);
+	if (integrity == PAGEIN_BAD && world->scenario->options.verify != PAGEIN_VERIFY_REQUIRE)
+		wrong("what nobody requires is bad");
+}
+
 static void step_scan(struct world *world)
 {
 	read_pages(world, 0, SIZE_MAX);
@@ -345,6 +367,11 @@ static const struct scenario scenarios[] = {
 	{"fork", step_fork, OPTIONS()},
 	{"fork-serve", step_fork, OPTIONS(.fork = PAGEIN_FORK_SERVE)},
 	{"fork-private", step_fork, .flags = PAGEIN_PRIVATE, OPTIONS()},
+	{"private-read", step_touch, .flags = PAGEIN_PRIVATE, OPTIONS()},
+	{"hedge", step_alone, OPTIONS(.hedge_percent = 100)},
+	{"verify", step_verify, OPTIONS()},
+	{"verify-require", step_verify, OPTIONS(.verify = PAGEIN_VERIFY_REQUIRE)},
+	{"verify-blocks", step_verify, OPTIONS(.verify = PAGEIN_VERIFY_BLOCKS)},
 	{"touch-end", step_touch, .at_end = true, OPTIONS()},
 	{"cache-end", step_touch, .at_end = true, OPTIONS(.cache_bytes = MIB)},
 	{"private-end", step_touch, .at_end = true, .flags = PAGEIN_PRIVATE, OPTIONS()},
@@ -361,8 +388,12 @@ static void world_open(struct world *world)
 		world->object = NULL;
 	else if (pagein_size(world->object) != world->size)
 		wrong("the size is not the file's");
+	else if (!pagein_version(world->object))
+		wrong("no version");
 	else if (check("map", pagein_map(world->object, 0, 0, scenario->flags, &world->map)) < 0)
 		world->map = NULL;
+	else if (pagein_length(world->map) < world->size)
+		wrong("the length is not the file's");
 }
 
 static void world_close(struct world *world)
@@ -378,7 +409,8 @@ static void world_heal(struct world *world)
 {
 	const uint8_t *bytes = address(world);
 
-	if (world->scenario->moves)
+	/* What can't be verified any more, and must be, is to be opened anew. */
+	if (world->scenario->moves || pagein_integrity(world->object) == PAGEIN_BAD)
 		return;
 	if (pagein_retry(world->map, 0, 0) < 0)
 		wrong("retry: %s", pagein_last_error());
