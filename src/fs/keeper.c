@@ -184,7 +184,10 @@ int keeper_run(int socket, const struct fs_options *options)
 			break;
 		parcel_init(&parcel);
 		table[errand](&keep, &parcel);
-		if (sendmsg(socket, &parcel.message, MSG_NOSIGNAL) < 0) {
+		do
+			n = sendmsg(socket, &parcel.message, MSG_NOSIGNAL);
+		while (n < 0 && errno == EINTR);
+		if (n < 0) {
 			/* Nobody else has the device yet. */
 			if (parcel.message.msg_controllen > 0)
 				fuse_session_unmount(keep.fuse);
@@ -215,7 +218,10 @@ static int keeper_ask(struct keeper *keeper, enum errand errand, struct parcel *
 
 	parcel_init(parcel);
 	parcel_make_room(parcel);
-	if (send(keeper->socket, &byte, sizeof byte, MSG_NOSIGNAL) < 0)
+	do
+		n = send(keeper->socket, &byte, sizeof byte, MSG_NOSIGNAL);
+	while (n < 0 && errno == EINTR);
+	if (n < 0)
 		return -errno;
 	do
 		n = recvmsg(keeper->socket, &parcel->message, MSG_CMSG_CLOEXEC);
