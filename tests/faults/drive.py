@@ -39,7 +39,7 @@ PLACE = struct.Struct(f"<QII{FRAMES}Q")  # struct fail_place
 STATE = struct.Struct(f"<?3xII{len(CLASSES)}I{len(CLASSES)}I48s4x{PLACE.size}s")  # struct fail_state but for its table of:
 PLACES = 4096
 SANITIZED = os.environ.get("SANITIZED", "none") != "none"
-RUNS = os.environ.get("PAGEIN_FAULTS_RUNS", "10" if SANITIZED else "20")
+RUNS = os.environ.get("PAGEIN_FAULTS_RUNS", "8" if SANITIZED else "16")
 LIMIT_S = 240 if SANITIZED else 120  # the longest any run may take; all have shorter deadlines
 ENDED_BY_LEAKS = 23
 SLOW_STACKS = " " in os.environ.get("PAGEIN_FAULTS", "")
