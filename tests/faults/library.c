@@ -423,9 +423,11 @@ static void world_heal(struct world *world)
 		int number = compare(world, from, length);
 		struct pagein_error error = {0};
 
-		/* What was refused in the window may be given up right behind it. */
-		if (number > 0 && pagein_retry(world->map, from, PAGE) == 0)
-			number = compare(world, from, length);
+		/* What was refused in the window may be given up right behind it, each time that
+		 * it was touched there. */
+		for (int i = 0; number > 0 && i < SIGNALS_MAX; i++)
+			if (pagein_retry(world->map, from, PAGE) == 0)
+				number = compare(world, from, length);
 		if (number == 0)
 			continue;
 		if (number > 0)
