@@ -111,8 +111,9 @@ struct pagein_map {
 	bool refused; /* the kernel has refused to fill for long: map_bar.c, if not to poison, too
 		       */
 	bool blind;   /* memory for blocks or extents ran out: what is not known may be poisoned */
-	uint64_t blind_pages[BLIND_PAGES_MAX]; /* some of these: offset + 1; 0: none */
-	bool lost;        /* ... for where it was moved or cut: what is not known is not growth */
+	bool lost;    /* ... for where it was moved or cut: what is not known is not growth */
+	/* Of a blind one: pages that have failed, and have no block yet. Offset + 1; 0: none. */
+	uint64_t blind_pages[BLIND_PAGES_MAX];
 	struct list held; /* the oldest first */
 	struct list asks; /* of threads in signal handlers, for waiting pages (map_touch.c) */
 	unsigned held_count;

@@ -3,9 +3,9 @@
 
 DOOR is library, command or mount: the scenarios below. Each is run once, and its calls are counted
 (fail.h); then once for each place that calls come from, in which that call fails, in which it fails
-in another way, in which the next of its class does, too, and in which all from that one on do. Whatever fails: no signal
-ends the program, it ends in time, nothing is left behind, what was read is right, and an error has
-words.
+in another way, in which the next of its class does, too, and in which all from that one on do.
+Whatever fails: no signal ends the program, it ends in time, nothing is left behind, what was read
+is right, and an error has words.
 
 PAGEIN_FAULTS_RUNS=N        so many runs of each scenario, chosen by PAGEIN_TEST_SEED
 PAGEIN_FAULTS_RUNS=places   every place once; "all": every call, by its number, which takes hours

@@ -14,9 +14,9 @@
  *	FAIL_ALL=1		the window is the whole process, and what it forks
  *	FAIL_STATE=FILE		struct fail_state is in this file, which must be as long
  *
- * A place is a call and the functions of this program that it comes from: several calls of a loop
- *are one, the same call on behalf of two others is two. Numbers move with whatever comes before
- *(another environment variable, an answer in two parts), places don't.
+ * A place is a call and the functions of this program that it comes from. Several calls of a loop
+ * are one, the same call on behalf of two others is two. Numbers move with whatever comes before,
+ * another environment variable or an answer in two parts; places don't.
  *
  * Any thread; async-signal-safe. What is injected is what the call may say at that place: a socket
  * is reset, an eventfd is interrupted, a disk has an I/O error. EINTR never comes twice in a row.
