@@ -7,7 +7,7 @@ in another way, in which the next of its class does, too, and in which all from 
 Whatever fails: no signal ends the program, it ends in time, nothing is left behind, what was read
 is right, and an error has words.
 
-PAGEIN_FAULTS_RUNS=N        so many runs of each scenario, chosen by PAGEIN_TEST_SEED
+PAGEIN_FAULTS_RUNS=N        so many runs of each scenario, chosen by PAGEIN_TEST_SEED, or others each time
 PAGEIN_FAULTS_RUNS=places   every place once; "all": every call, by its number, which takes hours
 PAGEIN_FAULTS="touch"       that scenario alone; and that run alone, with what it says, the place
                             being a part of a failure's: "touch io@worker_wake+", "touch io:17+/1"
@@ -665,7 +665,7 @@ def run_named(bed, build, scenario, text):
 
 def main():
     door, build = sys.argv[1], pathlib.Path(sys.argv[2])
-    seed = os.environ.get("PAGEIN_TEST_SEED") or "9"
+    seed = os.environ.get("PAGEIN_TEST_SEED") or str(random.randrange(1 << 32))
     wanted, _, plan = os.environ.get("PAGEIN_FAULTS", "").partition(" ")
     scenarios = [scenario for scenario in DOORS[door] if wanted in ("", scenario.name)]
     if door == "mount" and not os.access("/dev/fuse", os.W_OK):
