@@ -86,6 +86,7 @@ int integrity_init(struct integrity *integrity, enum verify verify, const struct
 	if (verify == VERIFY_OFF || version->digest.kind == DIGEST_NONE || version->size == 0)
 		return 0;
 	integrity->expected = version->digest;
+	integrity->is_required = verify == VERIFY_REQUIRE;
 	if (!digest_is_crc(version->digest.kind))
 		err = digest_begin(&integrity->hash, version->digest.kind);
 	if (err == 0)
@@ -170,16 +171,19 @@ static void hash_count(struct integrity *integrity, struct range range, const ui
 static int integrity_judge(struct integrity *integrity)
 {
 	struct digest seen;
+	int err = 0;
 
 	if (digest_is_crc(integrity->expected.kind)) {
 		run_close(integrity);
 		digest_from_crc(
 			integrity->expected.kind, integrity->remainder, integrity->size, &seen);
 	} else {
-		digest_end(&integrity->hash, &seen);
+		err = digest_end(&integrity->hash, &seen);
 	}
 	radix_finish(&integrity->counted);
 	radix_init(&integrity->counted, 0);
+	if (err < 0)
+		return err;
 	integrity->seen = seen;
 	integrity->state = digest_same(&seen, &integrity->expected) ? OBJECT_GOOD : OBJECT_BAD;
 	return integrity->state == OBJECT_GOOD ? 0 : -EIO;
@@ -197,11 +201,13 @@ int integrity_count(struct integrity *integrity, struct range range, const uint8
 		err = crc_count_all(integrity, range, bytes);
 	else
 		hash_count(integrity, range, bytes);
-	if (err < 0) {
-		integrity->state = OBJECT_UNCHECKED;
-		return err;
+	if (err == 0 && integrity->counted_bytes == integrity->size)
+		err = integrity_judge(integrity);
+	if (err == -ENOMEM) {
+		integrity->state = integrity->is_required ? OBJECT_BAD : OBJECT_UNCHECKED;
+		err = integrity->is_required ? -EIO : err;
 	}
-	return integrity->counted_bytes == integrity->size ? integrity_judge(integrity) : 0;
+	return err;
 }
 
 /* ---- questions ---------------------------------------------------------------------------- */
@@ -225,6 +231,8 @@ const char *integrity_words(const struct integrity *integrity, char to[SOURCE_ER
 {
 	char expected[DIGEST_TEXT_MAX], seen[DIGEST_TEXT_MAX];
 
+	if (integrity->seen.kind == DIGEST_NONE)
+		return strcpy(to, "the whole object: out of memory for its checksum");
 	snprintf(to, SOURCE_ERROR_MAX, "the whole object: expected %.90s, seen %.90s",
 		digest_print(&integrity->expected, expected), digest_print(&integrity->seen, seen));
 	return to;

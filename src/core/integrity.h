@@ -8,6 +8,7 @@
  *
  *	whole:  open --all counted, the same--> good
  *	           \--all counted, another--> bad: nothing more is shown, the last bytes neither
+ *	           \--no memory to count with--> unchecked, or bad where VERIFY_REQUIRE
  *
  * A CRC is made of pages in any order; a hash, of those in sequence: of a page that comes before
  * its turn only if it can be had from its block when that comes (an object that keeps or caches its
@@ -29,8 +30,9 @@
 
 struct integrity {
 	enum object_integrity state;
+	bool is_required; /* VERIFY_REQUIRE: what can't be known is bad */
 	uint64_t size;
-	struct digest expected, seen; /* seen: when it is known */
+	struct digest expected, seen; /* seen: when it is known, else of kind NONE */
 	/* of a CRC */
 	struct radix counted; /* the pages of each block, a bit each, in place of a pointer */
 	uint64_t counted_bytes;
@@ -64,7 +66,7 @@ bool integrity_needs(const struct integrity *integrity, struct range range);
 
 /*
  * Whole pages (the last may be short) are about to be shown. 0, or -EIO: they must not be. -ENOMEM:
- * nobody will ever know; but they may be shown.
+ * nobody will ever know; but they may be shown, as nobody requires to.
  */
 int integrity_count(struct integrity *integrity, struct range range, const uint8_t *bytes);
 

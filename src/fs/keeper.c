@@ -184,8 +184,15 @@ int keeper_run(int socket, const struct fs_options *options)
 			break;
 		parcel_init(&parcel);
 		table[errand](&keep, &parcel);
-		if (sendmsg(socket, &parcel.message, MSG_NOSIGNAL) < 0)
+		do
+			n = sendmsg(socket, &parcel.message, MSG_NOSIGNAL);
+		while (n < 0 && errno == EINTR);
+		if (n < 0) {
+			/* Nobody else has the device yet. */
+			if (parcel.message.msg_controllen > 0)
+				fuse_session_unmount(keep.fuse);
 			break;
+		}
 		if (parcel.message.msg_controllen > 0)
 			forget_device(&keep);
 	}
@@ -211,7 +218,10 @@ static int keeper_ask(struct keeper *keeper, enum errand errand, struct parcel *
 
 	parcel_init(parcel);
 	parcel_make_room(parcel);
-	if (send(keeper->socket, &byte, sizeof byte, MSG_NOSIGNAL) < 0)
+	do
+		n = send(keeper->socket, &byte, sizeof byte, MSG_NOSIGNAL);
+	while (n < 0 && errno == EINTR);
+	if (n < 0)
 		return -errno;
 	do
 		n = recvmsg(keeper->socket, &parcel->message, MSG_CMSG_CLOEXEC);
@@ -246,6 +256,9 @@ int keeper_mount(struct keeper *keeper, int *ret_device, char error[FS_ERROR_MAX
 	struct parcel parcel;
 	int err = keeper_ask(keeper, ERRAND_MOUNT, &parcel);
 
+	/* An answer that was lost may have been that it has mounted. */
+	if (err < 0 && parcel.reply.words[0] == '\0')
+		(void)keeper_ask(keeper, ERRAND_UNMOUNT, &(struct parcel){0});
 	if (err < 0)
 		return keeper_fail(&parcel, err, error);
 	*ret_device = parcel_detach(&parcel);

@@ -26,6 +26,7 @@
 #include "map_touch.h"
 #include "s3_choice.h"
 #include "scheme.h"
+#include "share.h"
 #include "signals.h"
 #include "uffd.h"
 
@@ -94,6 +95,7 @@ static void after_fork_in_child(void)
 	generation++;
 	address_release();
 	asks_forget();
+	share_fds_forget();
 	/* All of it is given back before anything is asked for: addresses, numbers of descriptors.
 	 */
 	list_for_each (node, &contexts) {

@@ -16,7 +16,8 @@
  *
  * DENY, and a map for which the child finds no descriptors or memory: the addresses are PROT_NONE,
  * a touch is SIGSEGV, and calls give -ECHILD. Where the child had something else there before us
- * (another library's handler of fork(2) may ask for memory), it keeps that.
+ * (another library's handler of fork(2) may ask for memory), it keeps that. If the kernel refuses
+ * even PROT_NONE, the child is ended: what is absent would be zeros.
  *
  * What the parent's loop and core had allocated (connections, a cache) is lost to the child: it can
  * be given back only by those who would speak to the parent's servers. Their descriptors are
@@ -34,6 +35,7 @@
 #include "fork.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -349,6 +351,24 @@ static int fork_arm_all(struct context *context)
 	return err;
 }
 
+/*
+ * Nobody fills what is absent here, so it would be zeros: PROT_NONE, whatever that takes. Rather no
+ * child than one that computes with them.
+ */
+static void map_deny(struct pagein_map *map)
+{
+	if (map_close_addresses(map))
+		return;
+	for (size_t i = 0; i < map->extents.count; i++) {
+		const struct extent *extent = &map->extents.list[i];
+		void *address = (void *)extent->address;
+
+		if (!extent->hole && mprotect(address, extent->length, PROT_NONE) < 0 &&
+			munmap(address, extent->length) < 0)
+			abort();
+	}
+}
+
 bool fork_arm(struct context *context)
 {
 	bool inherited = is_inherited(context), armed;
@@ -366,7 +386,7 @@ bool fork_arm(struct context *context)
 		/* Nobody would read the events of these addresses. */
 		uffd_close(&map->uffd);
 		if (inherited)
-			(void)map_close_addresses(map);
+			map_deny(map);
 	}
 	return false;
 }

@@ -47,7 +47,9 @@ static void map_tell_error(void *argument)
 		strcpy(call->ret->message, "map: out of memory");
 		return;
 	}
-	if (!block || !(block->failed & bit))
+	/* Who is asked again is not called failed, and still raises a signal: until its bytes are
+	 * here, what was known of it is true. */
+	if (!block || !((block->failed | block->poisoned | block->barred) & bit))
 		return;
 	call->ret->error = block->err;
 	call->ret->status = block->status;
@@ -169,7 +171,8 @@ static uint64_t block_failed(const struct map_block *block)
 
 /*
  * The next pages that may have been poisoned unrecorded: of an overlay those of which no block
- * tells, for what is written must stay; else all.
+ * tells, for what is written must stay (a block that comes later is told of such pages:
+ * map_note_blind()); else all.
  */
 static void map_find_unknown(void *argument)
 {

@@ -298,7 +298,7 @@ static bool map_fault(struct pagein_map *map, const struct uffd_msg *message, st
 	*ret = range_intersect(*ret, map_pages(map));
 	block = map_block(map, ret->start / BLOCK_BYTES);
 	if (!block) {
-		map->blind = true;
+		map_note_blind(map, ret->start);
 		map_poison(map, *ret);
 	}
 	if (block && map->units &&

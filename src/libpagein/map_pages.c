@@ -78,12 +78,42 @@ static struct map_block *map_take_block(struct pagein_map *map)
 	return &slab->blocks[slab->used++];
 }
 
+void map_note_blind(struct pagein_map *map, uint64_t offset)
+{
+	map->blind = true;
+	for (size_t i = 0; i < BLIND_PAGES_MAX; i++) {
+		if (map->blind_pages[i] != 0)
+			continue;
+		map->blind_pages[i] = offset + 1;
+		return;
+	}
+}
+
+/* Else pagein_retry() would not find them, as they are neither failed nor unknown. */
+static void map_adopt_blind(struct pagein_map *map, uint64_t index, struct map_block *block)
+{
+	for (size_t i = 0; i < BLIND_PAGES_MAX; i++) {
+		uint64_t offset = map->blind_pages[i] - 1;
+
+		if (map->blind_pages[i] == 0 || offset / BLOCK_BYTES != index)
+			continue;
+		block->failed |= UINT64_C(1) << (offset % BLOCK_BYTES / PAGE_BYTES);
+		block->err = ENOMEM;
+		map->blind_pages[i] = 0;
+	}
+	block->poisoned |= map->uffd.features & UFFD_FEATURE_POISON ? block->failed : 0;
+	block->barred |= block->failed & ~block->poisoned;
+}
+
 struct map_block *map_block(struct pagein_map *map, uint64_t index)
 {
 	void **slot = radix_slot(&map->blocks, index);
 
-	if (slot && !*slot)
+	if (slot && !*slot) {
 		*slot = map_take_block(map);
+		if (*slot && map->blind)
+			map_adopt_blind(map, index, *slot);
+	}
 	return slot ? *slot : NULL;
 }
 
@@ -215,6 +245,9 @@ void map_forget(struct pagein_map *map, struct range range)
 	struct map_block *block;
 
 	map_fold(map);
+	for (size_t i = 0; map->blind && i < BLIND_PAGES_MAX; i++)
+		if (map->blind_pages[i] - 1 >= range.start && map->blind_pages[i] - 1 < range.end)
+			map->blind_pages[i] = 0;
 	for (uint64_t i = range.start / BLOCK_BYTES; (block = radix_next(&map->blocks, &i, end));
 		i++) {
 		uint64_t mask = block_range_mask(i, range);

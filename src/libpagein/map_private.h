@@ -27,6 +27,8 @@
 #include "threads.h"
 #include "uffd.h"
 
+#define BLIND_PAGES_MAX 16 /* more are poisoned unrecorded: pagein_discard() heals these, too */
+
 struct pagein_object {
 	struct context *context;
 	struct list node;      /* of the context's roll */
@@ -110,6 +112,8 @@ struct pagein_map {
 		       */
 	bool blind;   /* memory for blocks or extents ran out: what is not known may be poisoned */
 	bool lost;    /* ... for where it was moved or cut: what is not known is not growth */
+	/* Of a blind one: pages that have failed, and have no block yet. Offset + 1; 0: none. */
+	uint64_t blind_pages[BLIND_PAGES_MAX];
 	struct list held; /* the oldest first */
 	struct list asks; /* of threads in signal handlers, for waiting pages (map_touch.c) */
 	unsigned held_count;
@@ -313,6 +317,8 @@ static inline struct map_block *map_find_block(struct pagein_map *map, uint64_t 
 {
 	return radix_get(&map->blocks, index);
 }
+/* The page fails, and there was no memory for its block: the next one that is made for it knows. */
+void map_note_blind(struct pagein_map *map, uint64_t offset);
 /* Makes what the next map_block() may need, where there is time. */
 void map_reserve(struct pagein_map *map);
 void map_free_blocks(struct pagein_map *map);

@@ -23,6 +23,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <poll.h>
+#include <sched.h>
 #include <semaphore.h>
 #include <stdlib.h>
 #include <string.h>
@@ -244,6 +245,18 @@ static void serving_catch_up(struct serving *serving)
 	sem_post(&serving->ended);
 }
 
+/* poll(2) has no memory: all are looked at, of which none waits. */
+static void serving_look(struct serving *serving)
+{
+	eventfd_t ended;
+
+	for (size_t i = 0; i < serving->count; i++)
+		serving->polls[i].revents = POLLIN;
+	serving->polls[serving->count].revents = eventfd_read(serving->end_fd, &ended) == 0 ? POLLIN
+											    : 0;
+	sched_yield();
+}
+
 /* On the loop, which stands still. false: that was all; serving may be gone. */
 static bool serving_wait(void *context)
 {
@@ -251,7 +264,7 @@ static bool serving_wait(void *context)
 	bool end;
 
 	if (poll(serving->polls, serving->count + 1, -1) < 0)
-		return true;
+		serving_look(serving);
 	end = serving->polls[serving->count].revents != 0;
 	for (size_t i = 0; i < serving->count; i++)
 		if (serving->polls[i].revents)
@@ -317,7 +330,7 @@ int serving_begin(struct context *context, struct serving **ret)
 		return -ENOMEM;
 	*serving = (struct serving){.context = context, .link = {-1, -1}, .end_fd = -1};
 	sem_init(&serving->ended, 0, 0);
-	serving->end_fd = eventfd(0, EFD_CLOEXEC);
+	serving->end_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	err = serving->end_fd < 0 ? -errno : serving_list_maps(serving);
 	if (err == 0)
 		err = serving_open_link(serving);

@@ -93,6 +93,8 @@ struct meeting {
 /* A descriptor that a child of fork(2) closes; and its end. */
 void share_fd_open(int fd);
 void share_fd_close(int *fd);
+/* In that child. */
+void share_fds_forget(void);
 
 /*
  * Finds the group, or founds it with the descriptors that found() makes; name NULL: founds one that

@@ -15,7 +15,6 @@
  * without a lock, because who forks may hold any, and may wait for the loop.
  */
 #include <errno.h>
-#include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -47,9 +46,8 @@ struct guest {
 
 /* Descriptors + 1 that a child shall not have; 0: free. */
 static _Atomic int private_fds[PRIVATE_MAX];
-static pthread_once_t private_once = PTHREAD_ONCE_INIT;
 
-static void close_in_child(void)
+void share_fds_forget(void)
 {
 	for (size_t i = 0; i < PRIVATE_MAX; i++) {
 		int fd = atomic_exchange(&private_fds[i], 0) - 1;
@@ -58,14 +56,8 @@ static void close_in_child(void)
 	}
 }
 
-static void private_init(void)
-{
-	pthread_atfork(NULL, NULL, close_in_child);
-}
-
 void share_fd_open(int fd)
 {
-	pthread_once(&private_once, private_init);
 	for (size_t i = 0; i < PRIVATE_MAX; i++) {
 		int none = 0;
 

@@ -230,21 +230,26 @@ void digest_add(struct digest_run *run, const void *bytes, size_t len)
 {
 	run->length += len;
 	if (run->hash)
-		EVP_DigestUpdate(run->hash, bytes, len);
+		run->failed |= EVP_DigestUpdate(run->hash, bytes, len) != 1;
 	else
 		run->remainder = crc_add(kinds[run->kind].crc, run->remainder, bytes, len);
 }
 
-void digest_end(struct digest_run *run, struct digest *ret)
+int digest_end(struct digest_run *run, struct digest *ret)
 {
+	bool failed = run->failed;
+
 	if (ret)
 		ret->kind = run->kind;
 	if (ret && run->hash)
-		EVP_DigestFinal_ex(run->hash, ret->bytes, NULL);
+		failed |= EVP_DigestFinal_ex(run->hash, ret->bytes, NULL) != 1;
 	else if (ret)
 		digest_from_crc(run->kind, run->remainder, run->length, ret);
+	if (ret && failed)
+		ret->kind = DIGEST_NONE;
 	EVP_MD_CTX_free(run->hash);
 	*run = (struct digest_run){.kind = DIGEST_NONE};
+	return failed ? -ENOMEM : 0;
 }
 
 int digest_make(enum digest_kind kind, const void *bytes, size_t len, struct digest *ret)
@@ -255,6 +260,5 @@ int digest_make(enum digest_kind kind, const void *bytes, size_t len, struct dig
 	if (err < 0)
 		return err;
 	digest_add(&run, bytes, len);
-	digest_end(&run, ret);
-	return 0;
+	return digest_end(&run, ret);
 }

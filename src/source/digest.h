@@ -63,11 +63,13 @@ struct digest_run {
 	uint64_t length;    /* bytes so far */
 	uint64_t remainder; /* of a CRC */
 	void *hash;
+	bool failed; /* libcrypto has: there will be no digest */
 };
 int digest_begin(struct digest_run *run, enum digest_kind kind); /* -ENOMEM */
 void digest_add(struct digest_run *run, const void *bytes, size_t len);
-/* Ends it; a zeroed one is fine, and so is ret NULL: nobody wants to know. */
-void digest_end(struct digest_run *run, struct digest *ret);
+/* Ends it; a zeroed one is fine, and so is ret NULL: nobody wants to know. -ENOMEM, and no digest
+ * in *ret: libcrypto could not make it, here or on the way. */
+int digest_end(struct digest_run *run, struct digest *ret);
 
 /* All at once. -ENOMEM */
 int digest_make(enum digest_kind kind, const void *bytes, size_t len, struct digest *ret);

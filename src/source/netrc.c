@@ -89,14 +89,22 @@ static char *word_take(struct words *words)
 	return word;
 }
 
-/* Up to an empty line. */
+/* The rest of the line, and all up to an empty one, which may be the next: as libcurl has it. */
 static void macro_skip(struct words *words)
 {
-	char *close = memmem(words->at, (size_t)(words->end - words->at), "\n\n", 2);
-	char *end = close ? close : words->end;
+	bool is_empty = false;
 
-	for (; words->at < end; words->at++)
-		words->line += *words->at == '\n';
+	while (words->at < words->end && !is_empty) {
+		char *newline = memchr(words->at, '\n', (size_t)(words->end - words->at));
+		char *end = newline ? newline : words->end;
+
+		/* Not fresh: still in the line of the macro's name. */
+		is_empty = words->fresh &&
+			   (end == words->at || (end == words->at + 1 && *words->at == '\r'));
+		words->fresh = true;
+		words->line += newline != NULL;
+		words->at = newline ? newline + 1 : end;
+	}
 }
 
 static struct netrc_entry *entry_add(struct netrc *netrc, const char *machine)

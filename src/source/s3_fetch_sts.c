@@ -25,10 +25,9 @@ static int sts_headers(struct s3_fetch *self, const struct s3_sts_place *place, 
 {
 	cleanup(secret_free_at) char *signed_lines = NULL;
 	char hash[S3_HASH_MAX];
-	int err = 0;
+	int err = s3_hash(form, strlen(form), hash);
 
-	s3_hash(form, strlen(form), hash);
-	if (is_signed)
+	if (err == 0 && is_signed)
 		err = s3_sign(&(struct s3_request){.method = "POST",
 				      .host = place->host,
 				      .path = place->path,

@@ -46,13 +46,15 @@ struct headers {
 	size_t count;
 };
 
-void s3_hash(const void *bytes, size_t len, char ret[S3_HASH_MAX])
+int s3_hash(const void *bytes, size_t len, char ret[S3_HASH_MAX])
 {
 	unsigned char digest[DIGEST_LEN];
 
-	EVP_Digest(bytes, len, digest, NULL, EVP_sha256(), NULL);
+	if (EVP_Digest(bytes, len, digest, NULL, EVP_sha256(), NULL) != 1)
+		return -ENOMEM;
 	for (size_t i = 0; i < DIGEST_LEN; i++)
 		snprintf(ret + 2 * i, 3, "%02x", digest[i]);
+	return 0;
 }
 
 static bool is_unreserved(char c)
@@ -184,31 +186,32 @@ static int request_hash(const struct s3_request *request, const struct headers *
 	fprintf(stream, "\n%s\n%s", names, request->payload);
 	if (fclose(stream) != 0)
 		return -ENOMEM;
-	s3_hash(text, len, ret);
-	return 0;
+	return s3_hash(text, len, ret);
 }
 
 /* ---- key and signature --------------------------------------------------------------------- */
 
-static void sign_text(
-	unsigned char key[DIGEST_LEN], const char *text, unsigned char ret[DIGEST_LEN])
+static int sign_text(const void *key, size_t key_len, const char *text, size_t len,
+	unsigned char ret[DIGEST_LEN])
 {
-	HMAC(EVP_sha256(), key, DIGEST_LEN, (const unsigned char *)text, strlen(text), ret, NULL);
+	return HMAC(EVP_sha256(), key, (int)key_len, (const unsigned char *)text, len, ret, NULL)
+		       ? 0
+		       : -ENOMEM;
 }
 
 /* The key of a day, a region and a service. */
 static int key_derive(const struct s3_scope *scope, const char *date, unsigned char ret[DIGEST_LEN])
 {
+	const char *parts[] = {scope->region, scope->service, "aws4_request"};
 	cleanup(secret_free_at) char *secret = NULL;
+	int err;
 
 	if (text_print(&secret, "AWS4%s", scope->credentials->secret) < 0)
 		return -ENOMEM;
-	HMAC(EVP_sha256(), secret, (int)strlen(secret), (const unsigned char *)date, DATE_LEN, ret,
-		NULL);
-	sign_text(ret, scope->region, ret);
-	sign_text(ret, scope->service, ret);
-	sign_text(ret, "aws4_request", ret);
-	return 0;
+	err = sign_text(secret, strlen(secret), date, DATE_LEN, ret);
+	for (size_t i = 0; err == 0 && i < sizeof parts / sizeof *parts; i++)
+		err = sign_text(ret, DIGEST_LEN, parts[i], strlen(parts[i]), ret);
+	return err;
 }
 
 static int signature_make(
@@ -221,11 +224,10 @@ static int signature_make(
 	if (err == 0)
 		err = text_print(&text, ALGORITHM "\n%s\n%.*s/%s/%s/aws4_request\n%s", time,
 			DATE_LEN, time, scope->region, scope->service, hash);
-	if (err == 0) {
-		sign_text(key, text, key);
-		for (size_t i = 0; i < DIGEST_LEN; i++)
-			snprintf(ret + 2 * i, 3, "%02x", key[i]);
-	}
+	if (err == 0)
+		err = sign_text(key, sizeof key, text, strlen(text), key);
+	for (size_t i = 0; err == 0 && i < DIGEST_LEN; i++)
+		snprintf(ret + 2 * i, 3, "%02x", key[i]);
 	OPENSSL_cleanse(key, sizeof key);
 	return err;
 }

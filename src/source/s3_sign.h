@@ -50,8 +50,8 @@ struct s3_scope {
  */
 int s3_sign(const struct s3_request *request, const struct s3_scope *scope, char **ret);
 
-/* The body's hash, for `payload`. */
-void s3_hash(const void *bytes, size_t len, char ret[S3_HASH_MAX]);
+/* The body's hash, for `payload`. -ENOMEM */
+int s3_hash(const void *bytes, size_t len, char ret[S3_HASH_MAX]);
 
 /*
  * Percent-encodes all but A-Za-z0-9-._~ (and the slash, if so told), in upper case, as S3 signs it:

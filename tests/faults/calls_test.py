@@ -1,8 +1,10 @@
 #!/usr/bin/env python3
-"""calls_test.py - each function of others that our code calls is in calls.txt, and only such.
+"""calls_test.py - each function of others that our code calls is in calls.txt, and only such; and
+each function that others call of ours is in a scenario.
 
-calls_test.py CALLS OBJECTS LIBRARY...: static libraries, and the folder of the command's object
-files, of which those of the bench, which is no part of what others rely on, are left out.
+calls_test.py CALLS HEADER SCENARIOS OBJECTS LIBRARY...: the public header, library.c, static
+libraries, and the folder of the command's object files, of which those of the bench, which is no
+part of what others rely on, are left out.
 """
 import pathlib
 import re
@@ -25,7 +27,7 @@ def plain(name):
     return re.sub(r"^__(\w+)_(chk|2)$", r"\1", name)
 
 
-path, objects, *libraries = sys.argv[1:]
+path, header, scenarios, objects, *libraries = sys.argv[1:]
 files = list(pathlib.Path(objects).glob("*.o"))
 known = {}
 for line in open(path):
@@ -49,4 +51,10 @@ for name in unknown:
     print(f"{name}: is called, but not in calls.txt")
 for name in unused:
     print(f"{name}: is in calls.txt, but not called")
-sys.exit(bool(unknown or unused))
+steps = pathlib.Path(scenarios).read_text()
+public = re.findall(r"^(?:\w+ )+\*?(pagein_\w+)\(", pathlib.Path(header).read_text(), re.M)
+assert len(public) > 20, public
+unmet = sorted(name for name in public if not re.search(rf"\b{name}\(", steps))
+for name in unmet:
+    print(f"{name}: is in no scenario")
+sys.exit(bool(unknown or unused or unmet))

@@ -2,16 +2,22 @@
 """drive.py - makes the calls of a program fail, one after the other: drive.py DOOR BUILD-FOLDER.
 
 DOOR is library, command or mount: the scenarios below. Each is run once, and its calls are counted
-(fail.h); then once for each call, class by class, in which that call fails, in which it fails in
-another way, and in which all calls from that one on fail. Whatever fails: no signal ends the
-program, it ends in time, nothing is left behind, what was read is right, and an error has words.
+(fail.h); then once for each place that calls come from, in which that call fails, in which it fails
+in another way, in which the next of its class does, too, and in which all from that one on do.
+Whatever fails: no signal ends the program, it ends in time, nothing is left behind, what was read
+is right, and an error has words.
 
-PAGEIN_FAULTS_RUNS=N    so many runs of each scenario, chosen by PAGEIN_TEST_SEED; "all": each
-PAGEIN_FAULTS="touch"   that scenario; "touch io:17+": that run alone, with what it says
+PAGEIN_FAULTS_RUNS=N        so many runs of each scenario, chosen by PAGEIN_TEST_SEED, or others each time
+PAGEIN_FAULTS_RUNS=places   every place once; "all": every call, by its number, which takes hours
+PAGEIN_FAULTS="touch"       that scenario alone; and that run alone, with what it says, the place
+                            being a part of a failure's: "touch io@worker_wake+", "touch io:17+/1"
 """
+import base64
 import concurrent.futures
 import glob
+import hashlib
 import http.server
+import json
 import os
 import pathlib
 import random
@@ -25,12 +31,16 @@ import tempfile
 import threading
 import time
 import urllib.parse
+import zlib
 
 CLASSES = ["memory", "map", "ioctl", "epoll", "fd", "io", "wait", "file", "thread", "process", "curl", "parse", "fuse"]
-STATE = struct.Struct(f"<?3xI{len(CLASSES)}I{len(CLASSES)}I48sQ")  # struct fail_state
+FRAMES = 6
+PLACE = struct.Struct(f"<QII{FRAMES}Q")  # struct fail_place
+STATE = struct.Struct(f"<?3xII{len(CLASSES)}I{len(CLASSES)}I48s4x{PLACE.size}s")  # struct fail_state but for its table of:
+PLACES = 4096
 SANITIZED = os.environ.get("SANITIZED", "none") != "none"
-RUNS = os.environ.get("PAGEIN_FAULTS_RUNS", "10" if SANITIZED else "20")
-LIMIT_S = 120 if SANITIZED else 60  # the longest any run may take; all have shorter deadlines
+RUNS = os.environ.get("PAGEIN_FAULTS_RUNS", "8" if SANITIZED else "16")
+LIMIT_S = 240 if SANITIZED else 120  # the longest any run may take; all have shorter deadlines
 ENDED_BY_LEAKS = 23
 SLOW_STACKS = " " in os.environ.get("PAGEIN_FAULTS", "")
 
@@ -52,7 +62,7 @@ def require(condition, text):
 
 
 class Bucket(http.server.BaseHTTPRequestHandler):
-    """The directory as an S3 bucket, which takes any signature."""
+    """The directory as an S3 bucket, which takes any signature; and who gives credentials for it."""
 
     protocol_version = "HTTP/1.1"
 
@@ -93,13 +103,18 @@ class Bucket(http.server.BaseHTTPRequestHandler):
         url = urllib.parse.urlsplit(self.path)
         key = urllib.parse.unquote(url.path).partition("/bucket")[2].lstrip("/")
         path = self.server.root / key
-        if "list-type" in url.query:
+        if not url.path.startswith("/bucket"):
+            self.give_credentials(url.path)
+        elif "list-type" in url.query:
             self.list(urllib.parse.parse_qs(url.query))
         elif not key or not path.is_file():
             self.answer(404, b"<Error><Code>NoSuchKey</Code></Error>", Content_Type="application/xml")
         else:
             data = path.read_bytes()
             fields = {"ETag": f'"{self.tag(key)}"', "Accept_Ranges": "bytes", "Last_Modified": "Mon, 06 May 2024 07:08:00 GMT"}
+            if self.headers.get("x-amz-checksum-mode"):
+                fields["x_amz_checksum_crc32"] = base64.b64encode(zlib.crc32(data).to_bytes(4, "big")).decode()
+                fields["x_amz_checksum_type"] = "FULL_OBJECT"
             span = re.fullmatch(r"bytes=(\d+)-(\d+)", self.headers.get("Range", ""))
             if span and data:
                 first, last = int(span[1]), min(int(span[2]), len(data) - 1)
@@ -107,7 +122,26 @@ class Bucket(http.server.BaseHTTPRequestHandler):
             else:
                 self.answer(200, data, **fields)
 
-    do_GET = do_HEAD = serve
+    def give_credentials(self, path):
+        """An instance, a container, STS and single sign-on: the last words of paths, and answers."""
+        self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        end = "2099-01-01T00:00:00Z"
+        keys = {"AccessKeyId": "key", "SecretAccessKey": "secret", "Token": "token", "Expiration": end}
+        role = {"accessKeyId": "key", "secretAccessKey": "secret", "sessionToken": "token", "expiration": 4070908800000}
+        answers = {
+            "/latest/api/token": "token",
+            "/latest/meta-data/iam/security-credentials/": "role",
+            "/latest/meta-data/iam/security-credentials/role": json.dumps(keys),
+            "/container": json.dumps(keys),
+            "/federation/credentials": json.dumps({"roleCredentials": role}),
+            "/token": json.dumps({"accessToken": "new", "expiresIn": 3600, "tokenType": "Bearer", "refreshToken": "other"}),
+            "/": '<AssumeRoleResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><AssumeRoleResult><Credentials><AccessKeyId>key</AccessKeyId>'
+            f"<SecretAccessKey>secret</SecretAccessKey><SessionToken>token</SessionToken><Expiration>{end}</Expiration></Credentials>"
+            "</AssumeRoleResult></AssumeRoleResponse>",
+        }
+        self.answer(200 if path in answers else 404, answers.get(path, "").encode())
+
+    do_GET = do_HEAD = do_PUT = do_POST = serve
 
 
 class BucketServer(http.server.ThreadingHTTPServer):
@@ -129,9 +163,10 @@ class Bed:
         for name, size in {"data": 600005, "chunked": 300005, "small": 5000, "empty": 0, "sub/other": 70000}.items():
             (self.root / name).write_bytes(numbers.randbytes(size))
             os.utime(self.root / name, (1714979280, 1714979280))
-        self.origin = subprocess.Popen([os.environ["ORIGIN"], "--root", self.root], stdout=subprocess.PIPE, text=True)
-        self.http = "http://" + self.origin.stdout.readline().split()[-1]
-        self.script("path=/chunked : chunked")
+        self.origins = []
+        self.http, self.late = self.serve(), self.serve()
+        self.script(self.http, "path=/chunked : chunked")
+        self.script(self.late, "every=16 : delay=60ms")
         self.bucket = BucketServer(("127.0.0.1", 0), Bucket)
         self.bucket.root = self.root
         threading.Thread(target=self.bucket.serve_forever, daemon=True).start()
@@ -142,6 +177,10 @@ class Bed:
                 for name in ("data", "chunked", "small", "empty", "sub/other")
             )
         )
+        self.hashed = self.base / "hashed"
+        self.hashed.write_text("".join(json.dumps(line) + "\n" for line in self.hashed_lines()))
+        self.verified = self.base / "verified"
+        self.verified.write_text("".join(json.dumps(self.by_blocks(name)) + "\n" for name in ("data", "chunked", "small", "empty", "sub/other")))
         self.credentials = self.base / "credentials"
         self.credentials.write_text('#!/bin/sh\necho \'{"Version":1,"AccessKeyId":"key","SecretAccessKey":"secret"}\'\n')
         self.credentials.chmod(0o700)
@@ -149,8 +188,49 @@ class Bed:
         (self.base / ".netrc").write_text("machine 127.0.0.1 login user password pass\n")
         (self.base / ".netrc").chmod(0o600)
 
-    def script(self, rules):
-        subprocess.run(["curl", "-sf", "-X", "PUT", "--data-binary", rules, self.http + "/.origin/script"], check=True)
+    def by_blocks(self, name):
+        data = (self.root / name).read_bytes()
+        line = {"path": name, "url": f"{self.http}/{name}", "size": len(data)}
+        hashes = b"".join(hashlib.sha256(data[at : at + 65536]).digest() for at in range(0, len(data), 65536))
+        return {**line, "block_size": 65536, "block_hashes": "sha256:" + base64.b64encode(hashes).decode()} if data else line
+
+    def hashed_lines(self):
+        """The same bytes, by blocks, by a checksum, and by a hash of the whole."""
+        data = (self.root / "data").read_bytes()
+        place = {"url": f"{self.http}/data", "size": len(data)}
+        yield self.by_blocks("data")
+        yield {"path": "crc", **place, "digest": f"crc32:{zlib.crc32(data):08x}"}
+        yield {"path": "sha", **place, "digest": "sha256:" + hashlib.sha256(data).hexdigest()}
+
+    def sso(self, place, ends):
+        """A home with a login, which is renewed if it ends soon: each run has its own, as it is written to."""
+        home = place / "home"
+        cache = home / ".aws/sso/cache"
+        shutil.rmtree(home, ignore_errors=True)
+        cache.mkdir(parents=True)
+        (home / ".aws/config").write_text(
+            "[default]\nregion = eu-west-1\nsso_session = corp\nsso_account_id = 1\nsso_role_name = role\n"
+            "[sso-session corp]\nsso_start_url = https://x.example/start\nsso_region = eu-west-1\n"
+        )
+        later = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + ends))
+        token = {"accessToken": "token", "expiresAt": later, "clientId": "id", "clientSecret": "secret", "refreshToken": "again"}
+        (cache / (hashlib.sha1(b"corp").hexdigest() + ".json")).write_text(json.dumps({**token, "registrationExpiresAt": "2099-01-01T00:00:00Z"}))
+        return {"HOME": str(home), "AWS_CONFIG_FILE": str(home / ".aws/config")}
+
+    def plain_config(self, name, text):
+        path = self.base / name
+        path.write_text("[default]\nregion = eu-west-1\n" + text)
+        return {"AWS_CONFIG_FILE": str(path)}
+
+    def bucket_url(self):
+        return f"http://127.0.0.1:{self.bucket.server_address[1]}"
+
+    def serve(self):
+        self.origins.append(subprocess.Popen([os.environ["ORIGIN"], "--root", self.root], stdout=subprocess.PIPE, text=True))
+        return "http://" + self.origins[-1].stdout.readline().split()[-1]
+
+    def script(self, url, rules):
+        subprocess.run(["curl", "-sf", "-X", "PUT", "--data-binary", rules, url + "/.origin/script"], check=True)
 
     def environment(self, with_leaks=True):
         leaks = f"exitcode={ENDED_BY_LEAKS}:detect_leaks={int(with_leaks)}"
@@ -158,7 +238,7 @@ class Bed:
             "PATH": os.environ["PATH"],
             "HOME": str(self.base),
             "no_proxy": "127.0.0.1",
-            "AWS_ENDPOINT_URL": f"http://127.0.0.1:{self.bucket.server_address[1]}",
+            "AWS_ENDPOINT_URL": self.bucket_url(),
             "AWS_CONFIG_FILE": str(self.base / "config"),
             "AWS_SHARED_CREDENTIALS_FILE": "/dev/null",
             "AWS_EC2_METADATA_DISABLED": "true",
@@ -170,8 +250,9 @@ class Bed:
         }
 
     def finish(self):
-        self.origin.terminate()
-        self.origin.wait()
+        for origin in self.origins:
+            origin.terminate()
+            origin.wait()
         self.bucket.shutdown()
 
 
@@ -183,17 +264,32 @@ class State:
 
     def __init__(self, path):
         self.path = path
-        path.write_bytes(bytes(STATE.size))
+        with open(path, "wb") as file:
+            file.truncate(STATE.size + PLACES * PLACE.size)
 
     def read(self):
-        values = STATE.unpack(self.path.read_bytes())
+        with open(self.path, "rb") as file:
+            values = STATE.unpack(file.read(STATE.size))
         count = len(CLASSES)
         self.failures = values[1]
-        self.counts = dict(zip(CLASSES, values[2 : 2 + count]))
-        self.errors = dict(zip(CLASSES, values[2 + count : 2 + 2 * count]))
+        self.counts = dict(zip(CLASSES, values[3 : 3 + count]))
+        self.errors = dict(zip(CLASSES, values[3 + count : 3 + 2 * count]))
         self.first = values[-2].rstrip(b"\0").decode()
-        self.site = values[-1]
+        self.frames = PLACE.unpack(values[-1])[3:]
         return self
+
+    def places(self):
+        """What FAIL_PLACES has noted."""
+        table = self.path.read_bytes()[STATE.size :]
+        return [Place(*values) for values in PLACE.iter_unpack(table) if values[0]]
+
+
+class Place:
+    """A call, and the functions that it comes from; known by its frames, told by their names."""
+
+    def __init__(self, key, kind, errors, *frames):
+        self.key, self.kind, self.errors = key, CLASSES[kind], errors
+        self.frames = tuple(frame for frame in frames if frame)
 
 
 def threads_of(pid):
@@ -242,30 +338,30 @@ class Library:
 
     program = "faults-library"
 
-    def __init__(self, name, scenario, url):
-        self.name, self.scenario, self.url = name, scenario, url
+    def __init__(self, name, scenario, url, variables=None):
+        self.name, self.scenario, self.url, self.variables = name, scenario, url, variables or {}
         if scenario.startswith("fork"):
             self.program = "faults-fork"
 
     def check(self, bed, build, environment, place, state):
         url = self.url(bed)
         file = bed.root / ("chunked" if url.endswith("chunked") else "data")
-        status, out, err = run(bed, [build / self.program, self.scenario, url, file], environment)
+        status, out, err = run(bed, [build / self.program, self.scenario, url, file], {**environment, **self.variables})
         require(status == 0, f"{out.decode(errors='replace')}{err}")
 
 
 class Command:
-    """A command line, and all that it prints when nothing fails."""
+    """A command line, and all that it prints when nothing fails. variables(bed, place): its environment."""
 
     program = "faults-pagein"
 
-    def __init__(self, name, arguments):
-        self.name, self.arguments = name, arguments
+    def __init__(self, name, arguments, variables=lambda bed, place: {}):
+        self.name, self.arguments, self.variables = name, arguments, variables
         self.expected = None
 
     def check(self, bed, build, environment, place, state):
         arguments = [build / self.program, *self.arguments(bed)]
-        status, out, err = run(bed, arguments, {**environment, "FAIL_ALL": "1"})
+        status, out, err = run(bed, arguments, {**environment, **self.variables(bed, place), "FAIL_ALL": "1"})
         if self.expected is None:
             self.expected = out
             require(status == 0 and not err, err)
@@ -279,7 +375,8 @@ class Command:
             right = self.expected.startswith(out) if "cat" in self.name else known.issuperset(out.split())
             require(right, f"wrong bytes on stdout\n{err}{out[:2000]!r}")
             # Who reads no more has no use for words.
-            require(state.read().first == "write 0032" or re.search(r"^(pagein|mount\.pagein|umount)", err, re.M), f"exit status {status} without words: {err}")
+            unheard = state.read().first == "write 0032" or re.fullmatch(r"io\W.*\+.*", environment.get("FAIL", ""))
+            require(unheard or re.search(r"^(pagein|mount\.pagein|umount)", err, re.M), f"exit status {status} without words: {err}")
             require(state.failures, f"exit status {status}, and nothing had failed: {err}")
 
 
@@ -292,8 +389,8 @@ class Mount:
 
     program = "faults-pagein"
 
-    def __init__(self, name, url, daemon=False):
-        self.name, self.url, self.daemon = name, url, daemon
+    def __init__(self, name, url, daemon=False, options=""):
+        self.name, self.url, self.daemon, self.options = name, url, daemon, options
 
     def check(self, bed, build, environment, place, state):
         mount = place / "mnt"
@@ -310,7 +407,7 @@ class Mount:
         return out.decode() if status else ""
 
     def check_at(self, bed, build, environment, place, state, mount):
-        options = "metadata-ttl=0s,negative-ttl=0s,timeout=3s,loops=2"
+        options = "metadata-ttl=0s,negative-ttl=0s,timeout=9s,loops=2" + self.options
         arguments = [build / self.program, "mount", *([] if self.daemon else ["-f"]), self.url(bed), mount, "-o", options]
         log = place / "log"
         with open(log, "wb") as stderr:
@@ -340,7 +437,9 @@ class Mount:
         require(status >= 0, f"ended by signal {-status}\n{text}")
         check_sanitizers(text)
         # In the sandbox only the keeper can unmount: who can't ask it has words, if they can be written.
-        words = "unmount: the process that mounts: " in text or re.fullmatch(r"io:\d+\+.*", environment.get("FAIL", ""))
+        words = "unmount: the process that mounts: " in text or re.fullmatch(r"io\W.*\+.*", environment.get("FAIL", ""))
+        # A daemon's are in the system's log.
+        words = words or (self.daemon and re.match(r"(send|recvmsg) 0104", state.read().first))
         require(not mounted(mount) or words, f"left a mount\n{text}")
         require(status == 0 or "pagein: " in text, f"exit status {status} without words\n{text}")
         failures = state.read().failures
@@ -374,24 +473,47 @@ def s3(bed):
 
 
 HTTP = lambda bed: bed.http + "/data"
+ROLE = "role_arn = arn:aws:iam::1:role/r\nsource_profile = one\n[profile one]\ncredential_process = {}\n"
 LIBRARY = [
     Library(name, name, HTTP)
     for name in (
         "touch ask limit limit-ask cache inline private private-limit detach huge shared move guard caps "
-        "fork fork-serve fork-private touch-end cache-end private-end shared-end"
+        "fork fork-serve fork-private private-read touch-end cache-end private-end shared-end"
     ).split()
 ] + [
     Library("touch-file", "touch", lambda bed: f"file://{bed.root}/data"),
     Library("touch-s3", "touch", s3),
     Library("touch-manifest", "touch", lambda bed: f"manifest:{bed.manifest}#data"),
     Library("touch-chunked", "touch", lambda bed: bed.http + "/chunked"),
+    Library("limit-variable", "ask", HTTP, {"PAGEIN_MEMORY": "1M"}),
+    Library("hedge", "hedge", lambda bed: bed.late + "/data"),
+    Library("verify", "verify", lambda bed: f"manifest:{bed.hashed}#crc"),
+    Library("verify-require", "verify-require", lambda bed: f"manifest:{bed.hashed}#crc"),
+    Library("verify-blocks", "verify-blocks", lambda bed: f"manifest:{bed.hashed}#data"),
+    Library("verify-s3", "verify-require", s3),
 ]
 COMMAND = [
-    Command("cat-http", lambda bed: ["cat", "--timeout", "2s", HTTP(bed)]),
-    Command("cat-chunked", lambda bed: ["cat", "--timeout", "2s", bed.http + "/chunked"]),
-    Command("cat-file", lambda bed: ["cat", "--timeout", "2s", f"file://{bed.root}/data"]),
-    Command("cat-s3", lambda bed: ["cat", "--timeout", "2s", s3(bed)]),
-    Command("cat-manifest", lambda bed: ["cat", "--timeout", "2s", f"manifest:{bed.manifest}#data"]),
+    Command("cat-http", lambda bed: ["cat", "--timeout", "9s", HTTP(bed)]),
+    Command("cat-chunked", lambda bed: ["cat", "--timeout", "9s", bed.http + "/chunked"]),
+    Command("cat-file", lambda bed: ["cat", "--timeout", "9s", f"file://{bed.root}/data"]),
+    Command("cat-s3", lambda bed: ["cat", "--timeout", "9s", s3(bed)]),
+    Command("cat-manifest", lambda bed: ["cat", "--timeout", "9s", f"manifest:{bed.manifest}#data"]),
+    Command("cat-verify-hash", lambda bed: ["cat", "--timeout", "9s", "--verify", "require", f"manifest:{bed.hashed}#sha"]),
+    Command("cat-verify-blocks", lambda bed: ["cat", "--timeout", "9s", "--verify", "blocks", f"manifest:{bed.hashed}#data"]),
+    Command("cat-verify-s3", lambda bed: ["cat", "--timeout", "9s", "--verify", "require", s3(bed)]),
+    Command("stat-sso", lambda bed: ["stat", s3(bed)], lambda bed, place: bed.sso(place, 7200)),
+    Command("stat-sso-renewed", lambda bed: ["stat", s3(bed)], lambda bed, place: bed.sso(place, 300)),
+    Command("stat-role", lambda bed: ["stat", s3(bed)], lambda bed, place: bed.plain_config("role", ROLE.format(bed.credentials))),
+    Command(
+        "stat-container",
+        lambda bed: ["stat", s3(bed)],
+        lambda bed, place: {**bed.plain_config("plain", ""), "AWS_CONTAINER_CREDENTIALS_FULL_URI": bed.bucket_url() + "/container"},
+    ),
+    Command(
+        "stat-instance",
+        lambda bed: ["stat", s3(bed)],
+        lambda bed, place: {**bed.plain_config("plain", ""), "AWS_EC2_METADATA_DISABLED": "false", "AWS_EC2_METADATA_SERVICE_ENDPOINT": bed.bucket_url() + "/"},
+    ),
     Command("ls-http", lambda bed: ["ls", "-l", bed.http + "/"]),
     Command("ls-file", lambda bed: ["ls", "-l", f"file://{bed.root}/"]),
     Command("ls-s3", lambda bed: ["ls", "-l", "s3://bucket/"]),
@@ -405,6 +527,8 @@ MOUNT = [
     Mount("mount-file", lambda bed: f"file://{bed.root}/"),
     Mount("mount-s3", lambda bed: "s3://bucket/"),
     Mount("mount-manifest", lambda bed: f"manifest:{bed.manifest}"),
+    Mount("mount-verify", lambda bed: f"manifest:{bed.verified}", options=",verify=blocks"),
+    Mount("mount-limit", lambda bed: bed.http + "/", options=",memory=1M"),
     Mount("mount-daemon", lambda bed: bed.http + "/", daemon=True),
 ]
 if os.environ.get("SANITIZED") == "thread":
@@ -417,13 +541,41 @@ DOORS = {"library": LIBRARY, "command": COMMAND, "mount": MOUNT}
 # ---- which call fails ---------------------------------------------------------------------------
 
 
-def plans(counts, errors):
-    for kind in CLASSES:
-        for number in range(1, counts[kind] + 1):
-            for variant in range(errors[kind]):
-                suffix = f"/{variant}" if variant else ""
-                yield f"{kind}:{number}{suffix}"
-                yield f"{kind}:{number}+{suffix}"
+class Names:
+    """What addr2line knows of a program: each return address is the functions that it is in."""
+
+    def __init__(self, path):
+        self.path, self.known = path, {}
+
+    def learn(self, frames):
+        addresses = sorted({frame for frame in frames if frame not in self.known})
+        if not addresses or not shutil.which("addr2line"):
+            return
+        command = ["addr2line", "-a", "-f", "-i", "-e", self.path]
+        lines = subprocess.run(command, input="".join(f"{frame - 1:x}\n" for frame in addresses), capture_output=True, text=True, check=True).stdout
+        for frame, part in zip(addresses, re.split(r"^0x\w+\n", lines, flags=re.M)[1:]):
+            words = part.split("\n")
+            self.known[frame] = "<".join(f"{name}:{where.rpartition(':')[2].split()[0]}" for name, where in zip(words[::2], words[1::2]))
+
+    def tell(self, frames):
+        self.learn(frames)
+        return "<".join(self.known.get(frame, f"{frame:x}") for frame in frames if frame)
+
+
+NAMES = {}
+
+
+def names_of(build, scenario):
+    return NAMES.setdefault(scenario.program, Names(build / scenario.program))
+
+
+def plans(state, places):
+    """Calls by number or by place: that one, all from that one on, each in every way."""
+    if RUNS == "all":
+        targets = [(f"{kind}:{number}", state.errors[kind]) for kind in CLASSES for number in range(1, state.counts[kind] + 1)]
+    else:
+        targets = [(f"{place.kind}@{place.key:x}", place.errors) for place in places]
+    return [f"{target}{on}{f'/{variant}' if variant else ''}" for target, errors in targets for variant in range(errors) for on in ("", "+2", "+")]
 
 
 def one_run(bed, build, scenario, plan, with_leaks=True):
@@ -432,8 +584,7 @@ def one_run(bed, build, scenario, plan, with_leaks=True):
     place.mkdir(exist_ok=True)
     state = State(place / "state")
     environment = {**bed.environment(with_leaks), "FAIL_STATE": str(state.path)}
-    if plan:
-        environment["FAIL"] = plan
+    environment.update({"FAIL": plan} if plan else {"FAIL_PLACES": "1"})
     try:
         scenario.check(bed, build, environment, place, state)
         return state.read(), None
@@ -443,44 +594,78 @@ def one_run(bed, build, scenario, plan, with_leaks=True):
         return state.read(), str(wrong)
 
 
+def run_plan(bed, build, scenario, plan):
+    """What goes wrong before its call has come is the machine's doing, and gets another chance."""
+    state, wrong = one_run(bed, build, scenario, plan)
+    return one_run(bed, build, scenario, plan) if wrong is not None and not state.failures else (state, wrong)
+
+
+def dry_run(bed, build, scenario):
+    """What nothing failing shows: state, what was wrong, and all places, in an order."""
+    state, wrong = one_run(bed, build, scenario, None)
+    return state, wrong, sorted(state.places(), key=lambda place: (place.kind, place.frames))
+
+
 def told(build, scenario, plan, state, wrong):
-    site = ""
-    if state.failures and shutil.which("addr2line"):
-        found = subprocess.run(["addr2line", "-f", "-i", "-e", build / scenario.program, hex(state.site - 1)], capture_output=True, text=True, check=False)
-        site = ", ".join(line.rsplit("/", 1)[-1] for line in found.stdout.split("\n") if line)
-    return f"{'right' if wrong is None else 'FAILED'}: PAGEIN_FAULTS='{scenario.name} {plan}' ({state.failures} failed; first: {state.first} at {site})\n{(wrong or '').rstrip()}"
+    """A number is another call elsewhere, a place is not."""
+    where = re.match(r"\w+", plan)[0] + "@" + names_of(build, scenario).tell(state.frames) + re.search(r"(\+\d*)?(/\d+)?$", plan)[0] if state.failures else plan
+    return f"{'right' if wrong is None else 'FAILED'}: PAGEIN_FAULTS='{scenario.name} {where}' ({plan}; {state.failures} failed; first: {state.first})\n{(wrong or '').rstrip()}"
 
 
 def begin(bed, build, scenario, pool, seed):
     """What nothing failing shows, and the runs that follow from that."""
-    state, wrong = one_run(bed, build, scenario, None)
-    chosen = list(plans(state.counts, state.errors)) if wrong is None else []
+    state, wrong, places = dry_run(bed, build, scenario)
+    chosen = plans(state, places) if wrong is None else []
     possible = len(chosen)
-    if RUNS != "all" and possible > int(RUNS):
+    if RUNS not in ("all", "places") and possible > int(RUNS):
         chosen = random.Random(f"{seed} {scenario.name}").sample(chosen, int(RUNS))
-    runs = [(plan, pool.submit(one_run, bed, build, scenario, plan)) for plan in chosen]
-    return scenario, state, wrong, possible, runs
+    runs = [(plan, pool.submit(run_plan, bed, build, scenario, plan)) for plan in chosen]
+    return scenario, state, len(places), wrong, possible, runs
 
 
-def finish(build, scenario, state, wrong, possible, runs):
-    """Calls counted, runs, runs that were wrong."""
+def finish(build, scenario, state, places, wrong, possible, runs):
+    """Calls counted, places, runs, those that met their call, and those that were wrong."""
     if wrong is not None:
         print(f"FAILED: PAGEIN_FAULTS='{scenario.name}', with nothing failing\n{wrong}")
-        return 0, 1, 1
-    failed = 0
+        return 0, 0, 1, 1, 1
+    failed = met = 0
     for plan, future in runs:
         result, wrong = future.result()
+        met += result.failures > 0
         if wrong is not None:
             failed += 1
             print(told(build, scenario, plan, result, wrong), flush=True)
     calls = " ".join(f"{kind} {count}" for kind, count in state.counts.items() if count)
-    print(f"{scenario.name}: {len(runs)} of {possible} runs, {failed} wrong; calls: {calls}", flush=True)
-    return sum(state.counts.values()), len(runs), failed
+    print(f"{scenario.name}: {len(runs)} of {possible} runs, {met} met their call, {failed} wrong; {places} places; calls: {calls}", flush=True)
+    return sum(state.counts.values()), places, len(runs), met, failed
+
+
+def plans_named(bed, build, scenario, text):
+    """A plan as told() writes it, with a part of the place's name, or a number."""
+    kind, sign, rest = re.match(r"(\w+)([:@])(.*)$", text).groups()
+    name, suffix = re.match(r"(.*?)((?:\+\d*)?(?:/\d+)?)$", rest).groups()
+    _, _, places = dry_run(bed, build, scenario)  # also tells what is right
+    if sign == ":":
+        return [text]
+    names = names_of(build, scenario)
+    names.learn(frame for place in places for frame in place.frames)
+    return [f"{kind}@{place.key:x}{suffix}" for place in places if place.kind == kind and name in names.tell(place.frames)]
+
+
+def run_named(bed, build, scenario, text):
+    plans_found, failed = plans_named(bed, build, scenario, text), 0
+    for plan in plans_found:
+        state, wrong = one_run(bed, build, scenario, plan)
+        failed += wrong is not None
+        print(told(build, scenario, plan, state, wrong))
+    if not plans_found:
+        print(f"{scenario.name}: {text}: no call comes from there")
+    return failed > 0 or not plans_found
 
 
 def main():
     door, build = sys.argv[1], pathlib.Path(sys.argv[2])
-    seed = os.environ.get("PAGEIN_TEST_SEED") or "9"
+    seed = os.environ.get("PAGEIN_TEST_SEED") or str(random.randrange(1 << 32))
     wanted, _, plan = os.environ.get("PAGEIN_FAULTS", "").partition(" ")
     scenarios = [scenario for scenario in DOORS[door] if wanted in ("", scenario.name)]
     if door == "mount" and not os.access("/dev/fuse", os.W_OK):
@@ -491,17 +676,14 @@ def main():
         bed = Bed(base)
         try:
             if plan:
-                one_run(bed, build, scenarios[0], None)  # tells what is right
-                state, wrong = one_run(bed, build, scenarios[0], plan)
-                print(told(build, scenarios[0], plan, state, wrong))
-                return wrong is not None
+                return run_named(bed, build, scenarios[0], plan)
             with concurrent.futures.ThreadPoolExecutor(4 * (os.cpu_count() or 1)) as pool:
                 begun = [begin(bed, build, scenario, pool, seed) for scenario in scenarios]
                 results = [finish(build, *parts) for parts in begun]
         finally:
             bed.finish()
-    calls, runs, failed = (sum(column) for column in zip(*results))
-    print(f"{door}: {len(results)} scenarios, {calls} calls, {runs} runs, {failed} wrong")
+    calls, places, runs, met, failed = (sum(column) for column in zip(*results))
+    print(f"{door}: {len(results)} scenarios, {calls} calls, {places} places, {runs} runs, {met} met their call, {failed} wrong")
     return failed > 0
 
 

@@ -88,6 +88,11 @@ WRAP(FAIL_PARSE, int, EVP_DigestInit_ex,
 	(EVP_MD_CTX * context, const EVP_MD *digest, ENGINE *engine), (context, digest, engine), 0,
 	ENOMEM)
 
+WRAP(FAIL_PARSE, int, EVP_DigestUpdate, (EVP_MD_CTX * context, const void *bytes, size_t size),
+	(context, bytes, size), 0, ENOMEM)
+WRAP(FAIL_PARSE, int, EVP_DigestFinal_ex, (EVP_MD_CTX * context, unsigned char *ret, unsigned *len),
+	(context, ret, len), 0, ENOMEM)
+
 /* ---- libseccomp: all but the first return -errno --------------------------------------------- */
 
 WRAP(FAIL_PROCESS, scmp_filter_ctx, seccomp_init, (uint32_t action), (action), NULL, ENOMEM)

@@ -504,6 +504,9 @@ static void replace(const struct bed *bed, const char *name, unsigned seed)
 	assert_int_equal(rename(local(bed, ".new"), local(bed, name)), 0);
 }
 
+/* What is read ahead has to find room, so that most of a file is never here before it changes. */
+#define TIGHT ",timeout=100s,metadata-ttl=3600s,memory=1M"
+
 /*
  * Reads in order until the change is noticed: old bytes, then ESTALE. Then the name must be the new
  * version's at once, while the old one is still open, and though the listing is believed for long.
@@ -541,12 +544,14 @@ static void read_until_stale(const struct bed *bed, int flags, useconds_t pause_
 
 static void a_changed_object_is_opened_anew_at_once(void **state)
 {
+	mount_again(*state, "loops=4" TIGHT);
 	read_until_stale(*state, 0, 0);
 }
 
 /* Nobody waited for the pages that could not be had: who reads next is told, and it is known. */
 static void a_change_that_readahead_meets_is_known_too(void **state)
 {
+	mount_again(*state, "loops=4" TIGHT);
 	read_until_stale(*state, O_DIRECT, 20000);
 }
 
@@ -555,7 +560,7 @@ static void a_change_that_readahead_meets_on_the_main_loop(void **state)
 {
 	struct bed *bed = *state;
 
-	mount_again(bed, "loops=1,timeout=100s,metadata-ttl=3600s");
+	mount_again(bed, "loops=1" TIGHT);
 	read_until_stale(bed, O_DIRECT, 20000);
 }
 

@@ -121,6 +121,22 @@ static void an_answer_in_chunks_is_read_another_way(void **state)
 	session_close(&session);
 }
 
+/* Somebody else may try it again meanwhile: the signal still has its reason. */
+static void a_failed_page_that_is_asked_for_again_has_its_error(void **state)
+{
+	struct session session;
+
+	(void)state;
+	session_open(&session, SIZE, &one_attempt);
+	server_script(&session.server, "path=/data : status=503");
+	assert_int_equal(touch(session.bytes + 50 * PAGE, NULL), failed);
+	server_script(&session.server, "path=/data : delay=1h");
+	assert_int_equal(pagein_populate(session.map, 50 * PAGE, 1, 10), -ETIMEDOUT);
+	assert_int_equal(touch(session.bytes + 50 * PAGE, NULL), failed);
+	assert_int_equal(error_at(&session, 50).error, EIO);
+	session_close(&session);
+}
+
 static void a_page_that_has_not_failed_has_no_error(void **state)
 {
 	struct pagein_error error;
@@ -430,6 +446,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(a_failed_page_raises_a_signal_and_tells_why),
 		cmocka_unit_test(a_failed_page_is_the_same_through_the_fallback),
 		cmocka_unit_test(an_answer_in_chunks_is_read_another_way),
+		cmocka_unit_test(a_failed_page_that_is_asked_for_again_has_its_error),
 		cmocka_unit_test(a_page_that_has_not_failed_has_no_error),
 		cmocka_unit_test(a_system_call_gets_efault_from_a_failed_page),
 		cmocka_unit_test(even_pages_fail_and_odd_ones_arrive),

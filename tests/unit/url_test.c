@@ -121,6 +121,11 @@ static void netrc_entries(void **state)
 			"l", "p"},
 		{"machine h login l account a password p", "h", NULL, "l", "p"},
 		{"macdef m\nmachine x\n\nmachine h login l password p", "h", NULL, "l", "p"},
+		{"macdef m\n\nmachine h login l password p", "h", NULL, "l", "p"},
+		{"macdef m\r\n\r\nmachine h login l password p\r\n", "h", NULL, "l", "p"},
+		{"macdef m\r\nx\r\n\r\nmachine h login l password p\r\n", "h", NULL, "l", "p"},
+		{"macdef m\nx\n \nmachine h login l password p", "h", NULL, NULL, NULL},
+		{"macdef m machine h login l password p", "h", NULL, NULL, NULL},
 		{"machine h password p", "h", NULL, "", "p"},
 	};
 
