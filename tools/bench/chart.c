@@ -7,6 +7,9 @@
 #include "chart.h"
 
 #include <math.h>
+#include <string.h>
+
+#include "html.h"
 
 #define LEFT_OF_NUMBERS 72.0
 #define LEFT_OF_WORDS 132.0
@@ -17,25 +20,6 @@
 #define LEGEND_COLUMNS 3
 #define LEGEND_ROW 20.0
 #define TICKS_ABOUT 5
-
-void html_text(FILE *out, const char *text)
-{
-	for (; *text; text++)
-		switch (*text) {
-		case '<':
-			fputs("&lt;", out);
-			break;
-		case '&':
-			fputs("&amp;", out);
-			break;
-		case '"':
-			fputs("&quot;", out);
-			break;
-		default:
-			/* A control character is none of a page's. */
-			fputc((unsigned char)*text < ' ' ? '?' : *text, out);
-		}
-}
 
 /* 0 at the axis' low end, 1 at its high one. */
 static double share_of(const struct chart_axis *axis, double value)
@@ -135,10 +119,10 @@ void chart_begin(struct chart *chart, FILE *out, const char *title, struct chart
 	*chart = (struct chart){
 		.out = out, .x = x, .y = y, .left = y.ticks ? LEFT_OF_WORDS : LEFT_OF_NUMBERS};
 	fprintf(out, "<figure><figcaption>");
-	html_text(out, title);
+	html_put(out, title, strlen(title));
 	fprintf(out, "</figcaption><svg viewBox=\"0 0 640 %.0f\" role=\"img\" aria-label=\"",
 		LEGEND_TOP + (double)rows * LEGEND_ROW);
-	html_text(out, title);
+	html_put(out, title, strlen(title));
 	fprintf(out, "\">\n");
 	axis_ticks(chart, &chart->x, tick_x);
 	axis_ticks(chart, &chart->y, tick_y);
@@ -163,7 +147,7 @@ void chart_key(struct chart *chart, const char *name, unsigned style)
 	fprintf(chart->out,
 		"<path class=\"line s%u\" d=\"M%.1f %.1fh24\"/><text x=\"%.1f\" y=\"%.1f\">", style,
 		x, y, x + 30, y + 4);
-	html_text(chart->out, name);
+	html_put(chart->out, name, strlen(name));
 	fprintf(chart->out, "</text>\n");
 }
 
@@ -195,7 +179,7 @@ void chart_box(struct chart *chart, double x0, double y0, double x1, double y1, 
 	fprintf(chart->out,
 		"<rect class=\"box s%u\" x=\"%.1f\" y=\"%.1f\" width=\"%.1f\" height=\"%.1f\"><title>",
 		style, left, top, right - left, bottom - top);
-	html_text(chart->out, words);
+	html_put(chart->out, words, strlen(words));
 	fprintf(chart->out, "</title></rect>\n");
 }
 

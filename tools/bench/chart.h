@@ -49,6 +49,3 @@ void chart_box(struct chart *chart, double x0, double y0, double x1, double y1, 
 void chart_key(struct chart *chart, const char *name, unsigned style);
 
 void chart_end(struct chart *chart);
-
-/* Text of others, in a page. */
-void html_text(FILE *out, const char *text);

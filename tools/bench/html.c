@@ -19,6 +19,7 @@
 #include "bench.h"
 #include "chart.h"
 #include "cleanup.h"
+#include "html.h"
 #include "machine.h"
 
 #define RATE_BINS 60 /* points of a run's throughput */
@@ -409,7 +410,7 @@ static void write_table(struct page *page, const struct group *group)
 static void write_term(FILE *out, const char *term, const char *text)
 {
 	fprintf(out, "<dt>%s<dd>", term);
-	html_text(out, text);
+	html_put(out, text, strlen(text));
 	fputc('\n', out);
 }
 
@@ -444,9 +445,10 @@ static void write_environment(struct page *page)
 static void write_scenario(struct page *page, const struct bench_cell *first)
 {
 	struct group all = group_of(page->record, first->options, PATTERN_COUNT);
+	const char *title = first->scenario[0] ? first->scenario : "Results";
 
 	fprintf(page->out, "<section><h2>");
-	html_text(page->out, first->scenario[0] ? first->scenario : "Results");
+	html_put(page->out, title, strlen(title));
 	fprintf(page->out, "</h2>\n");
 	write_table(page, &all);
 	for (int pattern = 0; pattern < PATTERN_COUNT; pattern++) {

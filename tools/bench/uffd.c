@@ -221,15 +221,16 @@ static int uffd_prepare_hugetlb(struct bench_session *session, const struct opti
 	return err;
 }
 
+/* What all of them have, and those that are one object's, opened once. */
+#define UFFD_ENGINE .finish = uffd_finish, .resident = uffd_resident
+#define UFFD_ONE_OBJECT UFFD_ENGINE, .open = uffd_session_open, .close = uffd_session_close
+
 const struct bench_engine bench_uffd = {
 	.name = "uffd",
 	.has_stages = true,
 	.floor = &bench_floor,
 	.prepare = uffd_prepare,
-	.finish = uffd_finish,
-	.resident = uffd_resident,
-	.open = uffd_session_open,
-	.close = uffd_session_close,
+	UFFD_ONE_OBJECT,
 };
 
 const struct bench_engine bench_uffd_cached = {
@@ -237,11 +238,8 @@ const struct bench_engine bench_uffd_cached = {
 	.has_stages = true,
 	.floor = &bench_floor_cached,
 	.prepare = uffd_prepare_cached,
-	.finish = uffd_finish,
-	.resident = uffd_resident,
-	.open = uffd_session_open,
-	.close = uffd_session_close,
 	.check = uffd_check_cached,
+	UFFD_ONE_OBJECT,
 };
 
 const struct bench_engine bench_uffd_inline = {
@@ -249,11 +247,8 @@ const struct bench_engine bench_uffd_inline = {
 	.map_flags = PAGEIN_INLINE,
 	.floor = &bench_floor_inline,
 	.prepare = uffd_prepare_cached,
-	.finish = uffd_finish,
-	.resident = uffd_resident,
-	.open = uffd_session_open,
-	.close = uffd_session_close,
 	.check = uffd_check_cached,
+	UFFD_ONE_OBJECT,
 };
 
 const struct bench_engine bench_uffd_huge = {
@@ -262,10 +257,7 @@ const struct bench_engine bench_uffd_huge = {
 	.map_flags = PAGEIN_HUGE,
 	.floor = &bench_floor,
 	.prepare = uffd_prepare,
-	.finish = uffd_finish,
-	.resident = uffd_resident,
-	.open = uffd_session_open,
-	.close = uffd_session_close,
+	UFFD_ONE_OBJECT,
 };
 
 const struct bench_engine bench_uffd_shared = {
@@ -274,10 +266,9 @@ const struct bench_engine bench_uffd_shared = {
 	.map_flags = PAGEIN_SHARED,
 	.floor = &bench_floor,
 	.prepare = uffd_prepare,
-	.finish = uffd_finish,
-	.resident = uffd_resident,
 	.open = uffd_session_open_shared,
 	.close = uffd_session_close_shared,
+	UFFD_ENGINE,
 };
 
 const struct bench_engine bench_uffd_hugetlb = {
@@ -286,8 +277,5 @@ const struct bench_engine bench_uffd_hugetlb = {
 	.map_flags = PAGEIN_HUGETLB,
 	.floor = &bench_floor,
 	.prepare = uffd_prepare_hugetlb,
-	.finish = uffd_finish,
-	.resident = uffd_resident,
-	.open = uffd_session_open,
-	.close = uffd_session_close,
+	UFFD_ONE_OBJECT,
 };
