@@ -143,12 +143,10 @@ static int transfer_attempt(struct transfer *transfer)
 void transfer_restart(struct transfer *transfer)
 {
 	struct core *core = transfer->object->core;
-	struct failure failure = {.err = -ENOMEM, .error = "get: out of memory"};
 
 	transfer_stop_exchange(transfer);
 	core->stats.retries++;
-	if (loop_timer_set(core->loop, &transfer->timer, clock_now_ns()) < 0)
-		transfer_give_up(transfer, &failure);
+	loop_timer_set(core->loop, &transfer->timer, clock_now_ns());
 }
 
 void transfer_give_up(struct transfer *transfer, const struct failure *failure)
@@ -192,7 +190,8 @@ static bool transfer_try_again(struct transfer *transfer, int err)
 	/* Chance must not cost the tries that there is time for. */
 	if (pause_ms > left_ms / 2)
 		pause_ms = left_ms / 2;
-	return loop_timer_set(core->loop, &transfer->timer, now_ns + pause_ms * NS_PER_MS) == 0;
+	loop_timer_set(core->loop, &transfer->timer, now_ns + pause_ms * NS_PER_MS);
+	return true;
 }
 
 static void transfer_timer_expired(struct loop_timer *timer)
@@ -213,12 +212,12 @@ static void transfer_timer_expired(struct loop_timer *timer)
 		failure.err = transfer_attempt(transfer);
 	else
 		failure.err = 0;
-	if (failure.err == 0)
-		failure.err = loop_timer_set(loop, timer, deadline_ns);
 	failure.passes = false;
 	failure.error = "get: out of memory";
 	if (failure.err < 0)
 		transfer_give_up(transfer, &failure);
+	else
+		loop_timer_set(loop, timer, deadline_ns);
 }
 
 /* ---- bytes -------------------------------------------------------------------------------- */
@@ -434,12 +433,8 @@ int transfer_start(struct object *object, struct range range, bool urgent)
 		list_append(&object->transfers, &transfer->node);
 		core->stats.transfers++;
 		core->blocks.claimed_bytes += transfer_claim_bytes(transfer);
-		err = loop_timer_set(core->loop, &transfer->timer, transfer_deadline_ns(transfer));
-		if (err < 0) {
-			transfer_stop_exchange(transfer);
-			transfer_end(transfer);
-		}
-		return err;
+		loop_timer_set(core->loop, &transfer->timer, transfer_deadline_ns(transfer));
+		return 0;
 	}
 	transfer_release(core, transfer);
 	return err;

@@ -130,8 +130,9 @@ static int fallback_gather(struct fallback *fallback, const char *bytes, size_t 
 	}
 	memcpy(fallback->bytes + fallback->len, bytes, len);
 	fallback->len += len;
-	return fallback->timer.slot ? 0
-				    : loop_timer_set(fallback->source->loop, &fallback->timer, 0);
+	if (fallback->timer.slot == 0)
+		loop_timer_set(fallback->source->loop, &fallback->timer, 0);
+	return 0;
 }
 
 static size_t take_body(char *bytes, size_t size, size_t count, void *context)

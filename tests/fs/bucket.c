@@ -218,7 +218,8 @@ static int job_start(struct source *source, struct job from, const char *url,
 	job->timer = (struct loop_timer){.expired = expired};
 	job->key_length = decode(url, job->key);
 	*ret = job;
-	return loop_timer_set(source->loop, &job->timer, clock_now_ns());
+	loop_timer_set(source->loop, &job->timer, clock_now_ns());
+	return 0;
 }
 
 static void job_free(struct job *job)
