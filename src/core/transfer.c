@@ -30,6 +30,7 @@
 
 #include "backoff.h"
 #include "clock.h"
+#include "probe.h"
 
 #define LAST_TRY_MS 20 /* with less time than this left, none is made */
 
@@ -133,7 +134,10 @@ static int transfer_attempt(struct transfer *transfer)
 
 	transfer->tail_len = 0;
 	transfer->exchange.range = hold_range(transfer);
+	transfer->exchange.queued_ns = 0;
 	transfer->under_way = true;
+	STAGE_PROBE(submit, transfer->exchange.range.start, range_length(transfer->exchange.range),
+		transfer->object->remote);
 	err = source->ops->get(source, &transfer->exchange);
 	if (err < 0)
 		transfer->under_way = false;
@@ -275,20 +279,28 @@ static void *transfer_buffer(struct exchange *exchange, size_t *len)
 
 bool transfer_publish(struct transfer *transfer, const uint8_t *bytes, uint64_t len)
 {
+	const struct exchange *exchange = &transfer->exchange;
+	uint64_t now_ns = clock_now_ns();
 	struct arrival arrival = {
 		.range = {transfer->at, transfer->at + len},
 		.bytes = bytes,
-		.submit_ns = transfer->exchange.submit_ns,
-		.first_byte_ns = transfer->exchange.first_byte_ns,
-		.arrived_ns = clock_now_ns(),
+		.stages.end_ns =
+			{
+				[STAGE_SUBMIT] = exchange->queued_ns ? exchange->queued_ns
+								     : exchange->sent_ns,
+				[STAGE_CONNECT] = exchange->sent_ns,
+				[STAGE_FIRST_BYTE] = exchange->first_byte_ns,
+				[STAGE_LAST_BYTE] = now_ns,
+			},
 	};
 
+	STAGE_PROBE(last_byte, transfer->at, len, transfer->object->remote);
 	if (object_check(transfer->object, arrival.range, bytes) < 0) {
 		transfer_give_up(transfer, object_stale(transfer->object));
 		return false;
 	}
 	transfer->at += len;
-	transfer->progress_ns = arrival.arrived_ns;
+	transfer->progress_ns = now_ns;
 	return object_publish(transfer->object, &arrival) && !transfer->ended;
 }
 
@@ -390,7 +402,7 @@ static void transfer_done(struct exchange *exchange, int err)
 	transfer->under_way = false;
 	if (exchange->status == 206)
 		object_note_first_byte(
-			transfer->object, exchange->first_byte_ns - exchange->submit_ns);
+			transfer->object, exchange->first_byte_ns - exchange->sent_ns);
 	if (err == 0 && transfer->at == transfer->range.end) {
 		transfer_end(transfer);
 	} else if (err == 0) {

@@ -21,6 +21,7 @@
 #include "http_head.h"
 #include "http_remote.h"
 #include "loop.h"
+#include "probe.h"
 #include "url.h"
 
 struct fallback {
@@ -67,6 +68,17 @@ static size_t take_header(char *line, size_t size, size_t count, void *context)
 	return size * count;
 }
 
+/* Until when libcurl was looking for a connection: it tells when the answer is there. */
+static void note_connect(const struct fallback *fallback)
+{
+	struct exchange *exchange = fallback->exchange;
+	curl_off_t took_us = 0;
+
+	exchange->queued_ns = exchange->sent_ns;
+	curl_easy_getinfo(fallback->curl.easy, CURLINFO_PRETRANSFER_TIME_T, &took_us);
+	exchange->sent_ns += (uint64_t)took_us * NS_PER_US;
+}
+
 /* Once, when the head is whole. */
 static void check_head(struct fallback *fallback)
 {
@@ -76,7 +88,10 @@ static void check_head(struct fallback *fallback)
 		return;
 	fallback->checked = true;
 	exchange->status = fallback->head.status;
+	note_connect(fallback);
 	exchange->first_byte_ns = clock_now_ns();
+	STAGE_PROBE(
+		first_byte, exchange->range.start, range_length(exchange->range), exchange->remote);
 	exchange->retry_after_ms = fallback->head.retry_after_s * 1000;
 	exchange->digest = fallback->head.content;
 	fallback->err = http_head_check(&fallback->head, exchange->range,
@@ -270,7 +285,9 @@ int fallback_submit(struct client *client, struct source *source, struct exchang
 		return err;
 	}
 	exchange->connection = fallback;
-	exchange->submit_ns = clock_now_ns();
+	exchange->sent_ns = clock_now_ns();
+	STAGE_PROBE(
+		connect, exchange->range.start, range_length(exchange->range), exchange->remote);
 	source->stats.requests++;
 	return 0;
 }

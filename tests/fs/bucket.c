@@ -453,7 +453,7 @@ static void get_answer(struct loop_timer *timer)
 static int bucket_get(struct source *source, struct exchange *exchange)
 {
 	exchange_reset(exchange);
-	exchange->submit_ns = exchange->first_byte_ns = clock_now_ns();
+	exchange->sent_ns = exchange->first_byte_ns = clock_now_ns();
 	return job_start(source, (struct job){.exchange = exchange}, exchange->remote->url,
 		get_answer, &exchange->connection);
 }

@@ -95,7 +95,7 @@ static void record_free(struct bench_record *record)
 			free(cell->runs[run].samples);
 			free(cell->runs[run].heat);
 		}
-		for (int stage = 0; stage < STAGE_COUNT; stage++)
+		for (int stage = 0; stage < STAGE_FIGURES; stage++)
 			free(cell->stages_us[stage]);
 		free(cell->runs);
 	}

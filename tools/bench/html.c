@@ -200,7 +200,7 @@ static void draw_percentiles(struct page *page, const struct group *group)
 
 /* ---- stages -------------------------------------------------------------------------------- */
 
-static double stages_sum(const double stages_us[STAGE_COUNT])
+static double stages_sum(const double stages_us[STAGE_FIGURES])
 {
 	double sum = 0;
 
@@ -210,16 +210,17 @@ static double stages_sum(const double stages_us[STAGE_COUNT])
 }
 
 static void draw_stack(
-	struct chart *chart, const char *engine, double row, const double stages_us[STAGE_COUNT])
+	struct chart *chart, const char *engine, double row, const double stages_us[STAGE_FIGURES])
 {
 	double at = 0;
-	char words[128];
+	char words[192];
 
 	for (unsigned i = 0; i < STAGE_COUNT; i++) {
 		if (stages_us[i] <= 0)
 			continue;
-		snprintf(words, sizeof words, "%s, %s: %.2f us", engine,
-			bench_stage_name((enum bench_stage)i), stages_us[i]);
+		snprintf(words, sizeof words, "%s, %s: %.2f us until %s", engine,
+			fault_stage_name((enum fault_stage)i), stages_us[i],
+			fault_stage_words((enum fault_stage)i));
 		chart_box(chart, at, row + 0.15, at + stages_us[i], row + 0.85, 3 + i, words);
 		at += stages_us[i];
 	}
@@ -255,7 +256,7 @@ static void draw_stages(struct page *page, const struct group *group)
 		draw_stack(&chart, known[i]->engine->name, (double)(count - i - 1),
 			summaries[i].stages_us);
 	for (unsigned i = 0; i < STAGE_COUNT; i++)
-		chart_key(&chart, bench_stage_name((enum bench_stage)i), 3 + i);
+		chart_key(&chart, fault_stage_name((enum fault_stage)i), 3 + i);
 	chart_end(&chart);
 }
 

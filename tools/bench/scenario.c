@@ -108,7 +108,7 @@ static int add_cell(struct scenario *scenario, struct bench_session *session, en
 		.pattern = pattern,
 		.runs = calloc(scenario->options->runs, sizeof *cell->runs),
 	};
-	for (int i = 0; i < STAGE_COUNT; i++) {
+	for (int i = 0; i < STAGE_FIGURES; i++) {
 		cell->stages_us[i] = calloc(scenario->options->runs, sizeof(double));
 		if (!cell->stages_us[i])
 			return -ENOMEM;
@@ -232,13 +232,17 @@ static void run_cell(struct scenario *scenario, struct bench_cell *cell)
 		cell->session->error[0] ? cell->session->error : strerrordesc_np(-err));
 }
 
-/* Many threads' stages can't be told apart, and most of a sequential run's accesses have none. */
+/*
+ * Many threads' stages can't be told apart, nor those of several faults in one access; and most of
+ * a sequential run's accesses have none.
+ */
 static bool has_stages(const struct bench_cell *cell)
 {
 	const struct options *options = cell->options;
 
 	return !cell->failed && cell->engine->has_stages && cell->pattern != PATTERN_SEQUENTIAL &&
-	       options->threads == 1 && options->processes == 1 && !options->warm;
+	       options->threads == 1 && options->processes == 1 && !options->warm &&
+	       options->access_bytes <= 4096;
 }
 
 static void run_stages(struct scenario *scenario, struct bench_cell *cell)
@@ -253,8 +257,11 @@ static void run_stages(struct scenario *scenario, struct bench_cell *cell)
 		fewer.count = STAGE_ACCESSES;
 	cell->session->stages = &stages;
 	if (run_once(scenario, cell, &fewer, &result) == 0) {
-		for (int i = 0; i < STAGE_COUNT; i++)
+		for (int i = 0; i < STAGE_FIGURES; i++) {
 			cell->stages_us[i][cell->stage_runs] = result.stages_us[i];
+			cell->stages_sum_us[i] += result.stages_sum_us[i];
+		}
+		cell->stages_known += result.stages_known;
 		cell->stage_runs++;
 	}
 	cell->session->stages = NULL;

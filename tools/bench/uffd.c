@@ -10,7 +10,6 @@
  * uffd-huge, uffd-shared and uffd-hugetlb are the same with other memory (pagein_map()'s flags).
  */
 #include <errno.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -129,16 +128,13 @@ static void uffd_finish(struct bench_session *session)
 	free(state);
 }
 
-static void uffd_trace(const struct fill_trace *trace, void *context)
+static void uffd_trace(struct range range, const struct fault_stages *ends, void *context)
 {
 	struct bench_stages *stages = context;
+	uint64_t awaited = stages->awaited;
 
-	stages->event_ns = trace->event_ns;
-	stages->submit_ns = trace->submit_ns;
-	stages->first_byte_ns = trace->first_byte_ns;
-	stages->last_byte_ns = trace->last_byte_ns;
-	stages->fill_ns = trace->fill_ns;
-	atomic_fetch_add(&stages->count, 1);
+	if (awaited >= range.start && awaited < range.end)
+		bench_stages_tell(stages, ends);
 }
 
 static int uffd_session_map(struct bench_session *session, struct pagein_object *object)
