@@ -273,7 +273,6 @@ static void run_all(struct scenario *scenario)
 	size_t count = scenario->record->cell_count - scenario->first_cell;
 	/* Nobody sees the stages but in a file. */
 	int kinds = scenario->options->json || scenario->options->html ? 2 : 1;
-	uint64_t done = 0;
 
 	progress_start(&scenario->progress, scenario->name[0] ? scenario->name : "bench", "runs",
 		(uint64_t)kinds * count * scenario->options->runs);
@@ -284,7 +283,7 @@ static void run_all(struct scenario *scenario)
 					run_cell(scenario, &cells[i]);
 				else
 					run_stages(scenario, &cells[i]);
-				progress_set(&scenario->progress, ++done);
+				progress_add(&scenario->progress, 1);
 			}
 	progress_end(&scenario->progress);
 }
