@@ -64,6 +64,8 @@ static int write_files(const struct options *options, const struct bench_record 
 		err = -EIO;
 	if (options->html && bench_write_html(options, record) < 0)
 		err = -EIO;
+	if (options->svg && bench_write_svg(options, record) < 0)
+		err = -EIO;
 	return err;
 }
 

@@ -218,6 +218,7 @@ void bench_table(const struct bench_record *record);
 int bench_write_json(const struct options *options, const struct bench_record *record);
 int bench_write_samples(const struct options *options, const struct bench_record *record);
 int bench_write_html(const struct options *options, const struct bench_record *record);
+int bench_write_svg(const struct options *options, const struct bench_record *record);
 
 /* diff.c: 0: no difference that is more than chance; 1: some; 2: trouble, after a line on stderr.
  */
