@@ -68,15 +68,19 @@ static size_t take_header(char *line, size_t size, size_t count, void *context)
 	return size * count;
 }
 
-/* Until when libcurl was looking for a connection: it tells when the answer is there. */
-static void note_connect(const struct fallback *fallback)
+/* The answer is there: only now libcurl tells for how long it was looking for a connection. */
+static void note_times(const struct fallback *fallback)
 {
 	struct exchange *exchange = fallback->exchange;
 	curl_off_t took_us = 0;
 
+	exchange->first_byte_ns = clock_now_ns();
 	exchange->queued_ns = exchange->sent_ns;
 	curl_easy_getinfo(fallback->curl.easy, CURLINFO_PRETRANSFER_TIME_T, &took_us);
 	exchange->sent_ns += (uint64_t)took_us * NS_PER_US;
+	/* Its clock need not be ours. */
+	if (exchange->sent_ns > exchange->first_byte_ns)
+		exchange->sent_ns = exchange->first_byte_ns;
 }
 
 /* Once, when the head is whole. */
@@ -88,8 +92,7 @@ static void check_head(struct fallback *fallback)
 		return;
 	fallback->checked = true;
 	exchange->status = fallback->head.status;
-	note_connect(fallback);
-	exchange->first_byte_ns = clock_now_ns();
+	note_times(fallback);
 	STAGE_PROBE(
 		first_byte, exchange->range.start, range_length(exchange->range), exchange->remote);
 	exchange->retry_after_ms = fallback->head.retry_after_s * 1000;
