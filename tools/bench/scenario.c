@@ -21,6 +21,8 @@
 #include "url.h"
 
 #define WARM_MAX_BYTES (UINT64_C(4) << 30)
+/* Sockets', staging, readahead. More would be most of what a suite takes. */
+#define WARM_MARGIN_BYTES (UINT64_C(16) << 20)
 #define STAGE_ACCESSES 500 /* of a run for the stages */
 
 static const struct bench_engine *const all_engines[] = {
@@ -179,7 +181,7 @@ static void warm_memory(const struct scenario *scenario, enum pattern pattern, i
 
 	if (pattern != PATTERN_SEQUENTIAL && pattern != PATTERN_REPLAY && asked < len)
 		len = asked;
-	len = (len < WARM_MAX_BYTES ? len : WARM_MAX_BYTES) + (UINT64_C(64) << 20);
+	len = (len < WARM_MAX_BYTES ? len : WARM_MAX_BYTES) + WARM_MARGIN_BYTES;
 	memory = mmap(NULL, len, PROT_READ | PROT_WRITE,
 		MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	if (memory == MAP_FAILED)
