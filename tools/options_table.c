@@ -208,7 +208,7 @@ const struct option_row option_rows[] = {
 		.help = "the fills of the floors take so much longer: does diff find it?"},
 	{"suite", 0, FLAG(suite),
 		.subcommands = BENCH,
-		.help = "the standard set, three minutes: near, cold pages "
+		.help = "the standard set, some minutes: near, cold pages "
 			"beside their floors, 1 MiB at a time, all in sequence, "
 			"stride, zipf and hotcold, 16 threads, 4 processes, 2000 "
 			"arrivals a second; 10 ms away, cold pages, all in "

@@ -6,7 +6,7 @@
  * connections. A SOURCE is as near or as far as it is, and as large: of a server of others only the
  * near rows are run.
  *
- * It shall take less than five minutes on a busy machine. Five runs, the default, are what diff
+ * It shall take less than five minutes. Five runs, the default, are what diff
  * needs to tell a change from chance. Of a run's accesses near, 2,000 are as many as a p99 of one
  * run wants; far, where 4 KiB take 10 ms whatever one does, 40 are enough for the median and the
  * stages.
