@@ -18,8 +18,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "cleanup.h"
+#include "clock.h"
 #include "commands.h"
 #include "core.h"
 #include "loop.h"
@@ -45,6 +47,7 @@ struct cat {
 	struct want want;
 	struct range range;    /* asked for by the user, inside the object */
 	uint64_t asked, count; /* windows */
+	struct progress *progress;
 	enum verify verify;
 	enum object_integrity integrity; /* as cat_look() has found it */
 	pthread_mutex_t lock;            /* guards the windows; held for a copy at most */
@@ -150,13 +153,29 @@ static void cat_ask_next(struct cat *cat)
 	loop_call(cat->loop, cat_fetch, &ask);
 }
 
+/* Until something has arrived, or the line on the terminal is to be drawn anew; holds the lock. */
+static void window_sleep(struct cat *cat)
+{
+	struct timespec until;
+	uint64_t until_ns = clock_now_ns() + PROGRESS_PAUSE_NS;
+
+	if (!cat->progress->is_on) {
+		pthread_cond_wait(&cat->arrived, &cat->lock);
+		return;
+	}
+	until = (struct timespec){
+		.tv_sec = (time_t)(until_ns / NS_PER_S), .tv_nsec = (long)(until_ns % NS_PER_S)};
+	pthread_cond_clockwait(&cat->arrived, &cat->lock, CLOCK_MONOTONIC, &until);
+	progress_add(cat->progress, 0);
+}
+
 static int window_wait(struct cat *cat, struct window *window)
 {
 	int err;
 
 	pthread_mutex_lock(&cat->lock);
 	while (window->missing_bytes > 0 && window->err == 0)
-		pthread_cond_wait(&cat->arrived, &cat->lock);
+		window_sleep(cat);
 	err = window->missing_bytes > 0 ? window->err : 0;
 	pthread_mutex_unlock(&cat->lock);
 	return err;
@@ -217,6 +236,7 @@ static int cat_copy(struct cat *cat, const char *source)
 			return EXIT_FAILURE;
 		if (err < 0)
 			return place_complain("cat", "standard output", strerror(-err));
+		progress_add(cat->progress, range_length(window->range));
 	}
 	return EXIT_SUCCESS;
 }
@@ -261,6 +281,7 @@ static int cat_run(struct place *place, struct range range, const char *source)
 {
 	struct cat cat = {
 		.range = range,
+		.progress = &place->progress,
 		.lock = PTHREAD_MUTEX_INITIALIZER,
 		.arrived = PTHREAD_COND_INITIALIZER,
 	};
@@ -270,7 +291,10 @@ static int cat_run(struct place *place, struct range range, const char *source)
 		err = loop_start(place->loop, "pagein-cat");
 	if (err == 0) {
 		loop_call(cat.loop, cat_begin, &cat);
+		progress_end(cat.progress);
+		progress_start_beside(cat.progress, "cat", "bytes", range_length(range));
 		status = cat_copy(&cat, source);
+		progress_end(cat.progress);
 		if (status == EXIT_SUCCESS)
 			status = cat_verify(&cat, source);
 		loop_call(cat.loop, cat_end, &cat);
@@ -292,7 +316,7 @@ int command_cat(const struct options *options)
 	struct range all, range;
 	const char *refusal;
 
-	if (place_find(&place, source, options) < 0)
+	if (place_find(&place, "cat", source, options) < 0)
 		return place_complain("cat", source, place.reason);
 	if (place.is_directory)
 		return place_complain("cat", source, "is a directory");

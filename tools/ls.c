@@ -182,6 +182,9 @@ static int lines_complete(struct place *place, struct lines *lines)
 	for (size_t i = 0; i < lines->count && err == 0; i++)
 		if (!is_told(&lines->list[i]))
 			err = inquiry_make(&inquiries[count++], place, &lines->list[i]);
+	progress_end(&place->progress);
+	progress_start(&place->progress, "ls", "objects", count);
+	place->counts_answers = true;
 	if (err == 0)
 		err = place_inquire(place, inquiries, count);
 	for (size_t i = 0; i < lines->count && err == 0 && next < count; i++)
@@ -201,7 +204,7 @@ int command_ls(const struct options *options)
 	struct place place cleanup(place_finish);
 	struct lines lines cleanup(lines_finish) = {0};
 	int status = EXIT_SUCCESS;
-	int err = place_find(&place, options->operands[0], options);
+	int err = place_find(&place, "ls", options->operands[0], options);
 
 	if (err == 0 && options->manifest)
 		return manifest_write(&place, options->operands[0]);
@@ -215,6 +218,7 @@ int command_ls(const struct options *options)
 		status = lines_complete(&place, &lines);
 	if (lines.count > 0)
 		qsort(lines.list, lines.count, sizeof *lines.list, line_compare);
+	progress_end(&place.progress);
 	lines_print(&lines, options->long_format);
 	return status;
 }

@@ -279,6 +279,8 @@ int manifest_write(struct place *place, const char *source)
 		.status = EXIT_SUCCESS,
 	};
 
+	progress_end(&place->progress);
+	progress_start_beside(&place->progress, "ls", "entries", 0);
 	if (!place->is_directory)
 		object_write(&walk);
 	else if (folder_add(&walk, place->url, "", "") < 0)
@@ -289,6 +291,7 @@ int manifest_write(struct place *place, const char *source)
 		folder_walk(&walk);
 		folder_free(walk.folder);
 	}
+	progress_end(&place->progress);
 	free(walk.files);
 	free(walk.inquiries);
 	return walk.status;

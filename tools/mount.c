@@ -21,6 +21,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <spawn.h>
 #include <stdarg.h>
@@ -45,6 +46,7 @@
 #include "mounts.h"
 #include "needs.h"
 #include "options.h"
+#include "progress.h"
 #include "sandbox.h"
 #include "service.h"
 #include "source.h"
@@ -329,14 +331,28 @@ static int child_died(pid_t child)
 	return complain("mount: the server ended with status %d", WEXITSTATUS(status));
 }
 
+/* As read(2); how long it has been waiting for is shown meanwhile. */
+static ssize_t read_patiently(int fd, void *to, size_t length, struct progress *progress)
+{
+	struct pollfd ready = {.fd = fd, .events = POLLIN};
+
+	while (progress->is_on && poll(&ready, 1, PROGRESS_PAUSE_NS / NS_PER_MS) == 0)
+		progress_add(progress, 0);
+	progress_end(progress);
+	return read(fd, to, length);
+}
+
 /* Until the child has told how it went, or is gone. */
 static int wait_for_child(pid_t child, int report)
 {
 	char words[FS_ERROR_MAX + 1];
+	struct progress progress;
 	size_t length = 0;
 
+	progress_start(&progress, "mount", "", 0);
 	while (length < sizeof words - 1) {
-		ssize_t count = read(report, words + length, sizeof words - 1 - length);
+		ssize_t count = read_patiently(
+			report, words + length, sizeof words - 1 - length, &progress);
 
 		if (count < 0 && errno == EINTR)
 			continue;

@@ -106,6 +106,7 @@ struct options {
 	const char *json;    /* file to write, or NULL */
 	const char *samples; /* likewise */
 	const char *html;    /* likewise */
+	const char *svg;     /* likewise */
 	const char *path;    /* file which the engines named path-* read, or NULL */
 	uint64_t map_memory_bytes; /* pagein_options.memory */
 };

@@ -208,7 +208,11 @@ const struct option_row option_rows[] = {
 		.help = "the fills of the floors take so much longer: does diff find it?"},
 	{"suite", 0, FLAG(suite),
 		.subcommands = BENCH,
-		.help = "the standard set of engines, patterns and distances"},
+		.help = "the standard set, some minutes: near, cold pages "
+			"beside their floors, 1 MiB at a time, all in sequence, "
+			"stride, zipf and hotcold, 16 threads, 4 processes, 2000 "
+			"arrivals a second; 10 ms away, cold pages, all in "
+			"sequence, 64 threads"},
 	{"runs", 0, UINT(runs),
 		.value = "5", .argument = "N",
 		.subcommands = BENCH, .min = 1, .max = 1000000,
@@ -244,6 +248,11 @@ const struct option_row option_rows[] = {
 		.argument = "FILE",
 		.subcommands = BENCH,
 		.help = "draw the results in FILE, a page for browsers that needs no other"},
+	{"svg", 0, STRING(svg),
+		.argument = "FILE",
+		.subcommands = BENCH,
+		.help = "draw how long the random accesses took (of the suite: its first "
+			"scenario's) in FILE, a picture"},
 
 	{"netrc-file", 0, STRING(netrc_file),
 		.argument = "FILE",

@@ -11,10 +11,9 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "clock.h"
+#define QUIET_NS NS_PER_S /* what is over sooner needs no line */
 
-#define QUIET_NS NS_PER_S          /* what is over sooner needs no line */
-#define PAUSE_NS (200 * NS_PER_MS) /* five lines a second can be read */
+static struct progress *shown; /* whose line stands on the terminal */
 
 void progress_start(struct progress *progress, const char *what, const char *unit, uint64_t total)
 {
@@ -27,33 +26,49 @@ void progress_start(struct progress *progress, const char *what, const char *uni
 	};
 }
 
-static void show(struct progress *progress, uint64_t done, double seconds)
+void progress_start_beside(
+	struct progress *progress, const char *what, const char *unit, uint64_t total)
 {
-	bool is_bytes = strcmp(progress->unit, "bytes") == 0;
-	double scale = is_bytes ? 1024 * 1024 : 1;
-	double rate = (double)done / seconds;
-
-	fprintf(stderr, "\r\033[K%s: %.0f", progress->what, (double)done / scale);
-	if (progress->total > 0)
-		fprintf(stderr, " of %.0f", (double)progress->total / scale);
-	fprintf(stderr, " %s, %.1f a second", is_bytes ? "MiB" : progress->unit, rate / scale);
-	if (progress->total > done && rate > 0)
-		fprintf(stderr, ", %.0f s left", (double)(progress->total - done) / rate);
-	fflush(stderr);
-	progress->is_shown = true;
+	progress_start(progress, what, unit, total);
+	progress->is_on &= isatty(STDOUT_FILENO) != 1;
 }
 
-void progress_set(struct progress *progress, uint64_t done)
+static void show(struct progress *progress, double seconds)
+{
+	bool is_bytes = strcmp(progress->unit, "bytes") == 0;
+	double scale = is_bytes ? 1024 * 1024 : 1, done = (double)progress->done;
+	double rate = done / seconds;
+
+	fprintf(stderr, "\r\033[K%s: ", progress->what);
+	if (progress->done == 0)
+		fprintf(stderr, "waiting for %.0f s", seconds);
+	else
+		fprintf(stderr, "%.0f", done / scale);
+	if (progress->done > 0 && progress->total > 0)
+		fprintf(stderr, " of %.0f", (double)progress->total / scale);
+	if (progress->done > 0)
+		fprintf(stderr, " %s, %.1f a second", is_bytes ? "MiB" : progress->unit,
+			rate / scale);
+	if (progress->done > 0 && progress->total > progress->done)
+		fprintf(stderr, ", %.0f s left", ((double)progress->total - done) / rate);
+	fflush(stderr);
+	progress->is_shown = true;
+	shown = progress;
+}
+
+void progress_add(struct progress *progress, uint64_t more)
 {
 	uint64_t now_ns;
 
+	progress->done += more;
 	if (!progress->is_on)
 		return;
 	now_ns = clock_now_ns();
-	if (now_ns - progress->start_ns < QUIET_NS || now_ns - progress->shown_ns < PAUSE_NS)
+	if (now_ns - progress->start_ns < QUIET_NS ||
+		now_ns - progress->shown_ns < PROGRESS_PAUSE_NS)
 		return;
 	progress->shown_ns = now_ns;
-	show(progress, done, (double)(now_ns - progress->start_ns) / NS_PER_S);
+	show(progress, (double)(now_ns - progress->start_ns) / NS_PER_S);
 }
 
 void progress_end(struct progress *progress)
@@ -61,4 +76,12 @@ void progress_end(struct progress *progress)
 	if (progress->is_shown)
 		fprintf(stderr, "\r\033[K");
 	progress->is_shown = false;
+	if (shown == progress)
+		shown = NULL;
+}
+
+void progress_hide(void)
+{
+	if (shown)
+		progress_end(shown);
 }

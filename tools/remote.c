@@ -25,6 +25,7 @@
 #include "loop.h"
 #include "needs.h"
 #include "options.h"
+#include "progress.h"
 #include "sandbox.h"
 #include "scheme.h"
 #include "service.h"
@@ -33,6 +34,7 @@
 
 int place_complain(const char *command, const char *source, const char *reason)
 {
+	progress_hide();
 	fprintf(stderr, "pagein %s: %s: %s\n", command, url_tell(source).text, reason);
 	return EXIT_FAILURE;
 }
@@ -139,6 +141,27 @@ static int probe_keep(struct place *place, const struct probe *probe)
 	return 0;
 }
 
+static void place_tick(struct loop_timer *timer)
+{
+	struct place *place = container_of(timer, struct place, tick);
+
+	progress_add(&place->progress, 0);
+	loop_timer_set(place->loop, timer, clock_now_ns() + PROGRESS_PAUSE_NS);
+}
+
+/* Turns the loop until an answer stops it. */
+static int place_wait(struct place *place)
+{
+	int err;
+
+	place->tick.expired = place_tick;
+	if (place->progress.is_on)
+		loop_timer_set(place->loop, &place->tick, clock_now_ns() + PROGRESS_PAUSE_NS);
+	err = loop_run(place->loop);
+	loop_timer_cancel(place->loop, &place->tick);
+	return err;
+}
+
 static void probe_answered(struct probe *probe, int err)
 {
 	struct probe_call *call = container_of(probe, struct probe_call, probe);
@@ -157,7 +180,7 @@ static int place_probe(struct place *place, bool head_only)
 	int err = source->ops->probe(source, &call.probe);
 
 	if (err == 0)
-		err = loop_run(place->loop);
+		err = place_wait(place);
 	if (err == 0)
 		err = call.err;
 	if (err < 0)
@@ -169,7 +192,7 @@ static int place_probe(struct place *place, bool head_only)
 
 struct list_call {
 	struct listing listing;
-	struct loop *loop;
+	struct place *place;
 	int (*entry)(const struct index_entry *entry, void *context);
 	void *context;
 	int err;
@@ -179,6 +202,7 @@ static int list_entry_met(struct listing *listing, const struct index_entry *ent
 {
 	struct list_call *call = container_of(listing, struct list_call, listing);
 
+	progress_add(&call->place->progress, !call->place->counts_answers);
 	return call->entry(entry, call->context);
 }
 
@@ -187,7 +211,7 @@ static void list_answered(struct listing *listing, int err)
 	struct list_call *call = container_of(listing, struct list_call, listing);
 
 	call->err = err;
-	loop_stop(call->loop);
+	loop_stop(call->place->loop);
 }
 
 int place_list_at(struct place *place, const char *url,
@@ -196,14 +220,14 @@ int place_list_at(struct place *place, const char *url,
 	struct source *source = core_source(place->core);
 	struct list_call call = {
 		.listing = {.url = url, .entry = list_entry_met, .done = list_answered},
-		.loop = place->loop,
+		.place = place,
 		.entry = entry,
 		.context = context,
 	};
 	int err = source->ops->list(source, &call.listing);
 
 	if (err == 0)
-		err = loop_run(place->loop);
+		err = place_wait(place);
 	if (err == 0)
 		err = call.err;
 	if (err < 0)
@@ -243,6 +267,7 @@ static void inquiry_answered(struct probe *probe, int err)
 		inquiry->err = -ENOMEM;
 	snprintf(inquiry->reason, sizeof inquiry->reason, "%s",
 		probe->error[0] ? error_reason(probe->error, inquiry->url) : strerror(-err));
+	progress_add(&all->place->progress, all->place->counts_answers);
 	all->under_way--;
 	inquiries_start(all);
 	if (all->under_way == 0)
@@ -273,7 +298,7 @@ int place_inquire(struct place *place, struct inquiry *list, size_t count)
 	struct inquiries all = {.place = place, .list = list, .count = count};
 
 	inquiries_start(&all);
-	return all.under_way > 0 ? loop_run(place->loop) : 0;
+	return all.under_way > 0 ? place_wait(place) : 0;
 }
 
 /* ---- finding ------------------------------------------------------------------------------ */
@@ -363,11 +388,13 @@ static int place_open(struct place *place, const struct options *options)
 	return err;
 }
 
-int place_find(struct place *place, const char *source, const struct options *options)
+int place_find(
+	struct place *place, const char *command, const char *source, const struct options *options)
 {
 	int err;
 
 	*place = (struct place){.version.mtime_s = -1};
+	progress_start(&place->progress, command, "entries", 0);
 	err = scheme_url(source, &place->url);
 	if (err == -EINVAL)
 		(void)scheme_refusal(source, place->reason);
@@ -384,6 +411,7 @@ int place_find(struct place *place, const char *source, const struct options *op
 
 void place_finish(struct place *place)
 {
+	progress_end(&place->progress);
 	core_destroy(place->core);
 	loop_destroy(place->loop);
 	free(place->url);

@@ -11,11 +11,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "loop.h"
+#include "progress.h"
 #include "source.h"
 
 struct core;
 struct index_entry;
-struct loop;
 struct options;
 
 /* One URL and what was found there. */
@@ -29,17 +30,22 @@ struct place {
 	struct version version; /* its hashes are kept */
 	void *bytes;            /* its first bytes, as far as they came along */
 	size_t bytes_len;
+	struct progress progress;      /* of who waits for answers: counts entries of listings, */
+	bool counts_answers;           /* ... or answers to inquiries */
+	struct loop_timer tick;        /* shows it, where nothing comes */
 	char reason[SOURCE_ERROR_MAX]; /* of a failure: no operation, no URL */
 };
 
 /*
  * A URL whose path ends with a '/' is a directory without being asked; of others the server is
- * asked. place_finish() it in any case.
+ * asked. place_finish() it in any case. Progress is shown for `command`: progress_end() it before
+ * anything is written to what may be a terminal.
  *
  * -ENOTSUP: an object whose size the server does not tell; -EINVAL: no source at all; else what the
  * server's answer means.
  */
-int place_find(struct place *place, const char *source, const struct options *options);
+int place_find(struct place *place, const char *command, const char *source,
+	const struct options *options);
 
 /* Calls entry for each name, in the server's order; not 0 from it ends the walk and is the result.
  */

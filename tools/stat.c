@@ -28,12 +28,13 @@ static int directory_print(struct place *place)
 	cleanup_free char *shown = scheme_told(place->url);
 	int err = shown ? place_list(place, entry_count, &count) : -ENOMEM;
 
+	progress_end(&place->progress);
 	if (err == 0)
 		printf("url:      %s\ntype:     directory\nentries:  %" PRIu64 "\n", shown, count);
 	return err;
 }
 
-static int object_print(const struct place *place)
+static int object_print(struct place *place)
 {
 	const char *validator = version_validator(&place->version);
 	cleanup_free char *shown = scheme_told(place->location);
@@ -41,6 +42,7 @@ static int object_print(const struct place *place)
 
 	if (!shown)
 		return -ENOMEM;
+	progress_end(&place->progress);
 	printf("url:      %s\ntype:     object\nsize:     %" PRIu64 "\n", shown,
 		place->version.size);
 	printf("version:  %s\n", *validator ? validator : "-");
@@ -52,7 +54,7 @@ static int object_print(const struct place *place)
 int command_stat(const struct options *options)
 {
 	struct place place cleanup(place_finish);
-	int err = place_find(&place, options->operands[0], options);
+	int err = place_find(&place, "stat", options->operands[0], options);
 
 	if (err == 0 && place.is_directory)
 		err = directory_print(&place);

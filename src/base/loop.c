@@ -170,11 +170,10 @@ void loop_assert_here(const struct loop *loop)
 
 /* ---- timers ------------------------------------------------------------------------------- */
 
-int loop_timer_set(struct loop *loop, struct loop_timer *timer, uint64_t deadline_ns)
+void loop_timer_set(struct loop *loop, struct loop_timer *timer, uint64_t deadline_ns)
 {
 	loop_timer_cancel(loop, timer);
 	timers_add(&loop->timers, timer, deadline_ns);
-	return 0;
 }
 
 void loop_timer_cancel(struct loop *loop, struct loop_timer *timer)

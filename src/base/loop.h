@@ -102,9 +102,9 @@ void loop_remove(struct loop *loop, struct loop_fd *fd);
 
 /*
  * Calls timer->expired once, at or soon after deadline_ns of clock_now_ns(). Setting a set timer
- * moves it. Always 0: it takes no memory.
+ * moves it. It takes no memory.
  */
-int loop_timer_set(struct loop *loop, struct loop_timer *timer, uint64_t deadline_ns);
+void loop_timer_set(struct loop *loop, struct loop_timer *timer, uint64_t deadline_ns);
 void loop_timer_cancel(struct loop *loop, struct loop_timer *timer);
 
 /*

@@ -31,6 +31,7 @@
 #include "range.h"
 #include "readahead.h"
 #include "source.h"
+#include "stages.h"
 
 struct borrow;
 struct core;
@@ -45,13 +46,11 @@ struct failure {
 	const char *error; /* words, valid during the call only */
 };
 
-/* What happened to a transfer, for those who measure. */
+/* Bytes that have come, and when, for those who measure. */
 struct arrival {
-	struct range range; /* of the object; starts at a page's start */
-	const void *bytes;  /* range_length() of them, valid during the call only */
-	uint64_t submit_ns; /* when the request was sent; 0: the bytes were here already */
-	uint64_t first_byte_ns;
-	uint64_t arrived_ns; /* when the last of these bytes had come */
+	struct range range;         /* of the object; starts at a page's start */
+	const void *bytes;          /* range_length() of them, valid during the call only */
+	struct fault_stages stages; /* from submit to last_byte; 0: the bytes were here already */
 };
 
 /*

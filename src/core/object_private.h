@@ -1,4 +1,4 @@
-/* object_private.h - what block.c and transfer.c need of an object. All on the loop. */
+/* object_private.h - what the core's other files need of an object. All on the loop. */
 #pragma once
 
 #include "core_private.h"
@@ -49,6 +49,18 @@ static inline struct block *object_find_block(struct object *object, uint64_t in
 }
 /* Takes it out of the object if no bit is set any more. */
 void object_put_block(struct object *object, struct block *block);
+/* Calls function for each block that exists in range, with the bits of the pages in range. */
+void object_each_block(struct object *object, struct range range,
+	void (*function)(struct object *, struct block *, uint64_t mask));
+
+/* The object's bytes, up to the end of its last page. */
+static inline struct range object_pages(const struct object *object)
+{
+	return (struct range){0, align_up(object_size(object), PAGE_BYTES)};
+}
+
+/* Tells the wants, as object_publish(). false: the object is gone. */
+bool object_tell_arrived(struct object *object, const struct arrival *arrival);
 
 /*
  * Whole pages of a transfer are here, in arrival->bytes: not in flight any more, present if the

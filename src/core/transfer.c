@@ -30,6 +30,7 @@
 
 #include "backoff.h"
 #include "clock.h"
+#include "probe.h"
 
 #define LAST_TRY_MS 20 /* with less time than this left, none is made */
 
@@ -133,7 +134,10 @@ static int transfer_attempt(struct transfer *transfer)
 
 	transfer->tail_len = 0;
 	transfer->exchange.range = hold_range(transfer);
+	transfer->exchange.queued_ns = 0;
 	transfer->under_way = true;
+	STAGE_PROBE(submit, transfer->exchange.range.start, range_length(transfer->exchange.range),
+		transfer->object->remote);
 	err = source->ops->get(source, &transfer->exchange);
 	if (err < 0)
 		transfer->under_way = false;
@@ -143,12 +147,10 @@ static int transfer_attempt(struct transfer *transfer)
 void transfer_restart(struct transfer *transfer)
 {
 	struct core *core = transfer->object->core;
-	struct failure failure = {.err = -ENOMEM, .error = "get: out of memory"};
 
 	transfer_stop_exchange(transfer);
 	core->stats.retries++;
-	if (loop_timer_set(core->loop, &transfer->timer, clock_now_ns()) < 0)
-		transfer_give_up(transfer, &failure);
+	loop_timer_set(core->loop, &transfer->timer, clock_now_ns());
 }
 
 void transfer_give_up(struct transfer *transfer, const struct failure *failure)
@@ -192,7 +194,8 @@ static bool transfer_try_again(struct transfer *transfer, int err)
 	/* Chance must not cost the tries that there is time for. */
 	if (pause_ms > left_ms / 2)
 		pause_ms = left_ms / 2;
-	return loop_timer_set(core->loop, &transfer->timer, now_ns + pause_ms * NS_PER_MS) == 0;
+	loop_timer_set(core->loop, &transfer->timer, now_ns + pause_ms * NS_PER_MS);
+	return true;
 }
 
 static void transfer_timer_expired(struct loop_timer *timer)
@@ -213,12 +216,12 @@ static void transfer_timer_expired(struct loop_timer *timer)
 		failure.err = transfer_attempt(transfer);
 	else
 		failure.err = 0;
-	if (failure.err == 0)
-		failure.err = loop_timer_set(loop, timer, deadline_ns);
 	failure.passes = false;
 	failure.error = "get: out of memory";
 	if (failure.err < 0)
 		transfer_give_up(transfer, &failure);
+	else
+		loop_timer_set(loop, timer, deadline_ns);
 }
 
 /* ---- bytes -------------------------------------------------------------------------------- */
@@ -276,20 +279,28 @@ static void *transfer_buffer(struct exchange *exchange, size_t *len)
 
 bool transfer_publish(struct transfer *transfer, const uint8_t *bytes, uint64_t len)
 {
+	const struct exchange *exchange = &transfer->exchange;
+	uint64_t now_ns = clock_now_ns();
 	struct arrival arrival = {
 		.range = {transfer->at, transfer->at + len},
 		.bytes = bytes,
-		.submit_ns = transfer->exchange.submit_ns,
-		.first_byte_ns = transfer->exchange.first_byte_ns,
-		.arrived_ns = clock_now_ns(),
+		.stages.end_ns =
+			{
+				[STAGE_SUBMIT] = exchange->queued_ns ? exchange->queued_ns
+								     : exchange->sent_ns,
+				[STAGE_CONNECT] = exchange->sent_ns,
+				[STAGE_FIRST_BYTE] = exchange->first_byte_ns,
+				[STAGE_LAST_BYTE] = now_ns,
+			},
 	};
 
+	STAGE_PROBE(last_byte, transfer->at, len, transfer->object->remote);
 	if (object_check(transfer->object, arrival.range, bytes) < 0) {
 		transfer_give_up(transfer, object_stale(transfer->object));
 		return false;
 	}
 	transfer->at += len;
-	transfer->progress_ns = arrival.arrived_ns;
+	transfer->progress_ns = now_ns;
 	return object_publish(transfer->object, &arrival) && !transfer->ended;
 }
 
@@ -391,7 +402,7 @@ static void transfer_done(struct exchange *exchange, int err)
 	transfer->under_way = false;
 	if (exchange->status == 206)
 		object_note_first_byte(
-			transfer->object, exchange->first_byte_ns - exchange->submit_ns);
+			transfer->object, exchange->first_byte_ns - exchange->sent_ns);
 	if (err == 0 && transfer->at == transfer->range.end) {
 		transfer_end(transfer);
 	} else if (err == 0) {
@@ -434,12 +445,8 @@ int transfer_start(struct object *object, struct range range, bool urgent)
 		list_append(&object->transfers, &transfer->node);
 		core->stats.transfers++;
 		core->blocks.claimed_bytes += transfer_claim_bytes(transfer);
-		err = loop_timer_set(core->loop, &transfer->timer, transfer_deadline_ns(transfer));
-		if (err < 0) {
-			transfer_stop_exchange(transfer);
-			transfer_end(transfer);
-		}
-		return err;
+		loop_timer_set(core->loop, &transfer->timer, transfer_deadline_ns(transfer));
+		return 0;
 	}
 	transfer_release(core, transfer);
 	return err;

@@ -33,6 +33,7 @@
 #include "hash_list.h"
 #include "log.h"
 #include "object.h"
+#include "probe.h"
 #include "trace.h"
 #include "url.h"
 
@@ -200,6 +201,7 @@ static void reply_read(fuse_req_t fuse, struct object *object, struct range rang
 	assert(object_iov_max(range) <= READ_IOV_MAX);
 	count = object_iov(object, range, iov);
 	fuse_reply_iov(fuse, iov, (int)count);
+	STAGE_PROBE(fill, range.start, range_length(range), object_remote(object));
 }
 
 /* The kernel has these pages now. */
@@ -338,8 +340,10 @@ static void file_read_here(struct file *file, fuse_req_t fuse, struct range rang
 	struct request *request;
 	int err = 0;
 
-	if (file->object)
+	if (file->object) {
+		STAGE_PROBE(event, range.start, range_length(range), object_remote(file->object));
 		trace_access(file->object, range, fuse_req_ctx(fuse)->pid);
+	}
 	if (file->object && object_present(file->object, pages) &&
 		object_integrity(file->object) != OBJECT_BAD) {
 		reply_read(fuse, file->object, range);

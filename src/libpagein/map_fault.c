@@ -19,6 +19,7 @@
 #include "clock.h"
 #include "face.h"
 #include "map_limit.h"
+#include "probe.h"
 #include "trace.h"
 
 #define MESSAGES_MAX 64
@@ -282,6 +283,7 @@ static bool map_fault(struct pagein_map *map, const struct uffd_msg *message, st
 		return false;
 	ret->start = align_down(ret->start, map->memory->page_bytes);
 	ret->end = ret->start + map->memory->page_bytes;
+	STAGE_PROBE(event, ret->start, range_length(*ret), object_remote(map->object->object));
 	if (message->arg.pagefault.feat.ptid != 0)
 		threads_begin(&map->threads, (int32_t)message->arg.pagefault.feat.ptid, ret->start,
 			map->event_ns);

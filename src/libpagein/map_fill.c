@@ -28,6 +28,7 @@
 #include "clock.h"
 #include "face.h"
 #include "map_limit.h"
+#include "probe.h"
 
 #define PARK_NS (50 * NS_PER_US)
 #define PARK_NS_MAX (10 * NS_PER_MS)
@@ -153,6 +154,7 @@ void map_fill(struct pagein_map *map, struct range range, const uint8_t *bytes)
 		late.start = part.start + settled < late.start ? part.start + settled : late.start;
 		late.end = part.end > late.end ? part.end : late.end;
 	}
+	STAGE_PROBE(fill, range.start, range_length(range), object_remote(map->object->object));
 	if (!range_empty(late))
 		map_park(map, late, bytes + (late.start - range.start));
 	if (placed < range_length(range))
@@ -280,16 +282,11 @@ struct range map_run(struct pagein_map *map, struct range range,
 
 static void map_report(struct pagein_map *map, const struct arrival *arrival)
 {
-	struct fill_trace trace = {
-		.offset = arrival->range.start,
-		.event_ns = map->event_ns,
-		.submit_ns = arrival->submit_ns,
-		.first_byte_ns = arrival->first_byte_ns,
-		.last_byte_ns = arrival->arrived_ns,
-		.fill_ns = clock_now_ns(),
-	};
+	struct fault_stages stages = arrival->stages;
 
-	map->trace(&trace, map->trace_context);
+	stages.end_ns[STAGE_EVENT] = map->event_ns;
+	stages.end_ns[STAGE_FILL] = clock_now_ns();
+	map->trace(arrival->range, &stages, map->trace_context);
 }
 
 /* Holds back the marked pages among these whole ones, but not those that a pull waits for. */
@@ -397,9 +394,7 @@ void map_fill_cached(struct pagein_map *map, struct map_block *block, struct ran
 	if (map->trace)
 		map_report(map, &(struct arrival){
 					.range = page,
-					.submit_ns = found_ns,
-					.first_byte_ns = found_ns,
-					.arrived_ns = found_ns,
+					.stages.end_ns[STAGE_LAST_BYTE] = found_ns,
 				});
 }
 

@@ -77,15 +77,6 @@ struct map_slab {
 	struct map_block blocks[MAP_SLAB_BLOCKS];
 };
 
-/* When one fault was filled; clock_now_ns() of each stage. */
-struct fill_trace {
-	uint64_t offset;
-	uint64_t event_ns;
-	uint64_t submit_ns;
-	uint64_t first_byte_ns;
-	uint64_t last_byte_ns; /* of the filled page */
-	uint64_t fill_ns;
-};
 /* What keeps a map's stranded pages, until it asks for them again. */
 struct map_wait {
 	struct loop_timer timer;
@@ -94,7 +85,7 @@ struct map_wait {
 	uint64_t random;
 };
 
-typedef void map_trace_fn(const struct fill_trace *trace, void *context);
+typedef void map_trace_fn(struct range range, const struct fault_stages *stages, void *context);
 
 struct pagein_map {
 	struct pagein_object *object;
@@ -397,5 +388,8 @@ void pull_cancel(struct pull *pull);
 /* Ends all with -ECANCELED, and the timer. */
 void pull_cancel_all(struct pagein_map *map);
 
-/* For the bench: fn is called on the loop after each fill that a thread waited for; NULL: never. */
+/*
+ * For the bench: fn is called on the loop after each fill, with the bytes that it was of and when
+ * its stages were over; event is the newest fault's, whose page may be another. NULL: never.
+ */
 void map_set_trace(struct pagein_map *map, map_trace_fn *fn, void *context);

@@ -28,6 +28,7 @@
 #include "clock.h"
 #include "face.h"
 #include "map_private.h"
+#include "probe.h"
 
 /* ---- the thread: in a signal handler --------------------------------------------------------- */
 
@@ -79,6 +80,9 @@ enum ask_answer touch_resolve(
 	answer = touch_ask(place.face, number, address, open, ret_err);
 	if (answer == ASK_FOREIGN && address_settle() != before)
 		return ASK_AGAIN;
+	if (answer == ASK_AGAIN && place.known)
+		STAGE_PROBE(resume, place.offset - (address - page), probe_variable(PAGE_BYTES),
+			place.face);
 	return answer;
 }
 

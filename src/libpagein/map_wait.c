@@ -65,8 +65,7 @@ static void map_wait_expired(struct loop_timer *timer)
 	}
 }
 
-/* -ENOMEM: there is no timer to be had. */
-static int map_wait_again(struct pagein_map *map, struct range range)
+static void map_wait_again(struct pagein_map *map, struct range range)
 {
 	struct map_wait *wait = &map->wait;
 	uint64_t pause_ms;
@@ -76,7 +75,7 @@ static int map_wait_again(struct pagein_map *map, struct range range)
 		wait->range.start = range.start < wait->range.start ? range.start
 								    : wait->range.start;
 		wait->range.end = range.end > wait->range.end ? range.end : wait->range.end;
-		return 0;
+		return;
 	}
 	if (wait->random == 0)
 		wait->random = clock_now_ns() | 1;
@@ -84,7 +83,7 @@ static int map_wait_again(struct pagein_map *map, struct range range)
 	pause_ms = backoff_ms(wait->rounds, &wait->random);
 	wait->range = range;
 	wait->timer.expired = map_wait_expired;
-	return loop_timer_set(context_loop(map->object->context), &wait->timer,
+	loop_timer_set(context_loop(map->object->context), &wait->timer,
 		clock_now_ns() + pause_ms * NS_PER_MS);
 }
 
@@ -94,8 +93,9 @@ uint64_t map_strand(struct pagein_map *map, uint64_t index, uint64_t mask)
 	struct range whole = {index * BLOCK_BYTES, (index + 1) * BLOCK_BYTES};
 	uint64_t awaited = block_awaited(map, index, block, mask);
 
-	if (awaited == 0 || map_wait_again(map, whole) < 0)
+	if (awaited == 0)
 		return 0;
+	map_wait_again(map, whole);
 	block->stranded |= awaited;
 	return awaited;
 }

@@ -199,9 +199,8 @@ static void overlay_wait(struct pagein_map *map, struct range page)
 		return;
 	overlay->tries++;
 	overlay->timer.expired = overlay_try_again;
-	if (loop_timer_set(context_loop(map->object->context), &overlay->timer,
-		    clock_now_ns() + pause_ns) < 0)
-		overlay_try_again(&overlay->timer);
+	loop_timer_set(
+		context_loop(map->object->context), &overlay->timer, clock_now_ns() + pause_ns);
 }
 
 /* The page is there, so it can't be poisoned. */

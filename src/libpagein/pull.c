@@ -112,14 +112,13 @@ static void pull_timer_expired(struct loop_timer *timer)
 	pull_run_dirty(map);
 }
 
-/* false: it can't, for want of memory. */
-static bool pull_pause(struct pagein_map *map, struct pull *pull)
+static void pull_pause(struct pagein_map *map, struct pull *pull)
 {
 	struct loop *loop = context_loop(map->object->context);
 
 	map->pull_timer.expired = pull_timer_expired;
-	pull->paused = loop_timer_set(loop, &map->pull_timer, clock_now_ns()) == 0;
-	return pull->paused;
+	loop_timer_set(loop, &map->pull_timer, clock_now_ns());
+	pull->paused = true;
 }
 
 static void pull_run(struct pagein_map *map, struct pull *pull)
@@ -130,8 +129,10 @@ static void pull_run(struct pagein_map *map, struct pull *pull)
 	pull->dirty = false;
 	do
 		pull_pass_resident(map, pull);
-	while (pull->err == 0 && pull->at < pull->range.end &&
-		!(++steps > PULL_STEPS && pull_pause(map, pull)) && pull_ask(map, pull));
+	while (pull->err == 0 && pull->at < pull->range.end && ++steps <= PULL_STEPS &&
+		pull_ask(map, pull));
+	if (steps > PULL_STEPS)
+		pull_pause(map, pull);
 	pull->entered = false;
 	if (pull->err < 0 || pull->at == pull->range.end)
 		pull_end(pull, pull->err);
@@ -185,10 +186,7 @@ void pull_start(struct pagein_map *map, struct pull *pull)
 
 void pull_resume(struct pull *pull)
 {
-	if (pull_pause(pull->map, pull))
-		return;
-	pull->paused = false;
-	pull_run(pull->map, pull);
+	pull_pause(pull->map, pull);
 }
 
 static struct pull *pull_next_dirty(struct pagein_map *map)

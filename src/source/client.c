@@ -250,8 +250,9 @@ static int client_timer_changed(CURLM *multi, long timeout_ms, void *context)
 		loop_timer_cancel(client->loop, &client->timer);
 		return 0;
 	}
-	return loop_timer_set(
+	loop_timer_set(
 		client->loop, &client->timer, clock_now_ns() + (uint64_t)timeout_ms * NS_PER_MS);
+	return 0;
 }
 
 static pthread_once_t curl_once = PTHREAD_ONCE_INIT;

@@ -26,6 +26,7 @@
 #include "cleanup.h"
 #include "clock.h"
 #include "pool.h"
+#include "probe.h"
 #include "url.h"
 
 #define INTERIM_HEADS_MAX 8                   /* 1xx answers before the real one */
@@ -188,6 +189,8 @@ static long connection_read_head(struct connection *connection)
 	connection->answered = true;
 	exchange->status = connection->head.status;
 	exchange->first_byte_ns = connection->active_ns;
+	STAGE_PROBE(
+		first_byte, exchange->range.start, range_length(exchange->range), exchange->remote);
 	exchange->retry_after_ms = connection->head.retry_after_s * 1000;
 	exchange->digest = connection->head.content;
 	err = http_head_check(
@@ -410,6 +413,8 @@ void connection_start(struct connection *connection, struct exchange *exchange, 
 	connection->head_len = 0;
 	connection->answered = false;
 	connection->sent_ns = connection->active_ns = clock_now_ns();
+	STAGE_PROBE(
+		connect, exchange->range.start, range_length(exchange->range), exchange->remote);
 	connection->source->stats.requests++;
 	err = connection_send(connection, connection->bytes, len);
 	/* A send that failed is seen as an end by the reader, which reports it outside of this

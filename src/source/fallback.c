@@ -21,6 +21,7 @@
 #include "http_head.h"
 #include "http_remote.h"
 #include "loop.h"
+#include "probe.h"
 #include "url.h"
 
 struct fallback {
@@ -67,6 +68,21 @@ static size_t take_header(char *line, size_t size, size_t count, void *context)
 	return size * count;
 }
 
+/* The answer is there: only now libcurl tells for how long it was looking for a connection. */
+static void note_times(const struct fallback *fallback)
+{
+	struct exchange *exchange = fallback->exchange;
+	curl_off_t took_us = 0;
+
+	exchange->first_byte_ns = clock_now_ns();
+	exchange->queued_ns = exchange->sent_ns;
+	curl_easy_getinfo(fallback->curl.easy, CURLINFO_PRETRANSFER_TIME_T, &took_us);
+	exchange->sent_ns += (uint64_t)took_us * NS_PER_US;
+	/* Its clock need not be ours. */
+	if (exchange->sent_ns > exchange->first_byte_ns)
+		exchange->sent_ns = exchange->first_byte_ns;
+}
+
 /* Once, when the head is whole. */
 static void check_head(struct fallback *fallback)
 {
@@ -76,7 +92,9 @@ static void check_head(struct fallback *fallback)
 		return;
 	fallback->checked = true;
 	exchange->status = fallback->head.status;
-	exchange->first_byte_ns = clock_now_ns();
+	note_times(fallback);
+	STAGE_PROBE(
+		first_byte, exchange->range.start, range_length(exchange->range), exchange->remote);
 	exchange->retry_after_ms = fallback->head.retry_after_s * 1000;
 	exchange->digest = fallback->head.content;
 	fallback->err = http_head_check(&fallback->head, exchange->range,
@@ -130,8 +148,9 @@ static int fallback_gather(struct fallback *fallback, const char *bytes, size_t 
 	}
 	memcpy(fallback->bytes + fallback->len, bytes, len);
 	fallback->len += len;
-	return fallback->timer.slot ? 0
-				    : loop_timer_set(fallback->source->loop, &fallback->timer, 0);
+	if (fallback->timer.slot == 0)
+		loop_timer_set(fallback->source->loop, &fallback->timer, 0);
+	return 0;
 }
 
 static size_t take_body(char *bytes, size_t size, size_t count, void *context)
@@ -269,7 +288,9 @@ int fallback_submit(struct client *client, struct source *source, struct exchang
 		return err;
 	}
 	exchange->connection = fallback;
-	exchange->submit_ns = clock_now_ns();
+	exchange->sent_ns = clock_now_ns();
+	STAGE_PROBE(
+		connect, exchange->range.start, range_length(exchange->range), exchange->remote);
 	source->stats.requests++;
 	return 0;
 }

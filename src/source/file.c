@@ -549,7 +549,7 @@ static int file_get(struct source *source, struct exchange *exchange)
 		return err;
 	}
 	exchange->connection = self;
-	exchange->submit_ns = clock_now_ns();
+	exchange->sent_ns = clock_now_ns();
 	source->stats.requests++;
 	return 0;
 }

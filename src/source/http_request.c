@@ -313,9 +313,9 @@ static bool request_repeats(struct http_request *request, CURLcode result)
 				  http_status_errno(request->head.status, true).again);
 	if (!passing || ++request->attempts == SOURCE_ATTEMPTS)
 		return false;
-	return loop_timer_set(http->source.loop, &request->timer,
-		       clock_now_ns() + backoff_ms(request->attempts, &http->random) * NS_PER_MS) ==
-	       0;
+	loop_timer_set(http->source.loop, &request->timer,
+		clock_now_ns() + backoff_ms(request->attempts, &http->random) * NS_PER_MS);
+	return true;
 }
 
 /* ---- redirects ---------------------------------------------------------------------------- */

@@ -268,7 +268,6 @@ static void call_answer(struct loop_timer *timer)
 	}
 }
 
-/* Never fails: the timer has had a place since call_start(). */
 static void call_schedule(struct call *call)
 {
 	list_remove(&call->node);
@@ -350,11 +349,6 @@ static int call_start(
 		manifest_url_finish(&call->url);
 		free(call);
 		return err < 0 ? err : -ENOMEM;
-	}
-	err = loop_timer_set(source->loop, &call->timer, UINT64_MAX);
-	if (err < 0) {
-		call_free(call);
-		return err;
 	}
 	*(probe ? &probe->state : &listing->state) = call;
 	list_append(&call->manifest->calls, &call->node);

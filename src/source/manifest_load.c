@@ -96,8 +96,8 @@ static bool load_try_again(struct manifest_load *load)
 	if (!load->exchange.again || ++load->attempts == SOURCE_ATTEMPTS)
 		return false;
 	pause_ms = load->exchange.at_no_cost ? 0 : backoff_ms(load->attempts, &load->random);
-	return loop_timer_set(load->source->loop, &load->timer,
-		       clock_now_ns() + pause_ms * NS_PER_MS) == 0;
+	loop_timer_set(load->source->loop, &load->timer, clock_now_ns() + pause_ms * NS_PER_MS);
+	return true;
 }
 
 static void load_got(struct exchange *exchange, int err)
@@ -155,7 +155,8 @@ static int load_open(struct manifest_load *load, const struct probe *probe)
 	load->exchange.remote = load->remote;
 	load->exchange.ops = &load_ops;
 	load_parse(load, probe->bytes, probe->bytes_len);
-	return loop_timer_set(source->loop, &load->timer, clock_now_ns());
+	loop_timer_set(source->loop, &load->timer, clock_now_ns());
+	return 0;
 }
 
 static void load_probed(struct probe *probe, int err)

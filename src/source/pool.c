@@ -92,7 +92,7 @@ void host_serve(struct host *host, struct connection *connection, struct exchang
 	exchange->digest.kind = DIGEST_NONE;
 	connection_start(
 		connection, exchange, host_late_ns(host, exchange), host->pool->timeout_ns);
-	exchange->submit_ns = connection->sent_ns;
+	exchange->sent_ns = connection->sent_ns;
 }
 
 void host_release(struct host *host, struct connection *connection)
@@ -228,6 +228,8 @@ int host_submit(struct host *host, struct exchange *exchange)
 		host_serve(host, list_first(&host->idle, struct connection, node), exchange);
 		return 0;
 	}
+	if (exchange->queued_ns == 0)
+		exchange->queued_ns = clock_now_ns();
 	list_append(exchange->urgent ? &host->urgent : &host->queue, &exchange->node);
 	host->waiting++;
 	err = host_connect(host);

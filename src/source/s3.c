@@ -191,25 +191,27 @@ static void probe_believed(struct loop_timer *timer)
 	probe_free(self);
 }
 
-static int probe_believe(struct s3_probe *self, struct loop *loop)
+static void probe_believe(struct s3_probe *self, struct loop *loop)
 {
 	self->loop = loop;
 	self->timer.expired = probe_believed;
-	return loop_timer_set(loop, &self->timer, clock_now_ns());
+	loop_timer_set(loop, &self->timer, clock_now_ns());
 }
 
 static int s3_probe(struct source *source, struct probe *probe)
 {
 	struct s3_probe *self = calloc(1, sizeof *self);
-	int err;
+	int err = 0;
 
 	probe->error[0] = '\0';
 	probe->status = 0;
 	if (!self)
 		return -ENOMEM;
 	self->probe = probe;
-	err = probe->believed ? probe_believe(self, source->loop)
-			      : probe_ask(self, s3_of(source), probe->head_only);
+	if (probe->believed)
+		probe_believe(self, source->loop);
+	else
+		err = probe_ask(self, s3_of(source), probe->head_only);
 	if (err < 0) {
 		snprintf(probe->error, sizeof probe->error, "open: %.120s: %s", probe->url,
 			strerror(-err));

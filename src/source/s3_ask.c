@@ -152,8 +152,9 @@ static bool ask_again(struct s3_ask *ask)
 	if (++ask->attempts == SOURCE_ATTEMPTS)
 		return false;
 	client_finish(&ask->curl);
-	return loop_timer_set(s3->source.loop, &ask->timer,
-		       clock_now_ns() + backoff_ms(ask->attempts, &s3->random) * NS_PER_MS) == 0;
+	loop_timer_set(s3->source.loop, &ask->timer,
+		clock_now_ns() + backoff_ms(ask->attempts, &s3->random) * NS_PER_MS);
+	return true;
 }
 
 /* libcurl has not brought a whole answer. */

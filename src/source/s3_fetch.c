@@ -79,7 +79,6 @@ static void step_retry(struct s3_fetch *self)
 {
 	const struct s3_fetch_step *step = self->step;
 	uint64_t pause_ms = step->pause_ms;
-	int err;
 
 	if (++self->attempts >= (step->attempts > 0 ? step->attempts : self->plan.attempts)) {
 		fetch_end(self, self->err);
@@ -88,9 +87,7 @@ static void step_retry(struct s3_fetch *self)
 	if (pause_ms == 0 && step->attempts > 0)
 		pause_ms = backoff_ms(self->attempts, &self->random);
 	self->timer.expired = fetch_timer_expired;
-	err = loop_timer_set(self->loop, &self->timer, clock_now_ns() + pause_ms * NS_PER_MS);
-	if (err < 0)
-		fetch_end(self, err);
+	loop_timer_set(self->loop, &self->timer, clock_now_ns() + pause_ms * NS_PER_MS);
 }
 
 static void step_go_on(struct s3_fetch *self)
@@ -259,12 +256,12 @@ static void fetch_begin(struct loop_timer *timer)
 		step_go_on(self);
 }
 
-int s3_fetch_start(struct s3_fetch *self)
+void s3_fetch_start(struct s3_fetch *self)
 {
 	s3_fetch_finish(self);
 	self->random = clock_now_ns() | 1;
 	self->timer.expired = fetch_begin;
-	return loop_timer_set(self->loop, &self->timer, clock_now_ns());
+	loop_timer_set(self->loop, &self->timer, clock_now_ns());
 }
 
 void s3_fetch_finish(struct s3_fetch *self)

@@ -40,6 +40,6 @@ struct s3_fetch {
 };
 
 /* Makes the plan and begins. done() will be called, not from inside. -ENOMEM: it will not. */
-int s3_fetch_start(struct s3_fetch *self);
+void s3_fetch_start(struct s3_fetch *self);
 /* Ends it at whatever stage. One that is all zero is fine; `done` and what is above it stay. */
 void s3_fetch_finish(struct s3_fetch *self);

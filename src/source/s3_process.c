@@ -213,7 +213,7 @@ static int process_watch(struct s3_process *self, unsigned timeout_ms)
 		err = loop_add(self->loop, &self->output, EPOLLIN);
 	self->deadline.expired = process_deadline;
 	if (err == 0)
-		err = loop_timer_set(
+		loop_timer_set(
 			self->loop, &self->deadline, clock_now_ns() + timeout_ms * NS_PER_MS);
 	return err;
 }

@@ -116,10 +116,9 @@ static bool fetch_may_start(const struct s3_provider *provider)
 
 static void fetch_start(struct s3_provider *provider)
 {
-	provider->err = s3_fetch_start(&provider->fetch);
-	provider->is_fetching = provider->err == 0;
-	if (provider->err < 0)
-		strcpy(provider->error, "credentials: out of memory");
+	provider->err = 0;
+	provider->is_fetching = true;
+	s3_fetch_start(&provider->fetch);
 }
 
 static void provider_turn(struct s3_provider *provider)
@@ -228,20 +227,15 @@ void s3_provider_destroy(struct s3_provider *provider)
 	free(provider);
 }
 
-int s3_provider_get(struct s3_provider *provider, struct s3_credentials_want *want)
+void s3_provider_get(struct s3_provider *provider, struct s3_credentials_want *want)
 {
-	int err = 0;
-
 	loop_assert_here(provider->loop);
 	/* Even while others are fetched, there may be some to give out. */
 	if (provider->turn.slot == 0)
-		err = loop_timer_set(provider->loop, &provider->turn, clock_now_ns());
-	if (err < 0)
-		return err;
+		loop_timer_set(provider->loop, &provider->turn, clock_now_ns());
 	want->credentials = NULL;
 	want->error[0] = '\0';
 	list_append(&provider->wants, &want->node);
-	return 0;
 }
 
 void s3_provider_cancel(struct s3_provider *provider, struct s3_credentials_want *want)

@@ -42,11 +42,8 @@ struct s3_credentials_want {
 	struct list node; /* the provider's */
 };
 
-/*
- * done() will be called once, never from inside this call, unless it is cancelled before. -ENOMEM:
- * it will not.
- */
-int s3_provider_get(struct s3_provider *provider, struct s3_credentials_want *want);
+/* done() will be called once, never from inside this call, unless it is cancelled before. */
+void s3_provider_get(struct s3_provider *provider, struct s3_credentials_want *want);
 /* One that is not waiting any more is fine; so is one that is all zero. */
 void s3_provider_cancel(struct s3_provider *provider, struct s3_credentials_want *want);
 

@@ -290,7 +290,7 @@ int s3_get(struct source *source, struct exchange *exchange)
 		s3_provider_get(remote->s3->provider, &remote->want);
 	}
 	exchange_reset(exchange);
-	exchange->submit_ns = clock_now_ns();
+	exchange->queued_ns = exchange->sent_ns = clock_now_ns();
 	exchange->waits = true;
 	list_append(&remote->waiting, &exchange->node);
 	return 0;

@@ -139,7 +139,9 @@ struct exchange {
 	bool urgent; /* somebody waits for its first page: before others in the queue */
 	/* the answer */
 	uint64_t received_bytes;
-	uint64_t submit_ns;     /* when the request was sent: clock_now_ns() */
+	uint64_t queued_ns;     /* when it was asked for, if it had to wait before it could be sent;
+				   else 0 */
+	uint64_t sent_ns;       /* when the request was: clock_now_ns() */
 	uint64_t first_byte_ns; /* when the head had arrived */
 	bool again;             /* with done(err < 0): a passing fault */
 	bool at_no_cost; /* ... and not the server's answer: a kept-alive connection had closed */

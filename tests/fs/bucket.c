@@ -218,7 +218,8 @@ static int job_start(struct source *source, struct job from, const char *url,
 	job->timer = (struct loop_timer){.expired = expired};
 	job->key_length = decode(url, job->key);
 	*ret = job;
-	return loop_timer_set(source->loop, &job->timer, clock_now_ns());
+	loop_timer_set(source->loop, &job->timer, clock_now_ns());
+	return 0;
 }
 
 static void job_free(struct job *job)
@@ -452,7 +453,7 @@ static void get_answer(struct loop_timer *timer)
 static int bucket_get(struct source *source, struct exchange *exchange)
 {
 	exchange_reset(exchange);
-	exchange->submit_ns = exchange->first_byte_ns = clock_now_ns();
+	exchange->sent_ns = exchange->first_byte_ns = clock_now_ns();
 	return job_start(source, (struct job){.exchange = exchange}, exchange->remote->url,
 		get_answer, &exchange->connection);
 }

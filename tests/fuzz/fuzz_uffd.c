@@ -296,12 +296,12 @@ static void space_begin(uint8_t how)
 	space.place = 100 + (how & 8);
 }
 
-static void check_trace(const struct fill_trace *trace, void *context)
+static void check_trace(struct range range, const struct fault_stages *stages, void *context)
 {
 	(void)context;
-	assert(trace->submit_ns <= trace->first_byte_ns &&
-		trace->first_byte_ns <= trace->last_byte_ns);
-	assert(trace->last_byte_ns <= trace->fill_ns);
+	assert(!range_empty(range));
+	for (int i = STAGE_CONNECT; i <= STAGE_FILL; i++)
+		assert(stages->end_ns[i - 1] <= stages->end_ns[i] || stages->end_ns[i] == 0);
 }
 
 static void map_begin(uint8_t how)

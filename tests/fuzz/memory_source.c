@@ -328,7 +328,7 @@ static int memory_get(struct source *source, struct exchange *exchange)
 		range_length(exchange->range) <= EXCHANGE_BYTES_MAX);
 	assert(exchange->range.end <= exchange->remote->version.size);
 	exchange_reset(exchange);
-	exchange->submit_ns = clock_now_ns();
+	exchange->sent_ns = clock_now_ns();
 	return job_add((struct job){.source = source, .exchange = exchange}, &exchange->connection);
 }
 

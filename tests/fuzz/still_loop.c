@@ -224,12 +224,11 @@ void loop_remove(struct loop *loop, struct loop_fd *fd)
 			loop->fds[i] = NULL;
 }
 
-int loop_timer_set(struct loop *loop, struct loop_timer *timer, uint64_t deadline_ns)
+void loop_timer_set(struct loop *loop, struct loop_timer *timer, uint64_t deadline_ns)
 {
 	loop_timer_cancel(loop, timer);
 	timers_add(&loop->timers, timer, deadline_ns);
 	loop->timer_count++;
-	return 0;
 }
 
 void loop_timer_cancel(struct loop *loop, struct loop_timer *timer)

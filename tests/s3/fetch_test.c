@@ -431,7 +431,7 @@ static void finished_at_every_stage(void **state)
 		for (unsigned i = 0; i < array_len(paths); i++)
 			endpoints_answer(&endpoints, paths[i],
 				i + 1 == stage ? "delay_ms=700" : NULL, i == 1 ? "r" : "t");
-		assert_int_equal(s3_fetch_start(&fetch), 0);
+		s3_fetch_start(&fetch);
 		while (!reached && stage > 0) {
 			engine_run(&engine);
 			reached = endpoints_count(&endpoints) == stage;

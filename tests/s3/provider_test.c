@@ -58,7 +58,7 @@ static void want_done(struct s3_credentials_want *base, int err)
 static void want_start(struct want *want)
 {
 	want->want.done = want_done;
-	assert_int_equal(s3_provider_get(provider, &want->want), 0);
+	s3_provider_get(provider, &want->want);
 	assert_false(want->done);
 }
 

@@ -39,11 +39,11 @@ fi
 timeout 60 "$PAGEIN" bench --size 4M --count 200 --runs 2 --engine floor,uffd,uffd-cached,uffd-inline \
 	--pattern random,hotcold --processes "$processes" --threads 2 --json "$base/many" --samples "$base/samples"
 timeout 60 "$PAGEIN" bench --size 4M --count 200 --runs 5 --engine floor,uffd --pattern random \
-	--threads 4 --arrival 2000 --json "$base/open"
+	--threads 4 --arrival 2000 --json "$base/open" --svg "$base/picture"
 timeout 60 "$PAGEIN" bench --size 4M --count 200 --runs 1 --engine uffd --pattern random --warm --json "$base/warm"
 
 python3 - "$base" "$processes" <<'END'
-import collections, csv, json, sys
+import collections, csv, json, sys, xml.etree.ElementTree
 
 base, processes = sys.argv[1], int(sys.argv[2])
 many = json.load(open(base + "/many"))
@@ -60,6 +60,13 @@ for key, rows in collections.Counter((s["engine"], s["pattern"], s["run"]) for s
     assert rows == 200, key
 assert {s["thread"] for s in samples} == set("012345"[:2 * processes])
 assert all(0 <= int(s["offset"]) <= 4096 * 1023 and int(s["length"]) == 4096 for s in samples)
+# The picture has a line for each engine, and needs nothing else.
+svg = "{http://www.w3.org/2000/svg}"
+picture = xml.etree.ElementTree.parse(base + "/picture").getroot()
+words = [text.text for text in picture.iter(svg + "text")]
+assert picture.tag == svg + "svg" and {"floor", "uffd", "latency, us"} <= set(words), words
+lines = [path.get("d") for path in picture.iter(svg + "path") if path.get("class", "").startswith("line") and "L" in path.get("d")]
+assert len(lines) == 2, lines
 # 200 arrivals at 2000 a second take a tenth of a second, however fast the engine is.
 for run in json.load(open(base + "/open"))["runs"]:
     assert run["arrivals_per_s"] == 2000 and run["seconds"] > 0.06 and run["judged_by"] == "p50_us", run

@@ -64,7 +64,7 @@ static void run_until_now(struct loop *loop)
 {
 	struct test_timer last = {.timer.expired = stop_at_expiry, .loop = loop};
 
-	assert_int_equal(loop_timer_set(loop, &last.timer, clock_now_ns()), 0);
+	loop_timer_set(loop, &last.timer, clock_now_ns());
 	assert_int_equal(loop_run(loop), 0);
 }
 
@@ -110,7 +110,7 @@ static void a_timer_never_expires_before_its_deadline(void **state)
 	uint64_t deadline_ns = clock_now_ns() + 3 * NS_PER_MS + 456789;
 
 	(void)state;
-	assert_int_equal(loop_timer_set(loop, &timer.timer, deadline_ns), 0);
+	loop_timer_set(loop, &timer.timer, deadline_ns);
 	loop_run(loop);
 	assert_true(clock_now_ns() >= deadline_ns);
 	loop_destroy(loop);

@@ -27,7 +27,7 @@ static int fake_get(struct source *source, struct exchange *exchange)
 		return fake.refuse;
 	assert_true(fake.count < GETS_MAX);
 	exchange_reset(exchange);
-	exchange->submit_ns = clock_now_ns();
+	exchange->sent_ns = clock_now_ns();
 	fake.gets[fake.count++] = exchange;
 	fake.submitted++;
 	return 0;

@@ -64,6 +64,8 @@ static int write_files(const struct options *options, const struct bench_record 
 		err = -EIO;
 	if (options->html && bench_write_html(options, record) < 0)
 		err = -EIO;
+	if (options->svg && bench_write_svg(options, record) < 0)
+		err = -EIO;
 	return err;
 }
 
@@ -95,7 +97,7 @@ static void record_free(struct bench_record *record)
 			free(cell->runs[run].samples);
 			free(cell->runs[run].heat);
 		}
-		for (int stage = 0; stage < STAGE_COUNT; stage++)
+		for (int stage = 0; stage < STAGE_FIGURES; stage++)
 			free(cell->stages_us[stage]);
 		free(cell->runs);
 	}

@@ -29,6 +29,7 @@
 #include "options.h"
 #include "order.h"
 #include "origin.h"
+#include "stages.h"
 
 #define BENCH_ERROR_MAX 256
 
@@ -46,25 +47,16 @@ struct bench_target {
 
 /* ---- engines ------------------------------------------------------------------------------- */
 
-/* Times of one fault's stages, clock_now_ns(); 0: not known. */
+/* What the engine and the one worker tell each other of a fault. */
 struct bench_stages {
-	_Atomic uint64_t event_ns;
-	_Atomic uint64_t submit_ns;
-	_Atomic uint64_t first_byte_ns;
-	_Atomic uint64_t last_byte_ns;
-	_Atomic uint64_t fill_ns;
+	_Atomic uint64_t awaited; /* where the worker touches; only that fill is written down */
+	_Atomic uint64_t end_ns[STAGE_COUNT];
 	_Atomic uint64_t count; /* goes up when the others are complete */
 };
 
-enum bench_stage {
-	STAGE_EVENT,
-	STAGE_SUBMIT,
-	STAGE_FIRST_BYTE,
-	STAGE_LAST_BYTE,
-	STAGE_FILL,
-	STAGE_RESUME,
-	STAGE_COUNT,
-};
+/* For figures of all stages: behind them is what they are together. */
+#define STAGE_ALL STAGE_COUNT
+#define STAGE_FIGURES (STAGE_COUNT + 1)
 
 struct bench_engine;
 
@@ -130,7 +122,10 @@ struct bench_result {
 	uint64_t requests;      /* likewise */
 	uint64_t wrong;         /* accesses that saw other bytes than the object's */
 	double seconds;
-	double stages_us[STAGE_COUNT]; /* medians; negative: not known */
+	/* Of the accesses whose stages are known: medians (negative: of none), and their sums. */
+	double stages_us[STAGE_FIGURES];
+	double stages_sum_us[STAGE_FIGURES];
+	uint64_t stages_known;
 	struct histogram latency;
 	struct bench_sample *samples; /* `accesses` of them, by start; NULL: not kept */
 	struct bench_heat *heat;      /* NULL: not kept, or not known */
@@ -147,8 +142,10 @@ struct bench_cell {
 	struct bench_result *runs;
 	uint64_t count;
 	/* of runs of their own, with fewer accesses: of each stage, the medians of `stage_runs` */
-	double *stages_us[STAGE_COUNT];
+	double *stages_us[STAGE_FIGURES];
 	uint64_t stage_runs;
+	double stages_sum_us[STAGE_FIGURES]; /* of all accesses in them that have stages */
+	uint64_t stages_known;               /* ... and how many these are */
 };
 
 #define BENCH_CELLS_MAX 256
@@ -162,7 +159,8 @@ struct bench_record {
 	double stolen_cpus; /* ... that the hypervisor gave to others; likewise */
 };
 
-const char *bench_stage_name(enum bench_stage stage);
+/* For engines: the fault that the worker waits for has gone through these stages. */
+void bench_stages_tell(struct bench_stages *to, const struct fault_stages *stages);
 
 /*
  * Is a run of the pattern judged by its median access, or else by its time as a whole? Only random
@@ -203,7 +201,8 @@ struct bench_summary {
 	/* How far from the median's figure any run's is, as a part of it. */
 	double spread;
 	double ratio; /* to its floor's figure in the same scenario; 0: it has none */
-	double stages_us[STAGE_COUNT]; /* medians; negative: not known */
+	double stages_us[STAGE_FIGURES];      /* medians; negative: not known */
+	double stages_mean_us[STAGE_FIGURES]; /* the stages' are exactly all's; likewise */
 };
 void bench_summarise(const struct bench_record *record, const struct bench_cell *cell,
 	struct bench_summary *ret);
@@ -219,6 +218,7 @@ void bench_table(const struct bench_record *record);
 int bench_write_json(const struct options *options, const struct bench_record *record);
 int bench_write_samples(const struct options *options, const struct bench_record *record);
 int bench_write_html(const struct options *options, const struct bench_record *record);
+int bench_write_svg(const struct options *options, const struct bench_record *record);
 
 /* diff.c: 0: no difference that is more than chance; 1: some; 2: trouble, after a line on stderr.
  */

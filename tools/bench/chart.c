@@ -7,6 +7,9 @@
 #include "chart.h"
 
 #include <math.h>
+#include <string.h>
+
+#include "html.h"
 
 #define LEFT_OF_NUMBERS 72.0
 #define LEFT_OF_WORDS 132.0
@@ -17,25 +20,6 @@
 #define LEGEND_COLUMNS 3
 #define LEGEND_ROW 20.0
 #define TICKS_ABOUT 5
-
-void html_text(FILE *out, const char *text)
-{
-	for (; *text; text++)
-		switch (*text) {
-		case '<':
-			fputs("&lt;", out);
-			break;
-		case '&':
-			fputs("&amp;", out);
-			break;
-		case '"':
-			fputs("&quot;", out);
-			break;
-		default:
-			/* A control character is none of a page's. */
-			fputc((unsigned char)*text < ' ' ? '?' : *text, out);
-		}
-}
 
 /* 0 at the axis' low end, 1 at its high one. */
 static double share_of(const struct chart_axis *axis, double value)
@@ -107,6 +91,19 @@ static double round_step(double range)
 	return 10 * power;
 }
 
+/* Powers of ten, and where there are few of them what is between. */
+static void log_ticks(const struct chart *chart, const struct chart_axis *axis, tick_fn *tick)
+{
+	static const double between[] = {1, 2, 5};
+	size_t count = axis->high / axis->low > 1000 ? 1 : 3;
+
+	for (int power = (int)ceil(log10(axis->low) - 1e-9); pow(10, power) <= axis->high * 1.001;
+		power++)
+		for (size_t i = 0; i < count; i++)
+			if (pow(10, power) * between[i] <= axis->high * 1.001)
+				tick_number(chart, pow(10, power) * between[i], tick);
+}
+
 static void axis_ticks(const struct chart *chart, const struct chart_axis *axis, tick_fn *tick)
 {
 	double step;
@@ -116,9 +113,7 @@ static void axis_ticks(const struct chart *chart, const struct chart_axis *axis,
 	if (axis->ticks)
 		return;
 	if (axis->is_log) {
-		for (int power = (int)ceil(log10(axis->low) - 1e-9);
-			pow(10, power) <= axis->high * 1.001; power++)
-			tick_number(chart, pow(10, power), tick);
+		log_ticks(chart, axis, tick);
 		return;
 	}
 	step = round_step(axis->high - axis->low);
@@ -127,19 +122,30 @@ static void axis_ticks(const struct chart *chart, const struct chart_axis *axis,
 		tick_number(chart, (double)n * step, tick);
 }
 
-void chart_begin(struct chart *chart, FILE *out, const char *title, struct chart_axis x,
-	struct chart_axis y, size_t keys)
+void chart_begin(struct chart *chart, FILE *out, const char *style, const char *title,
+	struct chart_axis x, struct chart_axis y, size_t keys)
 {
 	size_t rows = (keys + LEGEND_COLUMNS - 1) / LEGEND_COLUMNS;
 
 	*chart = (struct chart){
-		.out = out, .x = x, .y = y, .left = y.ticks ? LEFT_OF_WORDS : LEFT_OF_NUMBERS};
-	fprintf(out, "<figure><figcaption>");
-	html_text(out, title);
-	fprintf(out, "</figcaption><svg viewBox=\"0 0 640 %.0f\" role=\"img\" aria-label=\"",
+		.out = out,
+		.x = x,
+		.y = y,
+		.is_alone = style != NULL,
+		.left = y.ticks ? LEFT_OF_WORDS : LEFT_OF_NUMBERS,
+	};
+	if (!style) {
+		fprintf(out, "<figure><figcaption>");
+		html_put(out, title, strlen(title));
+		fprintf(out, "</figcaption>");
+	}
+	fprintf(out, "<svg%s viewBox=\"0 0 640 %.0f\" role=\"img\" aria-label=\"",
+		style ? " xmlns=\"http://www.w3.org/2000/svg\"" : "",
 		LEGEND_TOP + (double)rows * LEGEND_ROW);
-	html_text(out, title);
+	html_put(out, title, strlen(title));
 	fprintf(out, "\">\n");
+	if (style)
+		fprintf(out, "<style>\n%s</style>\n", style);
 	axis_ticks(chart, &chart->x, tick_x);
 	axis_ticks(chart, &chart->y, tick_y);
 	fprintf(out,
@@ -163,7 +169,7 @@ void chart_key(struct chart *chart, const char *name, unsigned style)
 	fprintf(chart->out,
 		"<path class=\"line s%u\" d=\"M%.1f %.1fh24\"/><text x=\"%.1f\" y=\"%.1f\">", style,
 		x, y, x + 30, y + 4);
-	html_text(chart->out, name);
+	html_put(chart->out, name, strlen(name));
 	fprintf(chart->out, "</text>\n");
 }
 
@@ -195,11 +201,11 @@ void chart_box(struct chart *chart, double x0, double y0, double x1, double y1, 
 	fprintf(chart->out,
 		"<rect class=\"box s%u\" x=\"%.1f\" y=\"%.1f\" width=\"%.1f\" height=\"%.1f\"><title>",
 		style, left, top, right - left, bottom - top);
-	html_text(chart->out, words);
+	html_put(chart->out, words, strlen(words));
 	fprintf(chart->out, "</title></rect>\n");
 }
 
 void chart_end(struct chart *chart)
 {
-	fprintf(chart->out, "</svg></figure>\n");
+	fprintf(chart->out, chart->is_alone ? "</svg>\n" : "</svg></figure>\n");
 }

@@ -29,12 +29,15 @@ struct chart {
 	unsigned entries; /* of the legend, so far */
 	double left;      /* of the plot */
 	bool line_is_open;
+	bool is_alone;
 };
 
-/* The title is also what a reader of the page aloud hears; `keys` entries of a legend come later.
+/*
+ * style: what a picture that stands alone takes its colours from; NULL: it is part of a page. The
+ * title is also what a reader of the page aloud hears; `keys` entries of a legend come later.
  */
-void chart_begin(struct chart *chart, FILE *out, const char *title, struct chart_axis x,
-	struct chart_axis y, size_t keys);
+void chart_begin(struct chart *chart, FILE *out, const char *style, const char *title,
+	struct chart_axis x, struct chart_axis y, size_t keys);
 
 /* style: which of CHART_STYLES; points outside the axes are put at their ends. */
 #define CHART_STYLES 13
@@ -49,6 +52,3 @@ void chart_box(struct chart *chart, double x0, double y0, double x1, double y1, 
 void chart_key(struct chart *chart, const char *name, unsigned style);
 
 void chart_end(struct chart *chart);
-
-/* Text of others, in a page. */
-void html_text(FILE *out, const char *text);

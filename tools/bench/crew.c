@@ -11,7 +11,8 @@
  * Where all are busy then, the wait is part of the latency. Where one has slept until that time,
  * the clock starts when it wakes: how late a timer is, is not what is measured.
  *
- * What measuring costs: two reads of the clock an access, see machine.c; a sample is 40 bytes more.
+ * What measuring costs: two reads of the clock an access, and in runs for the stages what machine.c
+ * measures; a sample is 40 bytes more.
  */
 #include <sched.h>
 #include <stdatomic.h>
@@ -23,6 +24,7 @@
 #include "clock.h"
 #include "crew.h"
 #include "pattern.h"
+#include "probe.h"
 
 #define PAGE 4096
 #define COMPARED 16 /* bytes of each access */
@@ -58,27 +60,31 @@ static bool bytes_are_right(
 	return memcmp(bytes, expected, compared) == 0;
 }
 
+void bench_stages_tell(struct bench_stages *to, const struct fault_stages *stages)
+{
+	for (int i = 0; i < STAGE_COUNT; i++)
+		atomic_store_explicit(&to->end_ns[i], stages->end_ns[i], memory_order_relaxed);
+	atomic_fetch_add(&to->count, 1);
+}
+
 /* Waits until the engine has written down this fault's stages; some faults have none. */
 static void record_stages(struct worker *worker, uint64_t start_ns, uint64_t end_ns, uint64_t i)
 {
-	const struct bench_stages *stages = worker->session->stages;
-	uint64_t times[STAGE_COUNT + 1];
+	struct bench_stages *stages = worker->session->stages;
+	uint64_t took_ns[STAGE_COUNT];
+	struct fault_stages ends;
 
 	for (int n = 0; n < 1000 && atomic_load(&stages->count) == worker->stages_seen; n++)
 		sched_yield();
 	if (atomic_load(&stages->count) == worker->stages_seen)
 		return;
 	worker->stages_seen = atomic_load(&stages->count);
-	times[0] = start_ns;
-	times[1] = stages->event_ns;
-	times[2] = stages->submit_ns;
-	times[3] = stages->first_byte_ns;
-	times[4] = stages->last_byte_ns;
-	times[5] = stages->fill_ns;
-	times[6] = end_ns;
 	for (int stage = 0; stage < STAGE_COUNT; stage++)
-		worker->stages_us[stage][i] = ((double)times[stage + 1] - (double)times[stage]) /
-					      NS_PER_US;
+		ends.end_ns[stage] = stages->end_ns[stage];
+	fault_stages_split(&ends, start_ns, end_ns, took_ns);
+	for (int stage = 0; stage < STAGE_COUNT; stage++)
+		worker->stages_us[stage][i] = (double)took_ns[stage] / NS_PER_US;
+	worker->stages_us[STAGE_ALL][i] = (double)(end_ns - start_ns) / NS_PER_US;
 }
 
 /* When the access begins, as far as its latency is concerned. */
@@ -96,10 +102,15 @@ static uint64_t wait_for_arrival(uint64_t due_ns)
 static void access_one(struct worker *worker, uint64_t i, bool has_times, uint64_t run_ns)
 {
 	const struct bench_access *access = &worker->order->accesses[i];
-	uint64_t start_ns = has_times ? wait_for_arrival(run_ns + access->at_ns) : clock_now_ns();
-	const uint8_t *bytes = access_bytes(worker, access);
-	uint64_t end_ns = clock_now_ns();
+	uint64_t start_ns, end_ns;
+	const uint8_t *bytes;
 
+	if (worker->session->stages)
+		worker->session->stages->awaited = access->offset;
+	start_ns = has_times ? wait_for_arrival(run_ns + access->at_ns) : clock_now_ns();
+	bytes = access_bytes(worker, access);
+	end_ns = clock_now_ns();
+	STAGE_PROBE(resume, access->offset, access->len, worker->session->target);
 	histogram_record(&worker->result->latency, end_ns - start_ns);
 	if (worker->samples)
 		worker->samples[i] = (struct bench_sample){access->offset, access->len,

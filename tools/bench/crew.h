@@ -33,7 +33,7 @@ struct worker {
 	struct bench_sample *samples; /* of the order's accesses; NULL: nobody wants them */
 	uint8_t *buffer;              /* room for the longest access */
 	uint64_t stages_seen;
-	double *stages_us[STAGE_COUNT]; /* of the order's accesses; NULL: nobody wants them */
+	double *stages_us[STAGE_FIGURES]; /* of the order's accesses; NULL: nobody wants them */
 };
 
 /* Accesses everything that is its own once, without taking the time. */

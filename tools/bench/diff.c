@@ -5,8 +5,8 @@
  * each stage: a change of a tenth in a stage is one of a hundredth in the whole, where noise hides
  * it. Where many figures are compared, some differ by chance; how many that would be is told.
  *
- * Rejected: a bound on the difference of the medians, as benchmarks have it. It says as much about
- * the bound as about the change.
+ * Rejected: a bound on the difference of the medians alone, as benchmarks have it. It says as much
+ * about the bound as about the change.
  */
 #include <jansson.h>
 #include <math.h>
@@ -18,8 +18,13 @@
 
 #define CHANCE 0.01 /* differences less likely than this by chance are told */
 #define RUNS_MIN 5  /* of each side, to be able to: rank.h */
-/* What is real and smaller than this is nobody's business: clocks and layouts differ by it. */
-#define CHANGE_MIN 0.005
+/*
+ * Runs of one record share a process; two records of the same program on the same machine differ by
+ * up to 4 % (where memory lies, the host's other guests), which no test of their runs sees. And
+ * nothing shorter than two reads of the clock is a change.
+ */
+#define CHANGE_MIN 0.05
+#define CHANGE_MIN_US 0.05
 
 struct tally {
 	size_t compared, differ, too_few;
@@ -100,7 +105,7 @@ static void compare(const json_t *cell, const char *what, const char *unit, cons
 	const json_t *after, struct tally *tally)
 {
 	static struct figures a, b;
-	double was, is, chance;
+	double was, is, chance, least;
 
 	take_figures(before, &a);
 	take_figures(after, &b);
@@ -114,7 +119,8 @@ static void compare(const json_t *cell, const char *what, const char *unit, cons
 	chance = rank_test(a.values, a.count, b.values, b.count);
 	was = bench_median(a.values, a.count);
 	is = bench_median(b.values, b.count);
-	if (chance >= CHANCE || fabs(is - was) < CHANGE_MIN * was)
+	least = fmax(CHANGE_MIN * was, strcmp(unit, "us") == 0 ? CHANGE_MIN_US : 0);
+	if (chance >= CHANCE || fabs(is - was) < least)
 		return;
 	tally->differ++;
 	printf("%-26s %-12s %-10s %-10s %11.4g -> %9.4g %-2s %+6.1f%%  p = %.3f\n",

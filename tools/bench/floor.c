@@ -14,8 +14,8 @@
  * Of "floor-inline" there is no thread: the one that touches a page is interrupted by SIGBUS
  * (UFFD_FEATURE_SIGBUS), and copies it from that memory in its own handler.
  *
- * The stages are written down before the fill's wake-up can be seen, but for `fill`, which the
- * kernel's own return from UFFDIO_COPY stamps.
+ * `fill` is over when UFFDIO_COPY has returned, which may be after the thread that it wakes went
+ * on.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -24,7 +24,6 @@
 #include <netinet/tcp.h>
 #include <pthread.h>
 #include <signal.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -53,7 +52,8 @@ struct floor {
 	uint8_t *warm; /* the object's bytes and zeros to the last page's end; NULL: the server's */
 	uint64_t unit; /* bytes of an access, in whole pages */
 	bool is_inline;
-	uint64_t last_fill_ns; /* for --slow-fill */
+	uint64_t last_fill_ns;    /* for --slow-fill */
+	struct fault_stages ends; /* of the newest fault, if somebody wants to know */
 	struct sigaction before;
 };
 
@@ -165,7 +165,7 @@ static int floor_fill(struct floor *floor, uint64_t at, uint64_t end, size_t hav
 		if (last)
 			memset(floor->staging + have, 0, whole - (size_t)(end - at));
 		if (last && floor->session->stages)
-			floor->session->stages->last_byte_ns = clock_now_ns();
+			floor->ends.end_ns[STAGE_LAST_BYTE] = clock_now_ns();
 		if (whole > 0) {
 			err = floor_copy_slowly(floor, at, floor->staging, whole);
 			if (err < 0 || last)
@@ -182,49 +182,48 @@ static int floor_fill(struct floor *floor, uint64_t at, uint64_t end, size_t hav
 	return 0;
 }
 
+static void floor_tell(struct floor *floor)
+{
+	if (!floor->session->stages)
+		return;
+	floor->ends.end_ns[STAGE_FILL] = clock_now_ns();
+	bench_stages_tell(floor->session->stages, &floor->ends);
+}
+
 static int floor_serve(struct floor *floor, uint64_t address, uint64_t event_ns)
 {
-	struct bench_stages *stages = floor->session->stages;
 	uint64_t start = (address - (uintptr_t)floor->memory) & ~(PAGE - 1);
 	uint64_t end = floor->streaming ? floor->session->size : start + floor->unit;
-	uint64_t submit_ns, first_ns = 0;
+	uint64_t *ends = floor->ends.end_ns;
 	ssize_t have;
 	int err;
 
 	if (end > floor->session->size)
 		end = floor->session->size;
-	submit_ns = stages ? clock_now_ns() : 0;
+	ends[STAGE_EVENT] = event_ns;
+	ends[STAGE_SUBMIT] = ends[STAGE_CONNECT] = floor->session->stages ? clock_now_ns() : 0;
 	err = floor_send(floor, start, end);
 	if (err < 0)
 		return err;
-	have = floor_receive_head(floor, &first_ns);
+	have = floor_receive_head(floor, &ends[STAGE_FIRST_BYTE]);
 	if (have < 0)
 		return (int)have;
 	err = floor_fill(floor, start, end, (size_t)have);
-	if (stages) {
-		stages->event_ns = event_ns;
-		stages->submit_ns = submit_ns;
-		stages->first_byte_ns = first_ns;
-		stages->fill_ns = clock_now_ns();
-		atomic_fetch_add(&stages->count, 1);
-	}
+	floor_tell(floor);
 	return err;
 }
 
 static int floor_serve_cached(struct floor *floor, uint64_t address, uint64_t event_ns)
 {
-	struct bench_stages *stages = floor->session->stages;
 	uint64_t start = (address - (uintptr_t)floor->memory) & ~(PAGE - 1);
-	uint64_t found_ns = stages ? clock_now_ns() : 0;
-	int err = floor_copy_slowly(floor, start, floor->warm + start,
-		floor->streaming ? (size_t)(floor->mapped - start) : PAGE);
+	int err;
 
-	if (stages) {
-		stages->event_ns = event_ns;
-		stages->submit_ns = stages->first_byte_ns = stages->last_byte_ns = found_ns;
-		stages->fill_ns = clock_now_ns();
-		atomic_fetch_add(&stages->count, 1);
-	}
+	floor->ends.end_ns[STAGE_EVENT] = event_ns;
+	if (floor->session->stages)
+		floor->ends.end_ns[STAGE_LAST_BYTE] = clock_now_ns();
+	err = floor_copy_slowly(floor, start, floor->warm + start,
+		floor->streaming ? (size_t)(floor->mapped - start) : PAGE);
+	floor_tell(floor);
 	return err;
 }
 

@@ -1,6 +1,6 @@
 /*
  * html.c - the record as one page with pictures, which needs nothing but itself: no script, no
- * font, no network. On the main thread.
+ * font, no network; or as one picture. On the main thread.
  *
  * For each scenario a table and the stages of a fault; for each of its patterns how the latencies
  * are distributed, with the floor's drawn in, how fast the run went on, and where the object was
@@ -19,23 +19,19 @@
 #include "bench.h"
 #include "chart.h"
 #include "cleanup.h"
+#include "html.h"
 #include "machine.h"
 
 #define RATE_BINS 60 /* points of a run's throughput */
 
-static const char *const style =
-	":root{color-scheme:light dark;--ink:#1b1b1b;--soft:#6b6b6b;--grid:#d9d9d9;--paper:#fff}\n"
-	"@media(prefers-color-scheme:dark){:root{--ink:#e8e8e8;--soft:#a5a5a5;--grid:#3c3c3c;"
-	"--paper:#161616}}\n"
+static const char *const page_style =
 	"body{font:16px/1.5 system-ui,sans-serif;color:var(--ink);background:var(--paper);"
 	"max-width:84rem;margin:auto;padding:1rem}\n"
 	"h1{font-size:1.6rem}h2{font-size:1.25rem;margin-top:2.5rem}h3{font-size:1rem}\n"
 	".charts{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,26rem),1fr));"
 	"gap:1rem}\n"
 	"figure{margin:0;break-inside:avoid}figcaption{font-weight:600;font-size:.9rem}\n"
-	"svg{width:100%;height:auto;display:block}svg text{font-size:13px;fill:var(--ink)}\n"
-	".grid{stroke:var(--grid);fill:none}.axis{stroke:var(--soft);fill:none}\n"
-	".line{fill:none;stroke-width:2.2}.box{stroke:var(--paper);stroke-width:.5}\n"
+	"svg{width:100%;height:auto;display:block}\n"
 	".wide{overflow-x:auto}table{border-collapse:collapse;font-size:.85rem;"
 	"font-variant-numeric:tabular-nums}\n"
 	"td,th{padding:.2rem .6rem;text-align:right;border-bottom:1px solid var(--grid);"
@@ -43,6 +39,19 @@ static const char *const style =
 	"{text-align:left}\n"
 	"dl{display:grid;grid-template-columns:auto 1fr;gap:.1rem 1rem;font-size:.85rem}"
 	"dt{color:var(--soft)}dd{margin:0;overflow-wrap:anywhere}\n"
+	/* A chart is 640 units wide: on a phone, half of a pixel each. */
+	"@media(max-width:40rem){svg text{font-size:19px}}\n"
+	"@media print{body{max-width:none}.wide{overflow:visible}}\n";
+
+/* Of charts, in the page or alone. */
+static const char *const chart_style =
+	":root{color-scheme:light dark;--ink:#1b1b1b;--soft:#6b6b6b;--grid:#d9d9d9;--paper:#fff}\n"
+	"@media(prefers-color-scheme:dark){:root{--ink:#e8e8e8;--soft:#a5a5a5;--grid:#3c3c3c;"
+	"--paper:#161616}}\n"
+	"svg{background:var(--paper);font-family:system-ui,sans-serif}\n"
+	"svg text{font-size:13px;fill:var(--ink)}\n"
+	".grid{stroke:var(--grid);fill:none}.axis{stroke:var(--soft);fill:none}\n"
+	".line{fill:none;stroke-width:2.2}.box{stroke:var(--paper);stroke-width:.5}\n"
 	/* The floors are grey and dashed; the others' colours are those of Okabe and Ito. */
 	".line.s0{stroke:#777;stroke-dasharray:7 4}.line.s1{stroke:#777;stroke-dasharray:2 3}"
 	".line.s2{stroke:#777;stroke-dasharray:9 3 2 3}\n"
@@ -53,13 +62,11 @@ static const char *const style =
 	".line.s12{stroke:#b00020}\n"
 	".box.s3{fill:#0072b2}.box.s4{fill:#d55e00}.box.s5{fill:#009e73}.box.s6{fill:#cc79a7}"
 	".box.s7{fill:#e69f00}.box.s8{fill:#56b4e9}.box.s9{fill:#b2a200}.box.s10{fill:#8a5a2b}"
-	".box.s11{fill:#5b3fa0}.box.s12{fill:#b00020}\n"
-	/* A chart is 640 units wide: on a phone, half of a pixel each. */
-	"@media(max-width:40rem){svg text{font-size:19px}}\n"
-	"@media print{body{max-width:none}.wide{overflow:visible}}\n";
+	".box.s11{fill:#5b3fa0}.box.s12{fill:#b00020}\n";
 
 struct page {
 	FILE *out;
+	bool is_picture; /* one chart, and nothing around it */
 	const struct options *options;
 	const struct bench_record *record;
 };
@@ -120,8 +127,8 @@ static void merged(const struct bench_cell *cell, struct histogram *ret)
 
 /* ---- latencies ----------------------------------------------------------------------------- */
 
-/* From the shortest to the longest of all, as powers of ten: us. */
-static struct chart_axis latency_axis(const struct group *group)
+/* From the shortest to the longest, but for so many at each end, as powers of ten: us. */
+static struct chart_axis latency_axis(const struct group *group, double percent_left_out)
 {
 	struct chart_axis axis = {.label = "latency, us", .low = 1e9, .high = 0, .is_log = true};
 
@@ -129,8 +136,11 @@ static struct chart_axis latency_axis(const struct group *group)
 		for (uint64_t run = 0; run < group->cells[i]->count; run++) {
 			const struct histogram *latency = &group->cells[i]->runs[run].latency;
 
-			axis.low = fmin(axis.low, (double)histogram_min(latency) / 1000);
-			axis.high = fmax(axis.high, (double)histogram_max(latency) / 1000);
+			axis.low = fmin(axis.low,
+				(double)histogram_percentile(latency, percent_left_out) / 1000);
+			axis.high = fmax(axis.high,
+				(double)histogram_percentile(latency, 100 - percent_left_out) /
+					1000);
 		}
 	axis.low = pow(10, floor(log10(fmax(axis.low, 0.01))));
 	axis.high = pow(10, ceil(log10(fmax(axis.high, axis.low * 1.01))));
@@ -143,8 +153,9 @@ static void draw_distribution(struct page *page, const struct group *group)
 	struct chart_axis share = {.label = "accesses, %", .low = 0, .high = 100};
 	struct chart chart;
 
-	chart_begin(&chart, page->out, "Accesses that are over after so long", latency_axis(group),
-		share, group->count);
+	chart_begin(&chart, page->out, page->is_picture ? chart_style : NULL,
+		"Accesses that are over after so long",
+		latency_axis(group, page->is_picture ? 2 : 0), share, group->count);
 	for (size_t i = 0; i < group->count; i++) {
 		struct histogram_bucket bucket = {0};
 		double below = 0, shown = -1;
@@ -177,7 +188,7 @@ static void draw_percentiles(struct page *page, const struct group *group)
 		.tick_count = sizeof ticks / sizeof *ticks};
 	struct chart chart;
 
-	chart_begin(&chart, page->out, "Latency by percentile", nines, latency_axis(group),
+	chart_begin(&chart, page->out, NULL, "Latency by percentile", nines, latency_axis(group, 0),
 		group->count);
 	for (size_t i = 0; i < group->count; i++) {
 		merged(group->cells[i], &all);
@@ -199,7 +210,7 @@ static void draw_percentiles(struct page *page, const struct group *group)
 
 /* ---- stages -------------------------------------------------------------------------------- */
 
-static double stages_sum(const double stages_us[STAGE_COUNT])
+static double stages_sum(const double stages_us[STAGE_FIGURES])
 {
 	double sum = 0;
 
@@ -209,16 +220,17 @@ static double stages_sum(const double stages_us[STAGE_COUNT])
 }
 
 static void draw_stack(
-	struct chart *chart, const char *engine, double row, const double stages_us[STAGE_COUNT])
+	struct chart *chart, const char *engine, double row, const double stages_us[STAGE_FIGURES])
 {
 	double at = 0;
-	char words[128];
+	char words[192];
 
 	for (unsigned i = 0; i < STAGE_COUNT; i++) {
 		if (stages_us[i] <= 0)
 			continue;
-		snprintf(words, sizeof words, "%s, %s: %.2f us", engine,
-			bench_stage_name((enum bench_stage)i), stages_us[i]);
+		snprintf(words, sizeof words, "%s, %s: %.2f us until %s", engine,
+			fault_stage_name((enum fault_stage)i), stages_us[i],
+			fault_stage_words((enum fault_stage)i));
 		chart_box(chart, at, row + 0.15, at + stages_us[i], row + 0.85, 3 + i, words);
 		at += stages_us[i];
 	}
@@ -249,12 +261,12 @@ static void draw_stages(struct page *page, const struct group *group)
 	rows.high = (double)count;
 	rows.ticks = ticks;
 	rows.tick_count = count;
-	chart_begin(&chart, page->out, "Where a fault's time goes", time, rows, STAGE_COUNT);
+	chart_begin(&chart, page->out, NULL, "Where a fault's time goes", time, rows, STAGE_COUNT);
 	for (size_t i = 0; i < count; i++)
 		draw_stack(&chart, known[i]->engine->name, (double)(count - i - 1),
 			summaries[i].stages_us);
 	for (unsigned i = 0; i < STAGE_COUNT; i++)
-		chart_key(&chart, bench_stage_name((enum bench_stage)i), 3 + i);
+		chart_key(&chart, fault_stage_name((enum fault_stage)i), 3 + i);
 	chart_end(&chart);
 }
 
@@ -292,7 +304,7 @@ static void draw_rate(struct page *page, const struct group *group)
 		for (size_t bin = 0; bin < RATE_BINS; bin++)
 			rate.high = fmax(rate.high, rates[i][bin]);
 	}
-	chart_begin(&chart, page->out, "Throughput of the median run", time, rate, count);
+	chart_begin(&chart, page->out, NULL, "Throughput of the median run", time, rate, count);
 	for (size_t i = 0; i < count; i++) {
 		double width = summaries[i].median->seconds / RATE_BINS;
 
@@ -350,7 +362,7 @@ static void draw_heat(struct page *page, const struct group *group)
 	rows.high = (double)count;
 	rows.ticks = ticks;
 	rows.tick_count = count;
-	chart_begin(&chart, page->out,
+	chart_begin(&chart, page->out, NULL,
 		"Pages in memory afterwards: touched, and fetched for nothing", place, rows, 2);
 	for (size_t i = 0; i < count; i++) {
 		double low = (double)(count - i - 1);
@@ -409,7 +421,7 @@ static void write_table(struct page *page, const struct group *group)
 static void write_term(FILE *out, const char *term, const char *text)
 {
 	fprintf(out, "<dt>%s<dd>", term);
-	html_text(out, text);
+	html_put(out, text, strlen(text));
 	fputc('\n', out);
 }
 
@@ -444,9 +456,10 @@ static void write_environment(struct page *page)
 static void write_scenario(struct page *page, const struct bench_cell *first)
 {
 	struct group all = group_of(page->record, first->options, PATTERN_COUNT);
+	const char *title = first->scenario[0] ? first->scenario : "Results";
 
 	fprintf(page->out, "<section><h2>");
-	html_text(page->out, first->scenario[0] ? first->scenario : "Results");
+	html_put(page->out, title, strlen(title));
 	fprintf(page->out, "</h2>\n");
 	write_table(page, &all);
 	for (int pattern = 0; pattern < PATTERN_COUNT; pattern++) {
@@ -474,9 +487,9 @@ static void write_page(struct page *page)
 	fprintf(page->out,
 		"<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\n"
 		"<meta name=\"viewport\" content=\"width=device-width,initial-scale=1\">\n"
-		"<title>pagein bench</title>\n<style>\n%s</style></head><body>\n"
+		"<title>pagein bench</title>\n<style>\n%s%s</style></head><body>\n"
 		"<h1>From fault to fill</h1>\n",
-		style);
+		chart_style, page_style);
 	write_environment(page);
 	fprintf(page->out,
 		"<p>An access is a touch of memory, or a read of a file, of bytes that are elsewhere. The "
@@ -493,21 +506,49 @@ static void write_page(struct page *page)
 	fprintf(page->out, "</body></html>\n");
 }
 
-int bench_write_html(const struct options *options, const struct bench_record *record)
+/* The random accesses' distribution, or what else the first scenario has. */
+static void write_picture(struct page *page)
 {
-	struct page page = {
-		.out = fopen(options->html, "we"), .options = options, .record = record};
-	int err = page.out ? 0 : -errno;
+	const struct bench_cell *first = &page->record->cells[0];
+	struct group group = group_of(page->record, first->options, PATTERN_RANDOM);
 
-	if (page.out) {
-		write_page(&page);
+	if (group.count == 0)
+		group = group_of(page->record, first->options, first->pattern);
+	if (group.count > 0)
+		draw_distribution(page, &group);
+}
+
+static int write_file(const char *option, const char *path, struct page *page)
+{
+	int err;
+
+	page->out = fopen(path, "we");
+	err = page->out ? 0 : -errno;
+	if (page->out) {
+		if (page->is_picture)
+			write_picture(page);
+		else
+			write_page(page);
 		errno = EIO;
-		err = ferror(page.out) ? -errno : 0;
-		if (fclose(page.out) != 0 && err == 0)
+		err = ferror(page->out) ? -errno : 0;
+		if (fclose(page->out) != 0 && err == 0)
 			err = -errno;
 	}
 	if (err < 0)
-		fprintf(stderr, "pagein bench: --html: %s: %s\n", options->html,
-			strerrordesc_np(-err));
+		fprintf(stderr, "pagein bench: %s: %s: %s\n", option, path, strerrordesc_np(-err));
 	return err;
+}
+
+int bench_write_html(const struct options *options, const struct bench_record *record)
+{
+	struct page page = {.options = options, .record = record};
+
+	return write_file("--html", options->html, &page);
+}
+
+int bench_write_svg(const struct options *options, const struct bench_record *record)
+{
+	struct page page = {.is_picture = true, .options = options, .record = record};
+
+	return write_file("--svg", options->svg, &page);
 }

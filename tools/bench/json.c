@@ -52,13 +52,26 @@ static json_t *latency_json(const struct histogram *latency)
 	return json;
 }
 
-static json_t *stages_json(const double stages_us[STAGE_COUNT])
+static json_t *stages_json(const double stages_us[STAGE_FIGURES])
 {
 	json_t *json = json_object();
 
 	for (unsigned i = 0; i < STAGE_COUNT; i++)
 		json_object_set_new(
-			json, bench_stage_name((enum bench_stage)i), known_real(stages_us[i]));
+			json, fault_stage_name((enum fault_stage)i), known_real(stages_us[i]));
+	return json;
+}
+
+/* Medians don't add up, means do: the stages' are exactly "all"'s. */
+static json_t *stages_together_json(
+	const struct bench_cell *cell, const struct bench_summary *summary)
+{
+	json_t *json = json_object(), *means = stages_json(summary->stages_mean_us);
+
+	json_object_set_new(means, "all", known_real(summary->stages_mean_us[STAGE_ALL]));
+	json_object_set_new(json, "accesses", json_integer((json_int_t)cell->stages_known));
+	json_object_set_new(json, "p50_us", known_real(summary->stages_us[STAGE_ALL]));
+	json_object_set_new(json, "mean_us", means);
 	return json;
 }
 
@@ -78,7 +91,7 @@ static json_t *per_run_json(const struct bench_cell *cell)
 		for (uint64_t run = 0; run < cell->stage_runs; run++)
 			if (cell->stages_us[i][run] >= 0)
 				json_array_append_new(medians, json_real(cell->stages_us[i][run]));
-		json_object_set_new(stages, bench_stage_name((enum bench_stage)i), medians);
+		json_object_set_new(stages, fault_stage_name((enum fault_stage)i), medians);
 	}
 	json_object_set_new(json, "seconds", seconds);
 	json_object_set_new(json, "p50_us", p50);
@@ -140,6 +153,7 @@ static json_t *cell_json(const struct bench_record *record, const struct bench_c
 		json_real(run->seconds > 0 ? (double)run->bytes_touched / run->seconds / 1e6 : 0));
 	json_object_set_new(json, "latency_us", latency_json(&run->latency));
 	json_object_set_new(json, "stages_us", stages_json(summary.stages_us));
+	json_object_set_new(json, "stages", stages_together_json(cell, &summary));
 	json_object_set_new(json, "judged_by",
 		json_string(bench_by_access(cell->options, cell->pattern) ? "p50_us" : "seconds"));
 	json_object_set_new(json, "spread", json_real(summary.spread));
@@ -177,6 +191,7 @@ static json_t *environment_json(const struct options *options, const struct benc
 	json_object_set_new(json, "origin", json_string(record->origin));
 	json_object_set_new(json, "seed", json_integer((json_int_t)options->seed));
 	json_object_set_new(json, "clock_ns", json_real(machine_clock_ns()));
+	json_object_set_new(json, "stages_ns", json_real(machine_stages_ns()));
 	json_object_set_new(json, "others_cpus", known_real(record->others_cpus));
 	json_object_set_new(json, "stolen_cpus", known_real(record->stolen_cpus));
 	return json;

@@ -19,6 +19,9 @@ void machine_use_note(const struct machine_use *before, const struct machine_use
 
 /* What a read of the clock takes; there are two in each latency. */
 double machine_clock_ns(void);
+/* What it takes to write down all stages of one fault, which is in the latencies of runs for the
+ * stages only: the others have no more than the clock's reads that the core needs anyway. */
+double machine_stages_ns(void);
 
 /* The CPU's name, "unknown" if it has none; the CPUs that this thread may run on, as "0,1". */
 void machine_cpu(char *ret, size_t max);

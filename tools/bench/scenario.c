@@ -21,6 +21,8 @@
 #include "url.h"
 
 #define WARM_MAX_BYTES (UINT64_C(4) << 30)
+/* Sockets', staging, readahead. More would be most of what a suite takes. */
+#define WARM_MARGIN_BYTES (UINT64_C(16) << 20)
 #define STAGE_ACCESSES 500 /* of a run for the stages */
 
 static const struct bench_engine *const all_engines[] = {
@@ -108,7 +110,7 @@ static int add_cell(struct scenario *scenario, struct bench_session *session, en
 		.pattern = pattern,
 		.runs = calloc(scenario->options->runs, sizeof *cell->runs),
 	};
-	for (int i = 0; i < STAGE_COUNT; i++) {
+	for (int i = 0; i < STAGE_FIGURES; i++) {
 		cell->stages_us[i] = calloc(scenario->options->runs, sizeof(double));
 		if (!cell->stages_us[i])
 			return -ENOMEM;
@@ -179,7 +181,7 @@ static void warm_memory(const struct scenario *scenario, enum pattern pattern, i
 
 	if (pattern != PATTERN_SEQUENTIAL && pattern != PATTERN_REPLAY && asked < len)
 		len = asked;
-	len = (len < WARM_MAX_BYTES ? len : WARM_MAX_BYTES) + (UINT64_C(64) << 20);
+	len = (len < WARM_MAX_BYTES ? len : WARM_MAX_BYTES) + WARM_MARGIN_BYTES;
 	memory = mmap(NULL, len, PROT_READ | PROT_WRITE,
 		MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	if (memory == MAP_FAILED)
@@ -232,13 +234,17 @@ static void run_cell(struct scenario *scenario, struct bench_cell *cell)
 		cell->session->error[0] ? cell->session->error : strerrordesc_np(-err));
 }
 
-/* Many threads' stages can't be told apart, and most of a sequential run's accesses have none. */
+/*
+ * Many threads' stages can't be told apart, nor those of several faults in one access; and most of
+ * a sequential run's accesses have none.
+ */
 static bool has_stages(const struct bench_cell *cell)
 {
 	const struct options *options = cell->options;
 
 	return !cell->failed && cell->engine->has_stages && cell->pattern != PATTERN_SEQUENTIAL &&
-	       options->threads == 1 && options->processes == 1 && !options->warm;
+	       options->threads == 1 && options->processes == 1 && !options->warm &&
+	       options->access_bytes <= 4096;
 }
 
 static void run_stages(struct scenario *scenario, struct bench_cell *cell)
@@ -253,8 +259,11 @@ static void run_stages(struct scenario *scenario, struct bench_cell *cell)
 		fewer.count = STAGE_ACCESSES;
 	cell->session->stages = &stages;
 	if (run_once(scenario, cell, &fewer, &result) == 0) {
-		for (int i = 0; i < STAGE_COUNT; i++)
+		for (int i = 0; i < STAGE_FIGURES; i++) {
 			cell->stages_us[i][cell->stage_runs] = result.stages_us[i];
+			cell->stages_sum_us[i] += result.stages_sum_us[i];
+		}
+		cell->stages_known += result.stages_known;
 		cell->stage_runs++;
 	}
 	cell->session->stages = NULL;
@@ -266,7 +275,6 @@ static void run_all(struct scenario *scenario)
 	size_t count = scenario->record->cell_count - scenario->first_cell;
 	/* Nobody sees the stages but in a file. */
 	int kinds = scenario->options->json || scenario->options->html ? 2 : 1;
-	uint64_t done = 0;
 
 	progress_start(&scenario->progress, scenario->name[0] ? scenario->name : "bench", "runs",
 		(uint64_t)kinds * count * scenario->options->runs);
@@ -277,7 +285,7 @@ static void run_all(struct scenario *scenario)
 					run_cell(scenario, &cells[i]);
 				else
 					run_stages(scenario, &cells[i]);
-				progress_set(&scenario->progress, ++done);
+				progress_add(&scenario->progress, 1);
 			}
 	progress_end(&scenario->progress);
 }

@@ -18,20 +18,6 @@ double bench_judged(const struct bench_cell *cell, const struct bench_result *ru
 		       : run->seconds;
 }
 
-const char *bench_stage_name(enum bench_stage stage)
-{
-	static const char *const names[STAGE_COUNT] = {
-		[STAGE_EVENT] = "event",
-		[STAGE_SUBMIT] = "submit",
-		[STAGE_FIRST_BYTE] = "first_byte",
-		[STAGE_LAST_BYTE] = "last_byte",
-		[STAGE_FILL] = "fill",
-		[STAGE_RESUME] = "resume",
-	};
-
-	return names[stage];
-}
-
 static int compare_doubles(const void *a, const void *b)
 {
 	double x = *(const double *)a, y = *(const double *)b;
@@ -98,10 +84,13 @@ void bench_summarise(
 		ret->spread = spread_of(cell, bench_judged(cell, ret->median));
 	if (ret->median && floor_run && bench_judged(floor, floor_run) > 0)
 		ret->ratio = bench_judged(cell, ret->median) / bench_judged(floor, floor_run);
-	for (int i = 0; i < STAGE_COUNT; i++) {
+	for (int i = 0; i < STAGE_FIGURES; i++) {
 		cleanup_free double *values = calloc(cell->stage_runs + 1, sizeof *values);
 
 		ret->stages_us[i] = -1;
+		ret->stages_mean_us[i] = cell->stages_known > 0 ? cell->stages_sum_us[i] /
+									  (double)cell->stages_known
+								: -1;
 		if (!values)
 			continue;
 		memcpy(values, cell->stages_us[i], cell->stage_runs * sizeof *values);

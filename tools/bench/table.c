@@ -2,7 +2,7 @@
  * table.c - the results, for people. On the main thread.
  *
  * One line a cell: the median run's percentiles, how far the runs lie apart, and how many times the
- * floor's figure it is.
+ * floor's figure it is. Then one for each cell whose stages were taken: their medians.
  */
 #include <stdio.h>
 #include <string.h>
@@ -48,6 +48,32 @@ static void print_row(const struct bench_cell *cell, const struct bench_summary 
 			pattern_name(cell->pattern), (unsigned long long)summary->wrong);
 }
 
+/* Stages are taken if somebody wants them in a file. */
+static void print_stages(const struct bench_record *record)
+{
+	bool is_first = true;
+
+	for (size_t i = 0; i < record->cell_count; i++) {
+		const struct bench_cell *cell = &record->cells[i];
+		struct bench_summary summary;
+
+		if (cell->stages_known == 0)
+			continue;
+		bench_summarise(record, cell, &summary);
+		if (is_first) {
+			printf("\n%-12s %-10s", "stages, us", "pattern");
+			for (int stage = 0; stage < STAGE_COUNT; stage++)
+				printf(" %10s", fault_stage_name((enum fault_stage)stage));
+			printf(" %10s\n", "all");
+		}
+		is_first = false;
+		printf("%-12s %-10s", cell->engine->name, pattern_name(cell->pattern));
+		for (int stage = 0; stage < STAGE_FIGURES; stage++)
+			printf(" %10.2f", summary.stages_us[stage]);
+		printf("%s%s\n", cell->scenario[0] ? "  " : "", cell->scenario);
+	}
+}
+
 void bench_table(const struct bench_record *record)
 {
 	const char *scenario = NULL;
@@ -63,5 +89,6 @@ void bench_table(const struct bench_record *record)
 		if (summary.median)
 			print_row(cell, &summary);
 	}
+	print_stages(record);
 	fflush(stdout);
 }

@@ -10,7 +10,6 @@
  * uffd-huge, uffd-shared and uffd-hugetlb are the same with other memory (pagein_map()'s flags).
  */
 #include <errno.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -129,16 +128,13 @@ static void uffd_finish(struct bench_session *session)
 	free(state);
 }
 
-static void uffd_trace(const struct fill_trace *trace, void *context)
+static void uffd_trace(struct range range, const struct fault_stages *ends, void *context)
 {
 	struct bench_stages *stages = context;
+	uint64_t awaited = stages->awaited;
 
-	stages->event_ns = trace->event_ns;
-	stages->submit_ns = trace->submit_ns;
-	stages->first_byte_ns = trace->first_byte_ns;
-	stages->last_byte_ns = trace->last_byte_ns;
-	stages->fill_ns = trace->fill_ns;
-	atomic_fetch_add(&stages->count, 1);
+	if (awaited >= range.start && awaited < range.end)
+		bench_stages_tell(stages, ends);
 }
 
 static int uffd_session_map(struct bench_session *session, struct pagein_object *object)
@@ -221,15 +217,16 @@ static int uffd_prepare_hugetlb(struct bench_session *session, const struct opti
 	return err;
 }
 
+/* What all of them have, and those that are one object's, opened once. */
+#define UFFD_ENGINE .finish = uffd_finish, .resident = uffd_resident
+#define UFFD_ONE_OBJECT UFFD_ENGINE, .open = uffd_session_open, .close = uffd_session_close
+
 const struct bench_engine bench_uffd = {
 	.name = "uffd",
 	.has_stages = true,
 	.floor = &bench_floor,
 	.prepare = uffd_prepare,
-	.finish = uffd_finish,
-	.resident = uffd_resident,
-	.open = uffd_session_open,
-	.close = uffd_session_close,
+	UFFD_ONE_OBJECT,
 };
 
 const struct bench_engine bench_uffd_cached = {
@@ -237,11 +234,8 @@ const struct bench_engine bench_uffd_cached = {
 	.has_stages = true,
 	.floor = &bench_floor_cached,
 	.prepare = uffd_prepare_cached,
-	.finish = uffd_finish,
-	.resident = uffd_resident,
-	.open = uffd_session_open,
-	.close = uffd_session_close,
 	.check = uffd_check_cached,
+	UFFD_ONE_OBJECT,
 };
 
 const struct bench_engine bench_uffd_inline = {
@@ -249,11 +243,8 @@ const struct bench_engine bench_uffd_inline = {
 	.map_flags = PAGEIN_INLINE,
 	.floor = &bench_floor_inline,
 	.prepare = uffd_prepare_cached,
-	.finish = uffd_finish,
-	.resident = uffd_resident,
-	.open = uffd_session_open,
-	.close = uffd_session_close,
 	.check = uffd_check_cached,
+	UFFD_ONE_OBJECT,
 };
 
 const struct bench_engine bench_uffd_huge = {
@@ -262,10 +253,7 @@ const struct bench_engine bench_uffd_huge = {
 	.map_flags = PAGEIN_HUGE,
 	.floor = &bench_floor,
 	.prepare = uffd_prepare,
-	.finish = uffd_finish,
-	.resident = uffd_resident,
-	.open = uffd_session_open,
-	.close = uffd_session_close,
+	UFFD_ONE_OBJECT,
 };
 
 const struct bench_engine bench_uffd_shared = {
@@ -274,10 +262,9 @@ const struct bench_engine bench_uffd_shared = {
 	.map_flags = PAGEIN_SHARED,
 	.floor = &bench_floor,
 	.prepare = uffd_prepare,
-	.finish = uffd_finish,
-	.resident = uffd_resident,
 	.open = uffd_session_open_shared,
 	.close = uffd_session_close_shared,
+	UFFD_ENGINE,
 };
 
 const struct bench_engine bench_uffd_hugetlb = {
@@ -286,8 +273,5 @@ const struct bench_engine bench_uffd_hugetlb = {
 	.map_flags = PAGEIN_HUGETLB,
 	.floor = &bench_floor,
 	.prepare = uffd_prepare_hugetlb,
-	.finish = uffd_finish,
-	.resident = uffd_resident,
-	.open = uffd_session_open,
-	.close = uffd_session_close,
+	UFFD_ONE_OBJECT,
 };

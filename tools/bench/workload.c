@@ -124,7 +124,7 @@ static int worker_init(struct worker *worker, const struct run *run, uint64_t nu
 		worker->buffer = malloc(longest_access(run->order));
 	if (!run->session->memory && !worker->buffer)
 		return -ENOMEM;
-	for (int i = 0; i < STAGE_COUNT && run->session->stages; i++) {
+	for (int i = 0; i < STAGE_FIGURES && run->session->stages; i++) {
 		worker->stages_us[i] = malloc(count * sizeof(double));
 		if (!worker->stages_us[i])
 			return -ENOMEM;
@@ -137,7 +137,7 @@ static int worker_init(struct worker *worker, const struct run *run, uint64_t nu
 static void worker_finish(struct worker *worker)
 {
 	free(worker->buffer);
-	for (int i = 0; i < STAGE_COUNT; i++)
+	for (int i = 0; i < STAGE_FIGURES; i++)
 		free(worker->stages_us[i]);
 }
 
@@ -262,14 +262,22 @@ static void go(struct run *run, bool called_off)
 	run->go[1] = -1;
 }
 
-static double median_of_known(double *values, uint64_t count)
+/* Of the accesses that have some. */
+static void collect_stages(double *values[STAGE_FIGURES], uint64_t count, struct bench_result *ret)
 {
-	uint64_t known = 0;
+	for (int i = 0; i < STAGE_FIGURES; i++) {
+		uint64_t known = 0;
 
-	for (uint64_t i = 0; i < count; i++)
-		if (values[i] >= 0)
-			values[known++] = values[i];
-	return bench_median(values, known);
+		ret->stages_us[i] = -1;
+		for (uint64_t j = 0; values[i] && j < count; j++)
+			if (values[i][j] >= 0) {
+				ret->stages_sum_us[i] += values[i][j];
+				values[i][known++] = values[i][j];
+			}
+		ret->stages_known = known;
+		if (values[i])
+			ret->stages_us[i] = bench_median(values[i], known);
+	}
 }
 
 static int compare_samples(const void *a, const void *b)
@@ -293,11 +301,7 @@ static int collect(const struct run *run, const struct part *part, struct bench_
 			end_ns = run->results[i].end_ns;
 	}
 	ret->seconds = (double)(end_ns - run->crew->start_ns) / NS_PER_S;
-	for (int i = 0; i < STAGE_COUNT; i++)
-		ret->stages_us[i] = part->workers[0].stages_us[i]
-					    ? median_of_known(part->workers[0].stages_us[i],
-						      run->order->count)
-					    : -1;
+	collect_stages(part->workers[0].stages_us, run->order->count, ret);
 	if (!run->samples)
 		return 0;
 	/* Of several processes, each has memory of its own. */

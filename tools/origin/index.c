@@ -17,6 +17,7 @@
 #include <sys/stat.h>
 
 #include "cleanup.h"
+#include "html.h"
 #include "httpdate.h"
 
 #define NAME_WIDTH 50
@@ -112,28 +113,6 @@ static int listing_read(int directory_fd, struct listing *listing)
 	return 0;
 }
 
-static void put_html(FILE *out, const char *text, size_t len)
-{
-	for (; len--; text++) {
-		switch (*text) {
-		case '<':
-			fputs("&lt;", out);
-			break;
-		case '>':
-			fputs("&gt;", out);
-			break;
-		case '&':
-			fputs("&amp;", out);
-			break;
-		case '"':
-			fputs("&quot;", out);
-			break;
-		default:
-			putc(*text, out);
-		}
-	}
-}
-
 static void put_link(FILE *out, const char *name)
 {
 	for (; *name; name++) {
@@ -154,10 +133,10 @@ static void put_html_entry(FILE *out, const struct entry *entry)
 	put_link(out, entry->name);
 	fputs(entry->directory ? "/\">" : "\">", out);
 	if (len > NAME_WIDTH) {
-		put_html(out, entry->name, NAME_WIDTH - 3);
+		html_put(out, entry->name, NAME_WIDTH - 3);
 		fputs("..&gt;</a>", out);
 	} else {
-		put_html(out, entry->name, len);
+		html_put(out, entry->name, len);
 		if (entry->directory && len < NAME_WIDTH)
 			putc('/', out);
 		fputs("</a>", out);
@@ -176,9 +155,9 @@ static void put_html_entry(FILE *out, const struct entry *entry)
 static void write_html(FILE *out, const char *path, const struct listing *listing)
 {
 	fputs("<html>\r\n<head><title>Index of ", out);
-	put_html(out, path, strlen(path));
+	html_put(out, path, strlen(path));
 	fputs("</title></head>\r\n<body>\r\n<h1>Index of ", out);
-	put_html(out, path, strlen(path));
+	html_put(out, path, strlen(path));
 	fputs("</h1><hr><pre><a href=\"../\">../</a>\r\n", out);
 	for (size_t i = 0; i < listing->count; i++)
 		put_html_entry(out, &listing->entries[i]);
