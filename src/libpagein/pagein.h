@@ -120,6 +120,8 @@ struct pagein_options {
 	uint64_t memory;
 	unsigned verify;   /* enum pagein_verify */
 	int hedge_percent; /* second requests for what is late, of 100; default 5; negative: none */
+	unsigned deadline_ms; /* longest wait of a touch, whatever has come; default 60,000; see
+				 PAGEIN_WAIT */
 };
 #define PAGEIN_NO_LIMIT UINT64_MAX
 #define PAGEIN_OPTIONS_INIT                           \

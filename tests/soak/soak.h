@@ -34,6 +34,7 @@
 #define FAULTS_MAX 32   /* rows of weather.c's table */
 #define ERRNO_MAX 140   /* Linux has no larger one */
 #define TIMEOUT_MS 6000 /* of a request: its third must be enough for a busy machine */
+#define DEADLINE_MS 30000 /* of a read or a touch: the same */
 #define PATH_ROOM 160
 
 /* ---- what is shared ------------------------------------------------------------------------ */
