@@ -78,6 +78,7 @@ struct options {
 	/* ls */
 	bool long_format;
 	bool manifest;
+	bool hashes;
 
 	/* cat */
 	struct range range; /* end UINT64_MAX: to the end of the object */

@@ -133,6 +133,9 @@ const struct option_row option_rows[] = {
 	{"manifest", 0, FLAG(manifest),
 		.subcommands = LS,
 		.help = "all that is in SOURCE and below, as a manifest"},
+	{"hashes", 0, FLAG(hashes),
+		.subcommands = LS,
+		.help = "the same with all hashes that --verify=blocks wants: reads every object"},
 
 	{"range", 0, RANGE(range),
 		.value = "0-", .argument = "FIRST-LAST",
