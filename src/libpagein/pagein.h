@@ -120,8 +120,8 @@ struct pagein_options {
 	uint64_t memory;
 	unsigned verify;   /* enum pagein_verify */
 	int hedge_percent; /* second requests for what is late, of 100; default 5; negative: none */
-	unsigned deadline_ms; /* longest wait of a touch, whatever has come; default 60,000; see
-				 PAGEIN_WAIT */
+	unsigned deadline_ms; /* longest wait of a touch, however steadily other pages come;
+				 default 60,000. Not with PAGEIN_WAIT */
 };
 #define PAGEIN_NO_LIMIT UINT64_MAX
 #define PAGEIN_OPTIONS_INIT                           \
@@ -184,8 +184,8 @@ enum pagein_flag {
 	 * handler for SIGBUS (see pagein_guard()). System calls and other processes get EFAULT from
 	 * absent pages: pagein_populate() them first. Not under a memory limit. */
 	PAGEIN_INLINE = 0x10,
-	/* When fetching has failed in a way that may pass (no network, no server, 5xx, timeouts),
-	 * threads that wait for a page wait on, and so does pagein_populate() within its own
+	/* When fetching has failed in a way that may pass (no network, no server, 5xx, timeouts), and
+	 * after options.deadline_ms, threads that wait for a page wait on, and so does pagein_populate() within its own
 	 * timeout, until the network is back. Other errors fail as ever. */
 	PAGEIN_WAIT = 0x20,
 };

@@ -26,15 +26,24 @@
 
 #include "check.h"
 #include "clock.h"
+#include "sanitizer.h"
 #include "server.h"
 
 #define PAGE 4096
 #define WORKERS 16
-#define MOUNTS 2        /* that last as long as the test */
-#define FAULTS_MAX 32   /* rows of weather.c's table */
-#define ERRNO_MAX 140   /* Linux has no larger one */
-#define TIMEOUT_MS 6000 /* of a request: its third must be enough for a busy machine */
-#define DEADLINE_MS 30000 /* of a read or a touch: the same */
+#define MOUNTS 2      /* that last as long as the test */
+#define FAULTS_MAX 32 /* rows of weather.c's table */
+#define ERRNO_MAX 140 /* Linux has no larger one */
+/* Of requests. A third of it, what an answer may take to begin, must be enough for a busy machine.
+ */
+#if WITH_SANITIZER
+#define TIMEOUT_MS 15000
+#define TIMEOUT "15s"
+#else
+#define TIMEOUT_MS 6000
+#define TIMEOUT "6s"
+#endif
+#define DEADLINE_MS 60000 /* of a read or a touch */
 #define PATH_ROOM 160
 
 /* ---- what is shared ------------------------------------------------------------------------ */
