@@ -184,9 +184,9 @@ enum pagein_flag {
 	 * handler for SIGBUS (see pagein_guard()). System calls and other processes get EFAULT from
 	 * absent pages: pagein_populate() them first. Not under a memory limit. */
 	PAGEIN_INLINE = 0x10,
-	/* When fetching has failed in a way that may pass (no network, no server, 5xx, timeouts), and
-	 * after options.deadline_ms, threads that wait for a page wait on, and so does pagein_populate() within its own
-	 * timeout, until the network is back. Other errors fail as ever. */
+	/* When fetching has failed in a way that may pass (no network, no server, 5xx, timeouts),
+	 * threads that wait for a page wait on, and so does pagein_populate() within its own
+	 * timeout, until the network is back. Other errors fail as ever. No deadline_ms. */
 	PAGEIN_WAIT = 0x20,
 };
 

@@ -32,9 +32,7 @@ void threads_finish(struct threads *threads);
 /* Makes room for a new thread, where there is time. */
 void threads_reserve(struct threads *threads);
 
-/* A fault of thread tid on the page at offset has been read. false: there is no memory to know it
- * by.
- */
+/* A fault of thread tid on the page at offset has been read. false: no memory. */
 bool threads_begin(struct threads *threads, int32_t tid, uint64_t offset, uint64_t now_ns);
 
 /* Who waits for a page of range does so no longer. */
