@@ -249,6 +249,7 @@ static bool map_fault_page(
 		 * sight of what is there. */
 		if (map->limit && map_is_present(map, page)) {
 			map_wake(map, page);
+			map_end_waits(map, page);
 			return false;
 		}
 		map_forget(map, page);
