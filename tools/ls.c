@@ -206,8 +206,8 @@ int command_ls(const struct options *options)
 	int status = EXIT_SUCCESS;
 	int err = place_find(&place, "ls", options->operands[0], options);
 
-	if (err == 0 && options->manifest)
-		return manifest_write(&place, options->operands[0]);
+	if (err == 0 && (options->manifest || options->hashes))
+		return manifest_write(&place, options->operands[0], options->hashes);
 	if (err == 0)
 		err = place.is_directory ? place_list(&place, entry_add, &lines)
 					 : object_add(&lines, &place);

@@ -6,7 +6,8 @@
  * read. A request for each directory and, where the listing does not tell size and validator, a
  * HEAD for each object, several at a time: that tells its digest, too, where the source knows one.
  * Where digests are required each object is asked for its own, and one that has none is left out.
- * Hashes of blocks, which another manifest has, are not copied.
+ * Hashes of blocks are made where they are wanted (ls_hashes.c); those of another manifest are not
+ * copied, but what is read is checked by them.
  *
  * The URLs are whole, so that the manifest may be moved, and without what is secret. What failed is
  * told on stderr and left out; then the exit status is that of a failure.
@@ -19,6 +20,7 @@
 
 #include "cleanup.h"
 #include "core.h"
+#include "hash_list.h"
 #include "index.h"
 #include "manifest_table.h"
 #include "manifest_url.h"
@@ -52,7 +54,7 @@ struct walk {
 	struct inquiry *inquiries;
 	size_t count, room;
 	bool is_empty;
-	bool requires_digests;
+	bool requires_digests, makes_hashes;
 	int status;
 };
 
@@ -114,31 +116,53 @@ static const char *url_choose(const char *url, const char *location)
 	return strncasecmp(url, MANIFEST_SCHEME, strlen(MANIFEST_SCHEME)) == 0 ? location : url;
 }
 
-static void line_write(
-	struct walk *walk, const char *path, const char *location, const struct version *version)
+static void line_write(struct walk *walk, const struct manifest_entry *entry)
 {
-	cleanup_free char *url = location ? url_make(location) : NULL, *line = NULL;
-	char digest[DIGEST_TEXT_MAX];
+	cleanup_free char *line = NULL;
+	uint64_t from = 0;
+	int err = manifest_line_make(entry, &line);
+
+	while (err == 0 && line) {
+		fputs(line, stdout);
+		free(steal_pointer(&line));
+		err = manifest_more_make(entry, &from, &line);
+	}
+	if (err == -EINVAL)
+		complain(walk, entry->path, "can't be the name of anything in a manifest");
+	else if (err < 0)
+		complain(walk, entry->path, strerror(-err));
+}
+
+/* Of the object at that URL, which was found at location. */
+static void object_write(struct walk *walk, const char *path, const char *asked,
+	const char *location, const struct version *version)
+{
+	cleanup_free char *url = url_make(url_choose(asked, location));
+	struct digest digest = version->digest;
+	char digest_text[DIGEST_TEXT_MAX];
 	struct manifest_entry entry = {
 		.path = path,
 		.url = url,
-		.validator = version ? version_validator(version) : "",
-		.size = version ? version->size : 0,
-		.digest = version && version->digest.kind != DIGEST_NONE
-				  ? digest_print(&version->digest, digest)
-				  : NULL,
-		.mtime_s = version ? version->mtime_s : -1,
+		.validator = version_validator(version),
+		.size = version->size,
+		.mtime_s = version->mtime_s,
 	};
-	int err = location && !url ? -ENOMEM : manifest_line_make(&entry, &line);
 
-	if (location && !entry.digest && walk->requires_digests)
+	if (!url) {
+		complain(walk, path, strerror(ENOMEM));
+		return;
+	}
+	if (walk->makes_hashes &&
+		hashes_make(walk->place, location, version, &digest, &entry.hashes) < 0) {
+		complain(walk, asked, walk->place->reason);
+		return;
+	}
+	entry.digest = digest.kind != DIGEST_NONE ? digest_print(&digest, digest_text) : NULL;
+	if (!entry.digest && walk->requires_digests)
 		complain(walk, path, "can't be verified: its source tells no checksum");
-	else if (err == -EINVAL)
-		complain(walk, path, "can't be the name of anything in a manifest");
-	else if (err < 0)
-		complain(walk, path, strerror(-err));
 	else
-		fputs(line, stdout);
+		line_write(walk, &entry);
+	hash_list_put(entry.hashes);
 }
 
 /* ---- directories -------------------------------------------------------------------------- */
@@ -172,8 +196,8 @@ static int file_add(struct walk *walk, const struct index_entry *entry)
 	if (entry->etag && strlen(entry->etag) <= VALIDATOR_MAX)
 		strcpy(file->version.etag, entry->etag);
 	/* What a manifest has listed is elsewhere: to ask it is no request. */
-	file->is_known = !walk->requires_digests && file->version.etag[0] == '"' &&
-			 entry->size != INDEX_SIZE_UNKNOWN &&
+	file->is_known = !walk->requires_digests && !walk->makes_hashes &&
+			 file->version.etag[0] == '"' && entry->size != INDEX_SIZE_UNKNOWN &&
 			 strncasecmp(inquiry->url ? inquiry->url : "", MANIFEST_SCHEME,
 				 strlen(MANIFEST_SCHEME)) != 0;
 	return file->path && inquiry->url ? 0 : -ENOMEM;
@@ -217,9 +241,9 @@ static void files_write(struct walk *walk)
 		if (inquiry->err < 0)
 			complain(walk, inquiry->url, inquiry->reason);
 		else if (file->is_known)
-			line_write(walk, file->path, inquiry->url, &file->version);
+			object_write(walk, file->path, inquiry->url, inquiry->url, &file->version);
 		else
-			line_write(walk, file->path, url_choose(inquiry->url, inquiry->location),
+			object_write(walk, file->path, inquiry->url, inquiry->location,
 				&inquiry->version);
 	}
 }
@@ -254,35 +278,36 @@ static void folder_walk(struct walk *walk)
 	else
 		files_write(walk);
 	if (err == 0 && walk->is_empty && *folder->path)
-		line_write(walk, folder->path, NULL, NULL);
+		line_write(walk, &(struct manifest_entry){.path = folder->path, .mtime_s = -1});
 	files_clear(walk);
 }
 
-static void object_write(struct walk *walk)
+static void place_write(struct walk *walk)
 {
 	cleanup_free char *name = object_name(walk->place->url);
 
 	if (name)
-		line_write(walk, name, url_choose(walk->place->url, walk->place->location),
-			&walk->place->version);
+		object_write(
+			walk, name, walk->place->url, walk->place->location, &walk->place->version);
 	else
 		complain(walk, walk->source, "has no name");
 }
 
-int manifest_write(struct place *place, const char *source)
+int manifest_write(struct place *place, const char *source, bool hashes)
 {
 	enum verify verify = core_verify(place->core);
 	struct walk walk = {
 		.place = place,
 		.source = source,
 		.requires_digests = verify == VERIFY_REQUIRE || verify == VERIFY_BLOCKS,
+		.makes_hashes = hashes,
 		.status = EXIT_SUCCESS,
 	};
 
 	progress_end(&place->progress);
 	progress_start_beside(&place->progress, "ls", "entries", 0);
 	if (!place->is_directory)
-		object_write(&walk);
+		place_write(&walk);
 	else if (folder_add(&walk, place->url, "", "") < 0)
 		complain(&walk, source, strerror(ENOMEM));
 	while (walk.folders) {

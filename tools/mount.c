@@ -181,6 +181,7 @@ static int mount_create_cores(struct mount *mount)
 		.budget = &mount->budget,
 		.verify = (enum verify)options->verify,
 		.timeout_ms = (unsigned)((options->timeout_ns + NS_PER_MS - 1) / NS_PER_MS),
+		.deadline_ms = (unsigned)((options->deadline_ns + NS_PER_MS - 1) / NS_PER_MS),
 	};
 	int err = 0;
 

@@ -54,7 +54,8 @@ struct options {
 	uint64_t connections;                /* at most so many of a loop to one host */
 	uint64_t spin_ns;                    /* before a loop sleeps */
 	uint64_t loops;                      /* threads that serve; 0: as many as are worth it */
-	uint64_t timeout_ns;                 /* deadline of a request */
+	uint64_t timeout_ns;                 /* without a page arriving */
+	uint64_t deadline_ns;                /* of a read, or the touch of a page */
 	uint64_t hedge_percent;              /* see option_hedge_percent() */
 	struct s3_options s3;                /* of s3:// URLs */
 	const char *netrc_file, *token_file; /* of web servers: auth.h */
@@ -77,6 +78,7 @@ struct options {
 	/* ls */
 	bool long_format;
 	bool manifest;
+	bool hashes;
 
 	/* cat */
 	struct range range; /* end UINT64_MAX: to the end of the object */

@@ -91,5 +91,14 @@ const char *error_reason(const char *error, const char *url);
 /* Returns to, filled with a time in ISO 8601, UTC; "-" when it is unknown (-1). */
 char *time_text(int64_t time_s, char to[TIME_TEXT_MAX]);
 
-/* ls_manifest.c: all that is in the place and below, as a manifest on stdout; the exit status. */
-int manifest_write(struct place *place, const char *source);
+/* ls_manifest.c: all that is in the place and below, as a manifest on stdout, with hashes of all
+ * blocks if those are wanted; the exit status. */
+int manifest_write(struct place *place, const char *source, bool hashes);
+
+/*
+ * ls_hashes.c: reads all of the object that was found at location, and makes its digest and, for
+ * hash_list_put(), its blocks'. -ESTALE: it has changed meanwhile; -EIO: it is not what its source
+ * says; all else that a read may say.
+ */
+int hashes_make(struct place *place, const char *location, const struct version *version,
+	struct digest *ret_digest, struct hash_list **ret_hashes);

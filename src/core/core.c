@@ -15,6 +15,7 @@
 #include "transfer.h"
 
 #define TIMEOUT_DEFAULT_MS 30000
+#define DEADLINE_DEFAULT_MS 60000
 
 /*
  * So many that chance can't use them up long before the time is: of 20,000 requests to a server
@@ -36,6 +37,7 @@ int core_create(struct loop *loop, const struct core_options *options, struct co
 {
 	struct core_options use = options ? *options : (struct core_options){0};
 	unsigned timeout_ms = use.timeout_ms ? use.timeout_ms : TIMEOUT_DEFAULT_MS;
+	unsigned deadline_ms = use.deadline_ms ? use.deadline_ms : DEADLINE_DEFAULT_MS;
 	struct core *core = calloc(1, sizeof *core);
 	int err;
 
@@ -44,6 +46,7 @@ int core_create(struct loop *loop, const struct core_options *options, struct co
 	core->loop = loop;
 	core->attempts_max = use.attempts_max ? use.attempts_max : ATTEMPTS_DEFAULT;
 	core->timeout_ns = timeout_ms * NS_PER_MS;
+	core->deadline_ns = deadline_ms * NS_PER_MS;
 	core->verify = use.verify;
 	use.source.wants_digest |= use.verify == VERIFY_REQUIRE || use.verify == VERIFY_BLOCKS;
 	list_init(&core->free_transfers);

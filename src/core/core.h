@@ -33,6 +33,7 @@ struct core_options {
 	struct budget *budget; /* the same, shared with other cores, and outliving them; or NULL */
 	unsigned attempts_max; /* of one request; 0: 16 */
 	unsigned timeout_ms;   /* without a whole page arriving; 0: 30,000 */
+	unsigned deadline_ms;  /* of whoever waits, whatever has come since; 0: 60,000 */
 	enum verify verify;
 };
 

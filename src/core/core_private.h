@@ -13,6 +13,7 @@ struct core {
 	struct source *source;
 	unsigned attempts_max;
 	uint64_t timeout_ns;
+	uint64_t deadline_ns;
 	enum verify verify;
 	struct core_stats stats;
 	struct budget budget; /* its own, if it shares none */

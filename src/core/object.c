@@ -174,6 +174,7 @@ void object_remove_want(struct object *object, struct want *want)
 		if (walk->next == &want->node)
 			walk->next = want->node.next;
 	list_remove(&want->node);
+	loop_timer_cancel(object->core->loop, &want->timer);
 	object_cancel_unwanted(object);
 }
 

@@ -27,6 +27,7 @@
 #include <sys/uio.h>
 
 #include "list.h"
+#include "loop.h"
 #include "pages.h"
 #include "range.h"
 #include "readahead.h"
@@ -73,6 +74,14 @@ struct want {
 	 * same, and what is here may be overwritten until arrived() tells of it. NULL: nowhere.
 	 */
 	uint8_t *(*place)(struct want *self, uint64_t offset, size_t *ret_len);
+	/*
+	 * Who has waited since due_ns or longer has waited long enough, and is to be told. Since
+	 * when the first of the others waits; 0: nobody does. Needed for object_begin_wait() only.
+	 */
+	uint64_t (*late)(struct want *self, uint64_t due_ns, const struct failure *failure);
+	/* The core's own: when that is asked for the next time. */
+	struct loop_timer timer;
+	struct object *object;
 };
 
 /* What becomes of bytes that have arrived. */
@@ -129,6 +138,9 @@ int object_seed(struct object *object, const void *bytes, size_t len);
 
 /* Registers a want: nothing is fetched by that alone. */
 void object_add_want(struct object *object, struct want *want);
+/* Somebody behind it waits since then (not earlier than others), and for core_options.deadline_ms
+ * at the most. Until it is removed it must not move. */
+void object_begin_wait(struct object *object, struct want *want, uint64_t since_ns);
 /* Transfers that serve nobody any more are cancelled, unless the object keeps what they bring for
  * wants to come. */
 void object_remove_want(struct object *object, struct want *want);

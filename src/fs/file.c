@@ -294,11 +294,26 @@ static void read_failed(struct want *want, struct range range, const struct fail
 		read_fail(request, failure->err);
 }
 
+static uint64_t read_late(struct want *want, uint64_t due_ns, const struct failure *failure)
+{
+	(void)due_ns;
+	read_failed(want, want->range, failure);
+	return 0;
+}
+
 /* Killed, or the mount is ending. */
 static void read_resume(struct waiter *waiter, int err)
 {
 	assert(err < 0);
 	read_fail(request_of(waiter), err);
+}
+
+static void read_watch(struct request *request)
+{
+	struct object *object = request->read.file->object;
+
+	request_watch(request);
+	object_begin_wait(object, &request->read.want, request->started_ns);
 }
 
 static void read_wait(struct request *request, struct file *file, struct range range)
@@ -315,6 +330,7 @@ static void read_wait(struct request *request, struct file *file, struct range r
 		.range = pages,
 		.arrived = read_arrived,
 		.failed = read_failed,
+		.late = read_late,
 	};
 	list_append(&file->reads, &request->read.node);
 	object_add_want(object, &request->read.want);
@@ -330,7 +346,7 @@ static void read_wait(struct request *request, struct file *file, struct range r
 	else if (object_present(object, pages))
 		read_answer(request);
 	else
-		request_watch(request);
+		read_watch(request);
 }
 
 static void file_read_here(struct file *file, fuse_req_t fuse, struct range range)

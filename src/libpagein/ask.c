@@ -87,6 +87,7 @@ static struct ask *ask_put(
 		return NULL;
 	ask->face = face;
 	ask->address = address;
+	ask->tid = (uint32_t)syscall(SYS_gettid);
 	ask->number = number;
 	atomic_store(&ask->state, state);
 	newest = atomic_load(&asks->newest);

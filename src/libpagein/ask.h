@@ -28,6 +28,7 @@ struct ask {
 	uint32_t next;
 	struct map_face *face;
 	uintptr_t address;
+	uint32_t tid;
 	int number; /* of the signal; 0: a note, which nobody waits for */
 	enum ask_answer answer;
 	int err;

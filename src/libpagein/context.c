@@ -191,6 +191,7 @@ static int context_fill(struct context *context, char *error)
 		.memory_max_bytes = cache_bytes(options),
 		.attempts_max = options->attempts,
 		.timeout_ms = options->timeout_ms,
+		.deadline_ms = options->deadline_ms,
 		.verify = verify_modes[options->verify],
 	};
 	int err = loop_create(&context->loop);
@@ -304,7 +305,8 @@ static bool same_options(const struct pagein_options *a, const struct pagein_opt
 	       a->attempts == b->attempts && a->connections == b->connections &&
 	       a->loops == b->loops && a->spin_us == b->spin_us &&
 	       a->cache_bytes == b->cache_bytes && a->fork == b->fork && a->memory == b->memory &&
-	       a->verify == b->verify && a->hedge_percent == b->hedge_percent;
+	       a->verify == b->verify && a->hedge_percent == b->hedge_percent &&
+	       a->deadline_ms == b->deadline_ms;
 }
 
 /* Started loops keep their connections, which are worth a round trip or two: idle ones first. */

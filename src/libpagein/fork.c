@@ -206,6 +206,7 @@ static void map_forget_waiters(struct pagein_map *map)
 	map->park_timer.slot = 0;
 	map->pull_timer.slot = 0;
 	map->wait.timer.slot = 0;
+	map->want.timer.slot = NULL;
 	list_init(&map->asks);
 	map_unpark(map);
 	for (uint64_t i = 0; (block = radix_next(&map->blocks, &i, UINT64_MAX)); i++) {

@@ -230,6 +230,7 @@ static struct pagein_map *map_allocate(struct pagein_object *object, uint64_t of
 	map->want.wants = map_wants;
 	map->want.arrived = map_arrived;
 	map->want.failed = map_failed;
+	map->want.late = map_late;
 	list_init(&map->node);
 	list_init(&map->want.node);
 	list_init(&map->pulls);

@@ -250,6 +250,7 @@ static bool map_fault_page(
 		 * sight of what is there. */
 		if (map->limit && map_is_present(map, page)) {
 			map_wake(map, page);
+			map_end_waits(map, page);
 			return false;
 		}
 		map_forget(map, page);
@@ -266,12 +267,22 @@ static bool map_fault_page(
 	return true;
 }
 
+/* Who waits for this page? false: it can't be remembered, so nothing would end its wait. */
+static bool map_know_thread(struct pagein_map *map, const struct uffd_msg *message, uint64_t offset)
+{
+	uint32_t tid = message->arg.pagefault.feat.ptid;
+
+	map_begin_wait(map, map->event_ns);
+	return tid == 0 || threads_begin(&map->threads, (int32_t)tid, offset, map->event_ns);
+}
+
 /* true: *ret must be fetched. */
 static bool map_fault(struct pagein_map *map, const struct uffd_msg *message, struct range *ret)
 {
 	uintptr_t address = (uintptr_t)align_down(message->arg.pagefault.address, PAGE_BYTES);
 	uint64_t flags = message->arg.pagefault.flags;
 	struct map_block *block;
+	bool known;
 
 	map->stats.faults++;
 	context_map_stats(map->object->context)->faults++;
@@ -284,9 +295,7 @@ static bool map_fault(struct pagein_map *map, const struct uffd_msg *message, st
 	ret->start = align_down(ret->start, map->memory->page_bytes);
 	ret->end = ret->start + map->memory->page_bytes;
 	STAGE_PROBE(event, ret->start, range_length(*ret), object_remote(map->object->object));
-	if (message->arg.pagefault.feat.ptid != 0)
-		threads_begin(&map->threads, (int32_t)message->arg.pagefault.feat.ptid, ret->start,
-			map->event_ns);
+	known = map_know_thread(map, message, ret->start);
 	trace_access(map->object->object, *ret, (int32_t)message->arg.pagefault.feat.ptid);
 	if (flags & UFFD_PAGEFAULT_FLAG_WP) {
 		overlay_write(map, address, *ret);
@@ -298,7 +307,7 @@ static bool map_fault(struct pagein_map *map, const struct uffd_msg *message, st
 		return false;
 	}
 	*ret = range_intersect(*ret, map_pages(map));
-	block = map_block(map, ret->start / BLOCK_BYTES);
+	block = known ? map_block(map, ret->start / BLOCK_BYTES) : NULL;
 	if (!block) {
 		map_note_blind(map, ret->start);
 		map_poison(map, *ret);
@@ -332,11 +341,12 @@ static void map_fetch_all(struct pagein_map *map, struct range *pages, size_t co
 	}
 }
 
-void map_fault_at(struct pagein_map *map, uintptr_t address)
+void map_fault_at(struct pagein_map *map, uintptr_t address, uint32_t tid)
 {
-	/* Whose it is, the handler does not say. */
 	const struct uffd_msg message = {
-		.event = UFFD_EVENT_PAGEFAULT, .arg.pagefault.address = address};
+		.event = UFFD_EVENT_PAGEFAULT,
+		.arg.pagefault = {.address = address, .feat.ptid = tid},
+	};
 	struct range page;
 
 	if (map_fault(map, &message, &page))

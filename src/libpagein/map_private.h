@@ -224,8 +224,8 @@ void map_event(struct pagein_map *map, const struct uffd_msg *event);
 void map_wake_all(struct pagein_map *map);
 void map_ready(struct loop_fd *fd, uint32_t events);
 
-/* Serves one fault as if it had been read. */
-void map_fault_at(struct pagein_map *map, uintptr_t address);
+/* Serves one fault of thread tid (0: nobody knows whose) as if it had been read. */
+void map_fault_at(struct pagein_map *map, uintptr_t address, uint32_t tid);
 
 /* map_touch.c: of signals instead of faults. */
 /* Answers who asked about these pages: they may touch them again, or they have failed. */
@@ -241,6 +241,11 @@ void map_unbar(struct pagein_map *map, uint64_t index, struct map_block *block, 
 /* map_wait.c: which of a block's pages, whose fetching has failed, will be asked for again. */
 uint64_t map_strand(struct pagein_map *map, uint64_t index, uint64_t mask);
 void map_wait_stop(struct pagein_map *map);
+
+/* map_late.c: the want's question, who has waited for long enough. */
+uint64_t map_late(struct want *want, uint64_t due_ns, const struct failure *failure);
+/* A thread waits since then. */
+void map_begin_wait(struct pagein_map *map, uint64_t since_ns);
 
 /* map_fill.c: the want's two calls. */
 void map_arrived(struct want *want, const struct arrival *arrival);

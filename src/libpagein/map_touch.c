@@ -203,9 +203,8 @@ static void map_serve_touch(struct pagein_map *map, struct ask *ask)
 	}
 	map_tidy_asks(map);
 	list_append(&map->asks, &ask->node);
-	if (map->trace)
-		map->event_ns = clock_now_ns();
-	map_fault_at(map, ask->address);
+	map->event_ns = clock_now_ns();
+	map_fault_at(map, ask->address, ask->tid);
 }
 
 void map_asked(struct ask *ask)

@@ -120,6 +120,8 @@ struct pagein_options {
 	uint64_t memory;
 	unsigned verify;   /* enum pagein_verify */
 	int hedge_percent; /* second requests for what is late, of 100; default 5; negative: none */
+	unsigned deadline_ms; /* longest wait of a touch, however steadily other pages come;
+				 default 60,000. Not with PAGEIN_WAIT */
 };
 #define PAGEIN_NO_LIMIT UINT64_MAX
 #define PAGEIN_OPTIONS_INIT                           \
@@ -184,7 +186,7 @@ enum pagein_flag {
 	PAGEIN_INLINE = 0x10,
 	/* When fetching has failed in a way that may pass (no network, no server, 5xx, timeouts),
 	 * threads that wait for a page wait on, and so does pagein_populate() within its own
-	 * timeout, until the network is back. Other errors fail as ever. */
+	 * timeout, until the network is back. Other errors fail as ever. No deadline_ms. */
 	PAGEIN_WAIT = 0x20,
 };
 

@@ -2,8 +2,9 @@
  * threads.c - a bounded table of threads by their id. Owned by a map, on its loop.
  *
  * When PAGEIN_THREADS_MAX are known, a new one takes the place of the one that has not faulted for
- * longest. Threads that have ended are not told from those that have not; who is given the id of
- * one that has ended goes on where that left off.
+ * longest, unless that waits: since when is known of everybody who waits, because that is what
+ * deadlines are counted from. Threads that have ended are not told from those that have not; who is
+ * given the id of one that has ended goes on where that left off.
  *
  * Cost: a fault is a look-up in a hash table and some moves in lists, 10 ns; a fill looks at all
  * threads that wait, of which there are as many as CPUs can make in the time of a round trip.
@@ -15,6 +16,7 @@
 #include "clock.h"
 
 #define SLAB_THREADS 16
+#define KNOWN_MAX 65536 /* 20 MiB: whoever has so many stuck threads has other worries */
 
 struct thread {
 	struct list used;
@@ -53,11 +55,22 @@ static bool is_full(const struct threads *threads)
 	return !threads->slabs || threads->slabs->used == SLAB_THREADS;
 }
 
+/* Whose place the next one gets; NULL: none's. */
+static struct thread *threads_displaced(const struct threads *threads)
+{
+	struct thread *oldest;
+
+	if (threads->count < PAGEIN_THREADS_MAX)
+		return NULL;
+	oldest = list_entry(threads->used.next, struct thread, used);
+	return list_empty(&oldest->waiting) || threads->count >= KNOWN_MAX ? oldest : NULL;
+}
+
 void threads_reserve(struct threads *threads)
 {
 	struct thread_slab *slab;
 
-	if (!is_full(threads) || threads->count == PAGEIN_THREADS_MAX)
+	if (!is_full(threads) || threads_displaced(threads))
 		return;
 	slab = calloc(1, sizeof *slab);
 	if (!slab)
@@ -92,18 +105,18 @@ static void threads_remove(struct threads *threads, struct thread *thread)
 	list_remove(&thread->waiting);
 }
 
-/* NULL: there is no memory, and nobody whose place it could have. */
+/* NULL: there is no memory. */
 static struct thread *threads_add(struct threads *threads, int32_t tid)
 {
-	struct thread **bucket = threads_bucket(threads, tid), *thread;
+	struct thread **bucket = threads_bucket(threads, tid);
+	struct thread *thread = threads_displaced(threads);
 
 	threads_reserve(threads);
-	if (!is_full(threads)) {
+	if (thread) {
+		threads_remove(threads, thread);
+	} else if (!is_full(threads)) {
 		thread = &threads->slabs->threads[threads->slabs->used++];
 		threads->count++;
-	} else if (!list_empty(&threads->used)) {
-		thread = list_first(&threads->used, struct thread, used);
-		threads_remove(threads, thread);
 	} else {
 		return NULL;
 	}
@@ -114,24 +127,25 @@ static struct thread *threads_add(struct threads *threads, int32_t tid)
 	return thread;
 }
 
-void threads_begin(struct threads *threads, int32_t tid, uint64_t offset, uint64_t now_ns)
+bool threads_begin(struct threads *threads, int32_t tid, uint64_t offset, uint64_t now_ns)
 {
 	struct thread *thread = threads_find(threads, tid);
 
 	if (!thread)
 		thread = threads_add(threads, tid);
 	if (!thread)
-		return;
+		return false;
 	thread->stats.faults++;
 	list_remove(&thread->used);
 	list_append(&threads->used, &thread->used);
 	/* A signal makes it fault again: it waits as long as it has. */
 	if (!list_empty(&thread->waiting) && thread->offset == offset)
-		return;
+		return true;
 	thread->offset = offset;
 	thread->since_ns = now_ns;
 	list_remove(&thread->waiting);
 	list_append(&threads->waiting, &thread->waiting);
+	return true;
 }
 
 /* Microseconds' bits: 0 is bucket 0, 1 is 1, 2 and 3 are 2. */
@@ -165,11 +179,22 @@ void threads_end(struct threads *threads, struct range range, uint64_t now_ns)
 	}
 }
 
+uint64_t threads_longest(const struct threads *threads, uint64_t *ret_offset)
+{
+	const struct thread *thread;
+
+	if (list_empty(&threads->waiting))
+		return 0;
+	thread = list_entry(threads->waiting.next, const struct thread, waiting);
+	*ret_offset = thread->offset;
+	return thread->since_ns;
+}
+
 unsigned threads_list(const struct threads *threads, struct pagein_thread_stats *ret, size_t max)
 {
 	const struct list *node = threads->used.prev;
 
 	for (size_t i = 0; i < max && node != &threads->used; i++, node = node->prev)
 		ret[i] = list_entry(node, const struct thread, used)->stats;
-	return threads->count;
+	return threads->count < PAGEIN_THREADS_MAX ? threads->count : PAGEIN_THREADS_MAX;
 }

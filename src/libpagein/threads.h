@@ -6,6 +6,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "list.h"
@@ -31,11 +32,14 @@ void threads_finish(struct threads *threads);
 /* Makes room for a new thread, where there is time. */
 void threads_reserve(struct threads *threads);
 
-/* A fault of thread tid on the page at offset has been read. */
-void threads_begin(struct threads *threads, int32_t tid, uint64_t offset, uint64_t now_ns);
+/* A fault of thread tid on the page at offset has been read. false: no memory. */
+bool threads_begin(struct threads *threads, int32_t tid, uint64_t offset, uint64_t now_ns);
 
 /* Who waits for a page of range does so no longer. */
 void threads_end(struct threads *threads, struct range range, uint64_t now_ns);
 
-/* Up to max of them, who has faulted last first; how many are known. */
+/* Since when the thread waits that does so for longest, and for which page; 0: none does. */
+uint64_t threads_longest(const struct threads *threads, uint64_t *ret_offset);
+
+/* Up to max of them, who has faulted last first; how many are known, PAGEIN_THREADS_MAX at most. */
 unsigned threads_list(const struct threads *threads, struct pagein_thread_stats *ret, size_t max);

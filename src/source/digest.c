@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <openssl/evp.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "crc.h"
@@ -140,6 +141,15 @@ bool digest_from_base64(const char *text, size_t len, uint8_t *ret, size_t size)
 			ret[made++] = (uint8_t)(bits >> (6 - i % 4 * 2));
 	}
 	return made == size;
+}
+
+char *digest_to_base64(const uint8_t *bytes, size_t len)
+{
+	char *text = malloc((len + 2) / 3 * 4 + 1);
+
+	if (text)
+		EVP_EncodeBlock((unsigned char *)text, bytes, (int)len);
+	return text;
 }
 
 /* ---- RFC 9530 ----------------------------------------------------------------------------- */

@@ -51,6 +51,9 @@ const char *digest_kind_name(enum digest_kind kind);
  */
 bool digest_from_base64(const char *text, size_t len, uint8_t *ret, size_t size);
 
+/* malloc'd, with its padding; NULL: out of memory. */
+char *digest_to_base64(const uint8_t *bytes, size_t len);
+
 /*
  * Reads a Repr-Digest or Content-Digest field (RFC 9530: "sha-256=:base64:, sha-512=:base64:").
  * What in it is better than *best takes its place. A malformed field says nothing.

@@ -23,6 +23,7 @@
 #include "cleanup.h"
 #include "index.h"
 #include "manifest_hashes.h"
+#include "manifest_text.h"
 #include "s3_credentials.h"
 #include "text.h"
 
@@ -110,13 +111,7 @@ static const char *text_keep(struct manifest_table *table, const char *text, siz
 
 /* ---- members of a line -------------------------------------------------------------------- */
 
-static void json_unref(json_t **value)
-{
-	json_decref(*value);
-}
-
-/* NULL: a right path. */
-static const char *path_check(const char *path, size_t length)
+const char *manifest_path_check(const char *path, size_t length)
 {
 	const char *part = path, *end = path + length;
 
@@ -176,7 +171,7 @@ static int path_read(struct manifest_table *table, const json_t *line, struct ma
 		text = decoded;
 	}
 	if (!wrong)
-		wrong = path_check(text, length);
+		wrong = manifest_path_check(text, length);
 	if (wrong)
 		return refuse(table, wrong);
 	entry->path = text_keep(table, text, length);
@@ -513,72 +508,4 @@ void manifest_entry_version(const struct manifest_entry *entry, struct version *
 	if (entry->digest)
 		(void)digest_parse(entry->digest, &ret->digest);
 	strcpy(is_date ? ret->modified : ret->etag, entry->validator);
-}
-
-/* ---- writing ------------------------------------------------------------------------------ */
-
-/* NULL: out of memory. What is not UTF-8 is percent-encoded, and called so. */
-static json_t *path_make(const char *path, const char **ret_name)
-{
-	json_t *value = json_string(path);
-	char *encoded, *to;
-
-	*ret_name = "path";
-	if (value)
-		return value;
-	*ret_name = "path_encoded";
-	to = encoded = malloc(3 * strlen(path) + 1);
-	if (!encoded)
-		return NULL;
-	for (; *path; path++) {
-		unsigned char byte = (unsigned char)*path;
-
-		if (byte > ' ' && byte < 0x7f && byte != '%')
-			*to++ = *path;
-		else
-			to += sprintf(to, "%%%02X", byte);
-	}
-	*to = '\0';
-	value = json_string(encoded);
-	free(encoded);
-	return value;
-}
-
-static int time_set(json_t *line, int64_t time_s)
-{
-	time_t time = (time_t)time_s;
-	char text[32];
-	struct tm parts;
-
-	if (time_s < 0 || !gmtime_r(&time, &parts) ||
-		strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &parts) == 0)
-		return 0;
-	return json_object_set_new(line, "mtime", json_string(text));
-}
-
-int manifest_line_make(const struct manifest_entry *entry, char **ret)
-{
-	cleanup(json_unref) json_t *line = json_object();
-	cleanup_free char *text = NULL;
-	const char *name;
-	json_t *path;
-	int err;
-
-	if (path_check(entry->path, strlen(entry->path)))
-		return -EINVAL;
-	path = path_make(entry->path, &name);
-	err = json_object_set_new(line, name, path);
-	if (entry->url) {
-		err |= json_object_set_new(line, "url", json_string(entry->url));
-		err |= json_object_set_new(line, "size", json_integer((json_int_t)entry->size));
-		if (entry->validator[0])
-			err |= json_object_set_new(
-				line, "validator", json_string(entry->validator));
-		err |= time_set(line, entry->mtime_s);
-		if (entry->digest)
-			err |= json_object_set_new(line, "digest", json_string(entry->digest));
-	}
-	text = err == 0 ? json_dumps(line, JSON_COMPACT | JSON_PRESERVE_ORDER) : NULL;
-	*ret = NULL;
-	return text ? text_print(ret, "%s\n", text) : -ENOMEM;
 }

@@ -85,8 +85,15 @@ int manifest_table_list(const struct manifest_table *table, const char *director
 /* What the entry says of its version; its hashes are lent. */
 void manifest_entry_version(const struct manifest_entry *entry, struct version *ret);
 
+/* ---- manifest_line.c --------------------------------------------------------------------------
+ */
+
 /*
- * The entry as a line of a manifest, newline and all, malloc'd. url NULL: a directory's. -ENOMEM,
- * -EINVAL: no path
+ * The entry as a line of a manifest, newline and all, malloc'd. url NULL: a directory's. Of its
+ * hashes, if it has any, the first. -ENOMEM, -EINVAL: no path
  */
 int manifest_line_make(const struct manifest_entry *entry, char **ret);
+
+/* The next line with more of them: the same entry and *from (0 before the first call) each time,
+ * until *ret is NULL. -ENOMEM */
+int manifest_more_make(const struct manifest_entry *entry, uint64_t *from, char **ret);

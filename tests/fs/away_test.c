@@ -207,6 +207,35 @@ static void readers_go_on_when_the_server_wakes_up(void **state)
 	bed_unmount(bed);
 }
 
+/* F10: a page comes each half second, the last of these after more than a minute. */
+static void a_read_ends_whatever_arrives(void **state)
+{
+	struct bed *bed = *state;
+	cleanup_fd int fd = -1;
+	static char bytes[1 << 20];
+	uint64_t began_ns, lasted_ns;
+
+	bed_mount(bed, "/", "timeout=60s,deadline=1500ms,hedge=0");
+	fd = open(remote(bed, "a"), O_RDONLY | O_CLOEXEC | O_DIRECT);
+	assert_true(fd >= 0);
+	bed_set_script(bed, "range=1M-8M : rate=8K");
+	began_ns = clock_now_ns();
+	assert_int_equal(pread(fd, bytes, sizeof bytes, FAR_OFF), -1);
+	lasted_ns = clock_now_ns() - began_ns;
+	assert_int_equal(errno, ETIMEDOUT);
+	assert_true(lasted_ns >= 1500 * NS_PER_MS && lasted_ns < 20 * NS_PER_S);
+	/* What has come is there, and what comes is for the next. */
+	assert_int_equal(pread(fd, bytes, 4096, FAR_OFF), 4096);
+	/* An open file remembers what has failed for two seconds. */
+	close_fd(&fd);
+	fd = -1;
+	bed_set_script(bed, "");
+	server_kill(bed);
+	server_restart(bed);
+	assert_same_file(bed, "a");
+	bed_unmount(bed);
+}
+
 static int run_umount(const struct bed *bed, const char *program, const char *argument)
 {
 	pid_t child;
@@ -273,6 +302,7 @@ int main(void)
 		TEST(a_read_that_has_failed_fails_at_once_for_a_moment),
 		TEST(it_heals_by_itself),
 		TEST(a_stalled_answer_comes_by_a_second_request),
+		TEST(a_read_ends_whatever_arrives),
 		TEST(readers_go_on_when_the_server_is_back),
 		TEST(readers_go_on_when_the_server_wakes_up),
 		TEST(a_mount_without_a_server_can_be_unmounted),

@@ -7,25 +7,54 @@
 #include <string.h>
 
 #include "cleanup.h"
+#include "hash_list.h"
 #include "index.h"
 #include "manifest_table.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len);
 
-/* Written anew, the line says the same. */
+static void check_hashes(const struct hash_list *hashes, const struct hash_list *again)
+{
+	uint64_t count;
+
+	assert(!hashes == !again);
+	if (!hashes)
+		return;
+	count = hash_list_count(hashes->size, hashes->block_bytes);
+	assert(hashes->size == again->size && hashes->block_bytes == again->block_bytes);
+	assert(hash_block_is_fit(hashes->block_bytes));
+	for (uint64_t i = 0; i < count; i++) {
+		struct range block = hash_list_block(hashes, i * hashes->block_bytes);
+		struct digest one, other;
+
+		assert(!range_empty(block) && block.end <= hashes->size);
+		hash_list_digest(hashes, block.start, &one);
+		hash_list_digest(again, block.start, &other);
+		assert(digest_same(&one, &other));
+	}
+}
+
+/* Written anew, the lines say the same. */
 static void check_line(const struct manifest_entry *entry)
 {
 	cleanup_free char *line = NULL;
 	struct manifest_table *table;
 	const struct manifest_entry *again;
 	struct version version, version_again;
+	uint64_t from = 0;
 
 	assert(manifest_line_make(entry, &line) == 0);
 	assert(manifest_table_create("file:///m", &table) == 0);
-	assert(manifest_table_add(table, line, strlen(line)) == 0 &&
-		manifest_table_end(table) == 0);
+	while (line) {
+		assert(strlen(line) <= MANIFEST_LINE_MAX);
+		assert(manifest_table_add(table, line, strlen(line)) == 0);
+		free(steal_pointer(&line));
+		assert(manifest_more_make(entry, &from, &line) == 0);
+	}
+	assert(manifest_table_end(table) == 0);
 	again = manifest_table_find(table, entry->path);
 	assert(again && strcmp(again->url, entry->url) == 0 && again->size == entry->size);
+	check_hashes(entry->hashes, again->hashes);
 	manifest_entry_version(entry, &version);
 	manifest_entry_version(again, &version_again);
 	assert(strcmp(version.etag, version_again.etag) == 0 &&

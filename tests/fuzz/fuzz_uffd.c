@@ -86,7 +86,7 @@ static void touch_by_signal(void)
 	size_t page;
 
 	if (space_find_waiting(input_byte(&input), &page))
-		map_fault_at(map, SPACE_START + page * SPACE_PAGE);
+		map_fault_at(map, SPACE_START + page * SPACE_PAGE, 0);
 }
 
 static void touch_again(void)

@@ -45,15 +45,15 @@ static void set_environment(void)
 
 static void start_mounts(void)
 {
-	char manifest[96], source[128], options[96];
+	char manifest[96], source[128], options[128];
 
 	snprintf(manifest, sizeof manifest, "%s/list.jsonl", world.base);
 	write_manifest(manifest);
 	make_common_pages();
 	set_script(MOMENTS);
 	set_environment();
-	snprintf(options, sizeof options, "timeout=%dms,metadata-ttl=1s,negative-ttl=0s",
-		TIMEOUT_MS);
+	snprintf(options, sizeof options, "timeout=%dms,deadline=%dms,metadata-ttl=1s,negative-ttl=0s",
+		TIMEOUT_MS, DEADLINE_MS);
 	mount_start(&world, &world.web, server_url(&world.origin, ""), options);
 	snprintf(source, sizeof source, "manifest:%s", manifest);
 	mount_start(&world, &world.manifest, source, options);
@@ -299,6 +299,7 @@ static int open_world(void **state)
 	for (size_t i = 0; i < array_len(directories); i++)
 		assert_int_equal(mkdir(root_path(directories[i]), 0755), 0);
 	map_options.timeout_ms = TIMEOUT_MS;
+	map_options.deadline_ms = DEADLINE_MS;
 	map_options.netrc_file = world.netrc;
 	add_jobs(has_userfaultfd);
 	start_mounts();

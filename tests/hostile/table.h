@@ -83,6 +83,7 @@ struct hostile {
  */
 #define SLOWNESS (WITH_SANITIZER ? 4 : 1)
 #define TIMEOUT_MS (4000 * SLOWNESS)
+#define DEADLINE_MS (2 * TIMEOUT_MS) /* of a read, whatever has come */
 #define AT_ONCE_S (20 * SLOWNESS)
 #define A_WHILE_S (4 * TIMEOUT_MS / 1000 + AT_ONCE_S)
 

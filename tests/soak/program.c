@@ -94,7 +94,7 @@ static void cat(struct worker *worker)
 	size_t first = pick(worker, file->size), last = first + pick(worker, file->size - first);
 	char url[128], range[64], connections[64];
 	const char *const argv[] = {
-		pagein_program(), "cat", "--timeout=6s", connections, range, url, NULL};
+		pagein_program(), "cat", "--timeout=" TIMEOUT, connections, range, url, NULL};
 	uint64_t since_ns = clock_now_ns();
 	struct child child;
 
@@ -129,7 +129,7 @@ static void ls(struct worker *worker, const char *directory)
 {
 	static struct listing listing;
 	char url[128];
-	const char *const argv[] = {pagein_program(), "ls", "--timeout=6s", url, NULL};
+	const char *const argv[] = {pagein_program(), "ls", "--timeout=" TIMEOUT, url, NULL};
 	uint64_t since_ns = clock_now_ns();
 	struct child child;
 	char *rest;
@@ -153,7 +153,7 @@ static void stat_file(struct worker *worker)
 {
 	const struct file *file = &files[pick(worker, FILES)];
 	char url[128], size[32];
-	const char *const argv[] = {pagein_program(), "stat", "--timeout=6s", url, NULL};
+	const char *const argv[] = {pagein_program(), "stat", "--timeout=" TIMEOUT, url, NULL};
 	uint64_t since_ns = clock_now_ns();
 	struct child child;
 

@@ -49,7 +49,9 @@ static void choose_options(struct mounting *mounting)
 	struct worker *worker = mounting->worker;
 
 	snprintf(mounting->options, sizeof mounting->options,
-		"timeout=6s,memory=%zuM,connections=%zu,loops=%zu,metadata-ttl=%zums,negative-ttl=0ms",
+		"timeout=" TIMEOUT
+		",deadline=60s,memory=%zuM,connections=%zu,loops=%zu,metadata-ttl=%zums,"
+		"negative-ttl=0ms",
 		1 + pick(worker, 3), 1 + pick(worker, 4), 1 + pick(worker, 3), pick(worker, 2000));
 }
 

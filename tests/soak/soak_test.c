@@ -51,8 +51,10 @@ static const struct {
 
 /* The mounts that everybody uses: as small as can be, and a little larger. */
 static const char *const mount_options[MOUNTS] = {
-	"timeout=6s,memory=1M,connections=2,loops=1,metadata-ttl=0ms,negative-ttl=0ms",
-	"timeout=6s,memory=4M,connections=4,loops=3,metadata-ttl=300ms,negative-ttl=300ms",
+	"timeout=" TIMEOUT
+	",deadline=60s,memory=1M,connections=2,loops=1,metadata-ttl=0ms,negative-ttl=0ms",
+	"timeout=" TIMEOUT ",deadline=60s,memory=4M,connections=4,loops=3,metadata-ttl=300ms,"
+	"negative-ttl=300ms",
 };
 
 static struct server server;

@@ -269,6 +269,7 @@ static bool open_object(struct walker *walker)
 	const struct pagein_options options = {
 		.size = sizeof options,
 		.timeout_ms = TIMEOUT_MS,
+		.deadline_ms = DEADLINE_MS,
 		.connections = 1 + (unsigned)pick(worker, 4),
 		.loops = (unsigned)pick(worker, 3),
 		.cache_bytes = pick(worker, 2) * (1 + pick(worker, 2)) * 1024 * 1024,

@@ -17,7 +17,7 @@
 #include <signal.h>
 
 #define LINGER_MS (2 * TIMEOUT_MS)
-#define FAIR_END_MIN_S 20 /* of which LINGER_MS may still see errors */
+#define FAIR_END_MIN_S 30 /* of which LINGER_MS may still see errors */
 #define RANGED "path=/f/* method=GET range=0-1T "
 
 /* What a server that can't be had gives, after all attempts: */

@@ -217,9 +217,78 @@ right "$www/large"
 serve_as 'path=/large range=64K-3M nth=1 : corrupt=5000'
 passes "$www/large" "$PAGEIN" cat "${from}odd/large"
 
+# hashes that ls makes: those that sha256sum and Python make
+serve_as ''
+truncate -s 70M "$www/long"
+printf end >>"$www/long"
+: >"$www/empty"
+expect 0 '' "$PAGEIN" ls --hashes "$url/"
+cp "$base/out" "$base/hashed"
+split -b 65536 --filter='sha256sum | cut -c-64' "$www/large" >"$base/sums"
+python3 - "$base/hashed" "$www" "$base/sums" <<'END' || failed "hashes that ls makes"
+import base64, hashlib, json, sys
+listed, www, sums = sys.argv[1:4]
+objects, hashes = {}, {}
+for line in open(listed):
+    assert len(line) <= 65536
+    line = json.loads(line)
+    if "url" in line:
+        objects[line["path"]] = line
+        assert hashes.setdefault(line["path"], []) == [], "an object's own line is its first"
+    else:
+        assert line["block_from"] == len(hashes[line["path"]])
+    kind, text = line["block_hashes"].split(":")
+    assert kind == "sha256"
+    data = base64.b64decode(text, validate=True)
+    hashes[line["path"]] += [data[i:i + 32].hex() for i in range(0, len(data), 32)]
+assert {"large", "small", "long", "empty"} <= set(objects)
+for name, line in objects.items():
+    data, block = open(www + "/" + name, "rb").read(), line["block_size"]
+    assert line["size"] == len(data) and line["validator"]
+    assert line["digest"] == "sha256:" + hashlib.sha256(data).hexdigest()
+    assert hashes[name] == [hashlib.sha256(data[i:i + block]).hexdigest()
+                            for i in range(0, len(data), block)]
+assert objects["large"]["block_size"] == 65536
+assert hashes["large"] == open(sums).read().split()
+assert len(hashes["long"]) == 1121
+END
+made="manifest:$base/hashed#"
+for name in large small long empty; do
+	passes "$www/$name" "$PAGEIN" cat --verify=blocks "$made$name"
+done
+# ... of an object that changes meanwhile, or is not what its server says: none
+serve_as 'path=/large range=1M-3M : etag="\"other\""'
+expect 1 "pagein ls: $url/large: *changed*" "$PAGEIN" ls --hashes "$url/"
+[[ $(<"$base/out") == *'"small"'* && $(<"$base/out") != *'"large"'* ]] ||
+	failed "hashes of an object that has changed"
+serve_as "path=/large : header=\"Repr-Digest: sha-256=:$(digest sha256 small):\""
+expect 1 "pagein ls: *: its bytes are not those*" "$PAGEIN" ls --hashes "$url/large"
+serve_as "path=/large : header=\"Repr-Digest: crc32c=:$(digest crc32c small):\""
+expect 1 "*pagein ls: *: expected crc32c:*" "$PAGEIN" ls --hashes "$url/large"
+[ ! -s "$base/out" ] || failed "hashes of what is not right"
+serve_as 'path=/large range=1M-3M : status=404'
+expect 1 "pagein ls: *" "$PAGEIN" ls --hashes "$url/large"
+
 # a mount
 serve_as ''
 if [ -w /dev/fuse ]; then
+	# One byte of block 20 is another, under the same version: that block can't be read.
+	cp -p "$www/large" "$base/right"
+	byte=$(od -An -tu1 -j 1320000 -N 1 "$www/large")
+	printf '%b' "\\0$(printf %o $((byte ^ 1)))" | dd of="$www/large" bs=1 seek=1320000 conv=notrunc status=none
+	touch -r "$base/right" "$www/large"
+	"$PAGEIN" mount -o verify=blocks "manifest:$base/hashed" "$mnt"
+	for ((block = 0; block < 46; block++)); do
+		dd if="$base/right" of="$base/part" bs=64K skip=$block count=1 status=none
+		if [ $block = 20 ]; then
+			expect 1 '*Input/output error*' dd if="$mnt/large" bs=64K skip=$block count=1 iflag=direct status=none
+			[ ! -s "$base/out" ] || failed "bytes of a wrong block"
+		else
+			passes "$base/part" dd if="$mnt/large" bs=64K skip=$block count=1 iflag=direct status=none
+		fi
+	done
+	"$PAGEIN" umount "$mnt"
+	cp -p "$base/right" "$www/large"
 	"$PAGEIN" mount -o verify=auto "manifest:$list" "$mnt"
 	for path in blocks odd crc64nvme sha256 none; do
 		for name in large small; do

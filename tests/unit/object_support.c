@@ -286,6 +286,14 @@ static void look_again(struct loop_timer *timer)
 	loop_stop(loop);
 }
 
+void run_for_ms(unsigned ms)
+{
+	struct loop_timer timer = {.expired = look_again};
+
+	loop_timer_set(loop, &timer, clock_now_ns() + ms * NS_PER_MS);
+	loop_run(loop);
+}
+
 bool wait_for_attempt(unsigned before)
 {
 	struct loop_timer timer = {.expired = look_again};

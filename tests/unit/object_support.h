@@ -81,3 +81,5 @@ int ask(struct object *object, struct range range, uint64_t urgent);
 /* Runs the loop until more than `before` exchanges were submitted (true), or no transfer is left.
  */
 bool wait_for_attempt(unsigned before);
+/* Runs the loop for so long. */
+void run_for_ms(unsigned ms);

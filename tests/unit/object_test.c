@@ -468,6 +468,62 @@ static void it_gives_up_when_nothing_arrives_in_time(void **state)
 	finish_core();
 }
 
+static struct test_want *late_want;
+static unsigned late_count;
+
+static uint64_t want_late(struct want *want, uint64_t due_ns, const struct failure *failure)
+{
+	struct test_want *self = container_of(want, struct test_want, want);
+
+	late_count++;
+	assert_ptr_equal(self, late_want);
+	assert_true(due_ns <= clock_now_ns());
+	want->failed(want, want->range, failure);
+	return 0;
+}
+
+/* However steadily pages come; and the transfer goes on for whoever comes next. */
+static void whoever_waits_is_told_at_the_deadline(void **state)
+{
+	struct test_want want, other;
+	struct object *object;
+	uint64_t began_ns;
+
+	(void)state;
+	make_core((struct core_options){.timeout_ms = 60000, .deadline_ms = 50});
+	object = make_object(2 * BLOCK, OBJECT_KEEPS);
+	late_want = &want;
+	late_count = 0;
+	add_want(&want, object, 0, 2 * BLOCK);
+	add_want(&other, object, 0, 2 * BLOCK);
+	want.want.late = want_late;
+	began_ns = clock_now_ns();
+	assert_int_equal(ask(object, (struct range){0, 2 * BLOCK}, 2 * BLOCK), 0);
+	object_begin_wait(object, &want.want, began_ns);
+	/* A second one while the first waits changes nothing. */
+	object_begin_wait(object, &want.want, began_ns + NS_PER_S);
+	while (late_count == 0) {
+		if (fake.gets[0]->received_bytes < BLOCK)
+			deliver(fake.gets[0], PAGE);
+		run_for_ms(1);
+	}
+	assert_true(clock_now_ns() - began_ns >= 50 * NS_PER_MS);
+	assert_true(want.err == -ETIMEDOUT && other.failed == 0);
+	object_remove_want(object, &want.want);
+	deliver_everything();
+	assert_true(other.bytes == 2 * BLOCK);
+	/* Who is removed is not asked any more. */
+	add_want(&want, object, 0, 2 * BLOCK);
+	want.want.late = want_late;
+	object_begin_wait(object, &want.want, clock_now_ns());
+	object_remove_want(object, &want.want);
+	run_for_ms(100);
+	assert_int_equal(late_count, 1);
+	object_remove_want(object, &other.want);
+	object_destroy(object);
+	finish_core();
+}
+
 static void the_server_is_asked_no_sooner_than_it_wants(void **state)
 {
 	struct object *object;
@@ -556,6 +612,7 @@ int main(void)
 		cmocka_unit_test(a_closed_idle_connection_costs_no_attempt),
 		cmocka_unit_test(it_gives_up_after_so_many_attempts),
 		cmocka_unit_test(it_gives_up_when_nothing_arrives_in_time),
+		cmocka_unit_test(whoever_waits_is_told_at_the_deadline),
 		cmocka_unit_test(the_server_is_asked_no_sooner_than_it_wants),
 		cmocka_unit_test(a_changed_object_is_not_asked_for_any_more),
 		cmocka_unit_test(a_source_without_memory_leaves_nothing_behind),

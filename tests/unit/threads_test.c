@@ -115,9 +115,7 @@ static void the_oldest_gives_its_place_away(void **state)
 		threads_reserve(&threads);
 		threads_begin(&threads, tid, (uint64_t)tid * PAGE_BYTES, 0);
 		threads_begin(&threads, 1, 0, 0);
-		/* Half of them wait for ever: their places are given away all the same. */
-		if (tid % 2)
-			threads_end(&threads, everything, 1000);
+		threads_end(&threads, everything, 1000);
 	}
 	count = threads_list(&threads, stats, array_len(stats));
 	assert_int_equal(count, PAGEIN_THREADS_MAX);
@@ -129,6 +127,30 @@ static void the_oldest_gives_its_place_away(void **state)
 	threads_finish(&threads);
 }
 
+/* More than are kept otherwise: each has its deadline. */
+static void whoever_waits_is_known(void **state)
+{
+	struct threads threads;
+	uint64_t offset;
+
+	(void)state;
+	threads_init(&threads);
+	assert_true(threads_longest(&threads, &offset) == 0);
+	for (int32_t tid = 0; tid < 5000; tid++)
+		assert_true(threads_begin(
+			&threads, tid + 1, (uint64_t)tid * PAGE_BYTES, 1000 + (uint64_t)tid));
+	assert_int_equal(threads_list(&threads, NULL, 0), PAGEIN_THREADS_MAX);
+	/* A signal makes one fault again: it waits as long as before. */
+	assert_true(threads_begin(&threads, 1, 0, 9000));
+	for (uint64_t tid = 0; tid < 5000; tid++) {
+		assert_true(threads_longest(&threads, &offset) == 1000 + tid);
+		assert_true(offset == tid * PAGE_BYTES);
+		threads_end(&threads, (struct range){offset, offset + PAGE_BYTES}, 9000);
+	}
+	assert_true(threads_longest(&threads, &offset) == 0);
+	threads_finish(&threads);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -137,6 +159,7 @@ int main(void)
 		cmocka_unit_test(a_fault_that_comes_again_is_one_stall),
 		cmocka_unit_test(who_faulted_last_comes_first),
 		cmocka_unit_test(the_oldest_gives_its_place_away),
+		cmocka_unit_test(whoever_waits_is_known),
 	};
 
 	return run_group(tests);

@@ -51,6 +51,7 @@ static int uffd_open_object(
 	use.spin_us = (unsigned)(options->spin_ns / 1000);
 	use.loops = (unsigned)options->loops;
 	use.timeout_ms = (unsigned)(options->timeout_ns / 1000000);
+	use.deadline_ms = (unsigned)(options->deadline_ns / 1000000);
 	use.cache_bytes = cache_bytes;
 	bench_s3_options(options, &state->s3);
 	use.s3 = &state->s3;
