@@ -48,6 +48,7 @@ int object_create(
 	core->stats.objects++;
 	if (core->trace)
 		object->trace_number = trace_object(remote->url, size);
+	ranking_open(&core->ranking, object);
 	err = object_integrity_init(object);
 	if (err < 0)
 		object_destroy(object);
@@ -76,6 +77,7 @@ static void object_free(struct object *object)
 	radix_finish(&object->blocks);
 	object_integrity_finish(object);
 	borrow_destroy(object->borrow);
+	ranking_close(&object->core->ranking, object);
 	object->core->source->ops->unpin(object->core->source, object->remote);
 	if (--object->core->stats.objects == 0)
 		block_pool_trim(&object->core->blocks);
@@ -109,6 +111,14 @@ const struct remote *object_remote(const struct object *object)
 struct readahead *object_readahead(struct object *object)
 {
 	return &object->readahead;
+}
+
+void object_count_use(struct object *object, uint64_t uses, uint64_t bytes)
+{
+	object->counts.uses += uses;
+	object->counts.used_bytes += bytes;
+	if (!object->row)
+		ranking_rise(&object->core->ranking, object);
 }
 
 /* The object's bytes, up to the end of its last page. */
@@ -304,6 +314,7 @@ static void object_set_stale(struct object *object, const struct failure *failur
 bool object_give_up(struct object *object, struct range range, const struct failure *failure)
 {
 	object_forget(object, range);
+	object->counts.failures++;
 	if (failure->err == -ESTALE && object->stale.err == 0)
 		object_set_stale(object, failure);
 	return object_tell_failed(object, range, failure);

@@ -134,6 +134,7 @@ static int transfer_attempt(struct transfer *transfer)
 	transfer->tail_len = 0;
 	transfer->exchange.range = hold_range(transfer);
 	transfer->under_way = true;
+	transfer->object->counts.requests++;
 	err = source->ops->get(source, &transfer->exchange);
 	if (err < 0)
 		transfer->under_way = false;
@@ -274,6 +275,19 @@ static void *transfer_buffer(struct exchange *exchange, size_t *len)
 	return transfer->base + transfer->tail_len;
 }
 
+/* Its first bytes are here: no clock is read for that. A source without a server tells no times. */
+static void transfer_count_stages(const struct transfer *transfer)
+{
+	const struct exchange *exchange = &transfer->exchange;
+	struct core *core = transfer->object->core;
+
+	if (exchange->submit_ns < transfer->progress_ns ||
+		exchange->first_byte_ns < exchange->submit_ns)
+		return;
+	spread_record(&core->queue, exchange->submit_ns - transfer->progress_ns);
+	spread_record(&core->first_byte, exchange->first_byte_ns - exchange->submit_ns);
+}
+
 bool transfer_publish(struct transfer *transfer, const uint8_t *bytes, uint64_t len)
 {
 	struct arrival arrival = {
@@ -284,6 +298,8 @@ bool transfer_publish(struct transfer *transfer, const uint8_t *bytes, uint64_t 
 		.arrived_ns = clock_now_ns(),
 	};
 
+	if (transfer->at == transfer->range.start)
+		transfer_count_stages(transfer);
 	if (object_check(transfer->object, arrival.range, bytes) < 0) {
 		transfer_give_up(transfer, object_stale(transfer->object));
 		return false;
@@ -367,6 +383,7 @@ static void transfer_received(struct exchange *exchange, const void *data, size_
 	struct core *core = transfer->object->core;
 
 	transfer->entered = true;
+	transfer->object->counts.fetched_bytes += len;
 	if (hold_applies(transfer))
 		hold_received(transfer, data, len);
 	else if (transfer->object->keep != OBJECT_PASSES)
@@ -393,6 +410,10 @@ static void transfer_done(struct exchange *exchange, int err)
 		object_note_first_byte(
 			transfer->object, exchange->first_byte_ns - exchange->submit_ns);
 	if (err == 0 && transfer->at == transfer->range.end) {
+		/* That of its last page is when it was last published. */
+		if (transfer->progress_ns >= exchange->first_byte_ns)
+			spread_record(&transfer->object->core->body,
+				transfer->progress_ns - exchange->first_byte_ns);
 		transfer_end(transfer);
 	} else if (err == 0) {
 		/* hold_range() could not ask for all of it at once. */
