@@ -25,6 +25,7 @@
 #define STRING(member) .type = OPTION_STRING, FIELD(const char *, member)
 #define UINT(member) .type = OPTION_UINT, FIELD(uint64_t, member)
 #define MODE(member) .type = OPTION_MODE, FIELD(uint64_t, member), .max = 0777
+#define DECIMAL(member) .type = OPTION_DECIMAL, FIELD(uint64_t, member), .max = UINT64_MAX
 #define ID(member) .type = OPTION_ID, FIELD(uint64_t, member), .max = UINT32_MAX - 1
 #define SIZE(member) .type = OPTION_SIZE, FIELD(uint64_t, member)
 #define DURATION(member) .type = OPTION_DURATION, FIELD(uint64_t, member)
@@ -37,6 +38,7 @@
 #define LS (1u << SUBCOMMAND_LS)
 #define CAT (1u << SUBCOMMAND_CAT)
 #define BENCH (1u << SUBCOMMAND_BENCH)
+#define TOP (1u << SUBCOMMAND_TOP)
 #define STAT (1u << SUBCOMMAND_STAT)
 #define SOURCES (MOUNT | LS | STAT | CAT | BENCH)
 
@@ -133,6 +135,22 @@ const struct option_row option_rows[] = {
 	{"manifest", 0, FLAG(manifest),
 		.subcommands = LS,
 		.help = "all that is in SOURCE and below, as a manifest"},
+
+	{"once", 0, FLAG(once),
+		.subcommands = TOP,
+		.help = "print the totals once, as when standard output is no terminal"},
+	{"interval", 0, DURATION(interval_ns),
+		.value = "1s", .argument = "DURATION",
+		.subcommands = TOP, .min = 100000000, .max = HOUR_NS,
+		.help = "draw the screen anew so often; rates and percentiles are of this time"},
+	{"price-request", 0, DECIMAL(price_request),
+		.value = "0", .argument = "AMOUNT",
+		.subcommands = TOP,
+		.help = "price of 1,000 requests, in any currency; 0: no prices"},
+	{"price-gb", 0, DECIMAL(price_gb),
+		.value = "0", .argument = "AMOUNT",
+		.subcommands = TOP,
+		.help = "price of 1,000,000,000 bytes that are fetched; 0: no prices"},
 
 	{"range", 0, RANGE(range),
 		.value = "0-", .argument = "FIRST-LAST",
@@ -325,6 +343,8 @@ const struct subcommand_row subcommand_rows[SUBCOMMAND_COUNT] = {
 		"measure fault to fill (no SOURCE: of a server of its own), or compare records"},
 	[SUBCOMMAND_DOCTOR] = {"doctor", "", 0, 0,
 		"tell what this kernel, user and container allow"},
+	[SUBCOMMAND_TOP] = {"top", "DIR|PID|SOCKET", 1, 1,
+		"show the figures of a mount, or of a process with PAGEIN_METRICS=DIR"},
 };
 
 int subcommand_find(const char *name, enum subcommand *ret)

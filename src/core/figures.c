@@ -89,10 +89,10 @@ const struct figure_row figure_rows[FIGURE_COUNT] = {
 		"Bytes of pinned pages, resident or not."},
 };
 
-const struct spread_row spread_rows[SPREAD_COUNT] = {
+const struct spread_row figures_spread_rows[SPREAD_COUNT] = {
 	[SPREAD_WAIT] = {"pagein_wait_seconds",
-		"How long those waited who were not answered at once: from the read or fault to its "
-		"answer."},
+		"How long readers and faults waited, from being read to their answer; of reads, those "
+		"that were not answered at once."},
 	[SPREAD_QUEUE] = {"pagein_queue_seconds",
 		"From the wish for a range to the request that brought it, failed ones included."},
 	[SPREAD_FIRST_BYTE] = {"pagein_first_byte_seconds",
@@ -102,7 +102,7 @@ const struct spread_row spread_rows[SPREAD_COUNT] = {
 };
 
 #define OBJECT(member) offsetof(struct object_figures, member)
-const struct object_row object_rows[OBJECT_ROWS] = {
+const struct object_row figures_object_rows[OBJECT_ROWS] = {
 	{"pagein_object_uses", "", OBJECT(uses),
 		"Reads of an object, or page faults. The objects of which most bytes were used are named."},
 	{"pagein_object_used_bytes", "bytes", OBJECT(used_bytes),
@@ -115,7 +115,7 @@ const struct object_row object_rows[OBJECT_ROWS] = {
 		"Ranges of an object that could not be had."},
 };
 
-const struct thread_row thread_rows[THREAD_ROWS] = {
+const struct thread_row figures_thread_rows[THREAD_ROWS] = {
 	{"pagein_thread_faults", "", offsetof(struct thread_figures, faults), false,
 		"How often a thread has waited for a page. The threads that have waited longest are named."},
 	{"pagein_thread_stalled_seconds", "seconds", offsetof(struct thread_figures, stalled_ns), true,
@@ -141,21 +141,23 @@ bool figure_info(unsigned index, struct figure_info *ret)
 	}
 	index -= FIGURE_COUNT;
 	if (index < SPREAD_COUNT) {
-		*ret = (struct figure_info){spread_rows[index].name, "histogram", "seconds", "",
-			spread_rows[index].help, {true, true}};
+		*ret = (struct figure_info){figures_spread_rows[index].name, "histogram", "seconds",
+			"", figures_spread_rows[index].help, {true, true}};
 		return true;
 	}
 	index -= SPREAD_COUNT;
 	if (index < OBJECT_ROWS) {
-		*ret = (struct figure_info){object_rows[index].name, "counter",
-			object_rows[index].unit, "object", object_rows[index].help, {true, true}};
+		*ret = (struct figure_info){figures_object_rows[index].name, "counter",
+			figures_object_rows[index].unit, "object", figures_object_rows[index].help,
+			{true, true}};
 		return true;
 	}
 	index -= OBJECT_ROWS;
 	if (index >= THREAD_ROWS)
 		return false;
-	*ret = (struct figure_info){thread_rows[index].name, "counter", thread_rows[index].unit,
-		"tid", thread_rows[index].help, {false, true}};
+	*ret = (struct figure_info){figures_thread_rows[index].name, "counter",
+		figures_thread_rows[index].unit, "tid", figures_thread_rows[index].help,
+		{false, true}};
 	return true;
 }
 

@@ -66,7 +66,7 @@ enum figure {
 
 /* Where the time of those who wait goes. */
 enum figure_spread {
-	SPREAD_WAIT,       /* the doors': from a read or fault that is not answered at once */
+	SPREAD_WAIT,       /* the doors': from a read or fault to its answer */
 	SPREAD_QUEUE,      /* from the wish for a range to its request */
 	SPREAD_FIRST_BYTE, /* from the request to its answer */
 	SPREAD_BODY,       /* from the answer to the range's last byte */

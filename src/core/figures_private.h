@@ -18,7 +18,7 @@ struct spread_row {
 	const char *name;
 	const char *help;
 };
-extern const struct spread_row spread_rows[SPREAD_COUNT];
+extern const struct spread_row figures_spread_rows[SPREAD_COUNT];
 
 /* Counters with a label; the number is at offset in struct object_figures. */
 #define OBJECT_ROWS 5
@@ -28,7 +28,7 @@ struct object_row {
 	size_t offset;
 	const char *help;
 };
-extern const struct object_row object_rows[OBJECT_ROWS];
+extern const struct object_row figures_object_rows[OBJECT_ROWS];
 
 /* ... in struct thread_figures. */
 #define THREAD_ROWS 2
@@ -39,4 +39,4 @@ struct thread_row {
 	bool is_ns; /* shown as seconds */
 	const char *help;
 };
-extern const struct thread_row thread_rows[THREAD_ROWS];
+extern const struct thread_row figures_thread_rows[THREAD_ROWS];

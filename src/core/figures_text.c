@@ -88,7 +88,7 @@ static uint64_t number_at(const void *counts, size_t offset)
 static void put_objects(FILE *to, const struct figures *figures)
 {
 	for (unsigned i = 0; i < OBJECT_ROWS; i++) {
-		const struct object_row *row = &object_rows[i];
+		const struct object_row *row = &figures_object_rows[i];
 
 		put_head(to, row->name, "counter", row->unit, row->help);
 		for (unsigned k = 0; k < figures->object_count && k < FIGURES_OBJECTS; k++) {
@@ -104,7 +104,7 @@ static void put_objects(FILE *to, const struct figures *figures)
 static void put_threads(FILE *to, const struct figures *figures)
 {
 	for (unsigned i = 0; i < THREAD_ROWS; i++) {
-		const struct thread_row *row = &thread_rows[i];
+		const struct thread_row *row = &figures_thread_rows[i];
 
 		put_head(to, row->name, "counter", row->unit, row->help);
 		for (unsigned k = 0; k < figures->thread_count && k < FIGURES_THREADS; k++) {
@@ -151,7 +151,7 @@ int figures_print(struct figures *figures, char **ret, size_t *ret_length)
 	qsort(figures->threads, figures->thread_count, sizeof *figures->threads, by_stall);
 	put_plain(to, figures);
 	for (unsigned i = 0; i < SPREAD_COUNT; i++)
-		put_spread(to, &spread_rows[i], &figures->spreads[i]);
+		put_spread(to, &figures_spread_rows[i], &figures->spreads[i]);
 	put_objects(to, figures);
 	if (figures->door == FIGURES_PROCESS)
 		put_threads(to, figures);

@@ -117,7 +117,8 @@ void object_count_use(struct object *object, uint64_t uses, uint64_t bytes)
 {
 	object->counts.uses += uses;
 	object->counts.used_bytes += bytes;
-	if (!object->row)
+	/* Not while a fault waits: it will be filled. */
+	if (!object->row && bytes > 0)
 		ranking_rise(&object->core->ranking, object);
 }
 

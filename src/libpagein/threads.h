@@ -14,6 +14,8 @@
 
 #define THREADS_BUCKETS 64
 
+struct figures;
+struct spread;
 struct thread;
 struct thread_slab;
 
@@ -23,9 +25,10 @@ struct threads {
 	struct thread *buckets[THREADS_BUCKETS];
 	struct thread_slab *slabs;
 	unsigned count;
+	struct spread *stalls; /* where all are counted together; NULL: nowhere */
 };
 
-void threads_init(struct threads *threads);
+void threads_init(struct threads *threads, struct spread *stalls);
 void threads_finish(struct threads *threads);
 
 /* Makes room for a new thread, where there is time. */
@@ -39,3 +42,6 @@ void threads_end(struct threads *threads, struct range range, uint64_t now_ns);
 
 /* Up to max of them, who has faulted last first; how many are known. */
 unsigned threads_list(const struct threads *threads, struct pagein_thread_stats *ret, size_t max);
+
+/* Adds all of them. */
+void threads_add_figures(const struct threads *threads, struct figures *to);
