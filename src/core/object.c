@@ -316,6 +316,8 @@ bool object_give_up(struct object *object, struct range range, const struct fail
 {
 	object_forget(object, range);
 	object->counts.failures++;
+	if (!object->row)
+		ranking_rise(&object->core->ranking, object);
 	if (failure->err == -ESTALE && object->stale.err == 0)
 		object_set_stale(object, failure);
 	return object_tell_failed(object, range, failure);

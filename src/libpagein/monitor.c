@@ -287,7 +287,7 @@ struct monitor *monitor_create(bool (*gather)(struct figures *to))
 			return monitor;
 		monitor_free(monitor);
 	}
-	log_warning("%s: %s: %s", VARIABLE, directory, strerrordesc_np(-err));
+	log_warning("%s: %s: %s", VARIABLE, place.sun_path, strerrordesc_np(-err));
 	return NULL;
 }
 

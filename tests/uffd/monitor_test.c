@@ -183,7 +183,7 @@ static void it_agrees_with_the_stats_and_with_the_server(void **state)
 static void counters_never_fall(void **state)
 {
 	const struct pagein_options others = {
-		.size = sizeof others, .cache_bytes = 1 << 20, .timeout_ms = 3000};
+		.size = sizeof others, .cache_bytes = 4 * SIZE, .timeout_ms = 3000};
 	struct pagein_object *object;
 	struct pagein_map *map;
 	struct session session;
