@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "core.h"
+#include "figures.h"
 #include "log.h"
 #include "options_table.h"
 
@@ -435,6 +436,25 @@ static void mount_style_print(FILE *to)
 	row_print(to, "  -o NAME[=VALUE],...", text);
 }
 
+/* Each is documented where it is named: figures.c. */
+static void figures_help(FILE *to)
+{
+	struct figure_info info;
+	char left[64], text[320];
+
+	fprintf(to, "\nFigures, of mounts (m) and of processes (p), as DIR/.pagein/metrics and SOCKET "
+		    "have\nthem:\n");
+	for (unsigned i = 0; figure_info(i, &info); i++) {
+		snprintf(left, sizeof(left), "  %s", info.name);
+		snprintf(text, sizeof(text), "%s%s%s%s%s%s%s: %s",
+			info.doors[FIGURES_MOUNT] ? "m" : "",
+			info.doors[FIGURES_PROCESS] ? "p" : "", *info.label ? ", each " : "",
+			info.label, *info.unit ? ", in " : "", info.unit,
+			*info.type == 'g' ? ", now" : "", info.help);
+		row_print(to, left, text);
+	}
+}
+
 void options_help(enum subcommand subcommand, FILE *to)
 {
 	const struct subcommand_row *row = &subcommand_rows[subcommand];
@@ -448,6 +468,8 @@ void options_help(enum subcommand subcommand, FILE *to)
 	if (subcommand == SUBCOMMAND_MOUNT)
 		mount_style_print(to);
 	fprintf(to, "\nA SIZE may have K, M, G or T behind it, a DURATION has us, ms or s.\n");
+	if (subcommand == SUBCOMMAND_TOP)
+		figures_help(to);
 }
 
 void options_overview(FILE *to)
