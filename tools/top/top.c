@@ -77,10 +77,7 @@ static bool screen_wait(const struct screen *screen, uint64_t until_ns)
 	char key;
 
 	while ((now_ns = clock_now_ns()) < until_ns) {
-		struct timespec left = {.tv_sec = (time_t)((until_ns - now_ns) / NS_PER_S),
-			.tv_nsec = (long)((until_ns - now_ns) % NS_PER_S)};
-
-		if (ppoll(polls, 2, &left, NULL) <= 0)
+		if (poll(polls, 2, (int)((until_ns - now_ns) / NS_PER_MS) + 1) <= 0)
 			continue;
 		if (polls[0].revents)
 			return false;
