@@ -113,15 +113,6 @@ struct readahead *object_readahead(struct object *object)
 	return &object->readahead;
 }
 
-void object_count_use(struct object *object, uint64_t uses, uint64_t bytes)
-{
-	object->counts.uses += uses;
-	object->counts.used_bytes += bytes;
-	/* Not while a fault waits: it will be filled. */
-	if (!object->row && bytes > 0)
-		ranking_rise(&object->core->ranking, object);
-}
-
 /* The object's bytes, up to the end of its last page. */
 static struct range object_pages(const struct object *object)
 {
@@ -315,9 +306,7 @@ static void object_set_stale(struct object *object, const struct failure *failur
 bool object_give_up(struct object *object, struct range range, const struct failure *failure)
 {
 	object_forget(object, range);
-	object->counts.failures++;
-	if (!object->row)
-		ranking_rise(&object->core->ranking, object);
+	ranking_note_failure(object);
 	if (failure->err == -ESTALE && object->stale.err == 0)
 		object_set_stale(object, failure);
 	return object_tell_failed(object, range, failure);

@@ -72,7 +72,8 @@ static struct ranking_row *ranking_least(struct ranking *ranking)
 	return least;
 }
 
-void ranking_rise(struct ranking *ranking, struct object *object)
+/* It has no row. A few ns, unless it belongs among the most used: then some 100. */
+static void ranking_rise(struct ranking *ranking, struct object *object)
 {
 	struct ranking_row *row;
 
@@ -89,6 +90,22 @@ void ranking_rise(struct ranking *ranking, struct object *object)
 	}
 	row_name(object, row->name);
 	row_take(row, object);
+}
+
+void object_count_use(struct object *object, uint64_t uses, uint64_t bytes)
+{
+	object->counts.uses += uses;
+	object->counts.used_bytes += bytes;
+	/* Not while a fault waits: it will be filled. */
+	if (!object->row && bytes > 0)
+		ranking_rise(&object->core->ranking, object);
+}
+
+void ranking_note_failure(struct object *object)
+{
+	object->counts.failures++;
+	if (!object->row)
+		ranking_rise(&object->core->ranking, object);
 }
 
 void ranking_add_figures(const struct ranking *ranking, struct figures *to)

@@ -28,7 +28,7 @@ struct ranking {
 void ranking_open(struct ranking *ranking, struct object *object);
 void ranking_close(struct ranking *ranking, struct object *object);
 
-/* It has no row, and was used. A few ns, unless it belongs among the most used: then some 100. */
-void ranking_rise(struct ranking *ranking, struct object *object);
+/* A range of it could not be had. object_count_use() is in object.h, for the doors. */
+void ranking_note_failure(struct object *object);
 
 void ranking_add_figures(const struct ranking *ranking, struct figures *to);

@@ -275,21 +275,22 @@ static void *transfer_buffer(struct exchange *exchange, size_t *len)
 	return transfer->base + transfer->tail_len;
 }
 
-/* Its first bytes are here: no clock is read for that. A source without a server tells no times. */
-static void transfer_count_stages(const struct transfer *transfer)
+/* Of a transfer's first bytes. No clock is read for it, and whoever waited for them goes on
+ * already; a source without a server tells no times. */
+static void core_count_stages(struct core *core, uint64_t wished_ns, const struct arrival *arrival)
 {
-	const struct exchange *exchange = &transfer->exchange;
-	struct core *core = transfer->object->core;
-
-	if (exchange->submit_ns < transfer->progress_ns ||
-		exchange->first_byte_ns < exchange->submit_ns)
+	if (arrival->submit_ns < wished_ns || arrival->first_byte_ns < arrival->submit_ns)
 		return;
-	spread_record(&core->queue, exchange->submit_ns - transfer->progress_ns);
-	spread_record(&core->first_byte, exchange->first_byte_ns - exchange->submit_ns);
+	spread_record(&core->queue, arrival->submit_ns - wished_ns);
+	spread_record(&core->first_byte, arrival->first_byte_ns - arrival->submit_ns);
 }
 
 bool transfer_publish(struct transfer *transfer, const uint8_t *bytes, uint64_t len)
 {
+	struct core *core = transfer->object->core;
+	const bool is_first = transfer->at == transfer->range.start;
+	const uint64_t wished_ns = transfer->progress_ns;
+	bool goes_on;
 	struct arrival arrival = {
 		.range = {transfer->at, transfer->at + len},
 		.bytes = bytes,
@@ -298,15 +299,16 @@ bool transfer_publish(struct transfer *transfer, const uint8_t *bytes, uint64_t 
 		.arrived_ns = clock_now_ns(),
 	};
 
-	if (transfer->at == transfer->range.start)
-		transfer_count_stages(transfer);
 	if (object_check(transfer->object, arrival.range, bytes) < 0) {
 		transfer_give_up(transfer, object_stale(transfer->object));
 		return false;
 	}
 	transfer->at += len;
 	transfer->progress_ns = arrival.arrived_ns;
-	return object_publish(transfer->object, &arrival) && !transfer->ended;
+	goes_on = object_publish(transfer->object, &arrival) && !transfer->ended;
+	if (is_first)
+		core_count_stages(core, wished_ns, &arrival);
+	return goes_on;
 }
 
 /* How many of the bytes from `at` to `end` are whole pages; the object's last page may be short. */

@@ -4,8 +4,8 @@
  *	connected --gather, or try again--> sending --all sent, or late--> closed
  *
  * On a loop of its own, but for what its owner calls. Gathering needs context.c's lock, which may
- *be held by somebody who waits for this loop (to stop it, to fork): so it is tried for, and if it
- *is not to be had, tried for again in a millisecond.
+ * be held by somebody who waits for this loop (to stop it, to fork): so it is tried for, and if it
+ * is not to be had, tried for again in a millisecond.
  *
  * A socket is left behind by a process that was killed, and may be in the way of a later one of the
  * same number: if nobody listens on it and it is ours, it is replaced. What is another's, or no

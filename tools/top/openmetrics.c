@@ -1,13 +1,13 @@
 /*
  * openmetrics.c - see openmetrics.h. One pass over a copy of the text, which is cut and unescaped
- *in place.
+ * in place.
  *
  *	text    = *( family ) "# EOF" LF
  *	family  = "# TYPE" name type LF ["# UNIT" name unit LF] "# HELP" name words LF *( sample )
  *	sample  = name suffix [ "{" label "=" quoted "}" ] number LF
  *
- * O1 a sample belongs to the family before it, and has a suffix that its type allows   O2 a family
- * comes once   O3 the last line is whole
+ * O1 a sample belongs to the family before it, and has a suffix that its type allows
+ * O2 a family comes once   O3 the last line is whole
  */
 #include "openmetrics.h"
 
