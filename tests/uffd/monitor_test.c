@@ -232,6 +232,43 @@ static void slow_readers_disturb_nobody(void **state)
 	session_close(&session);
 }
 
+/* The number of a row in what `pagein top` prints of this process; -1: it prints none. */
+static double top_row(const char *words)
+{
+	char command[512], line[512];
+	double number = -1;
+	FILE *output;
+
+	/* It finds the directory in its own environment: ours was set too late for /proc. */
+	snprintf(command, sizeof command, "%s top --once %ld", getenv("PAGEIN"), (long)getpid());
+	output = popen(command, "re");
+	assert_non_null(output);
+	while (fgets(line, sizeof line, output))
+		if (strncmp(line, words, strlen(words)) == 0)
+			number = strtod(line + strlen(words), NULL);
+	assert_int_equal(pclose(output), 0);
+	return number;
+}
+
+static void top_shows_the_same(void **state)
+{
+	struct pagein_stats stats;
+	struct session session;
+
+	(void)state;
+	if (!getenv("PAGEIN"))
+		skip_because("PAGEIN does not name the program");
+	session_open(&session, SIZE, NULL);
+	assert_int_equal(pagein_advise(session.map, 0, 0, PAGEIN_RANDOM), 0);
+	assert_int_equal(session_compare(&session, 100, 150), 0);
+	stats = process_stats();
+	assert_true(top_row("faults ") == (double)(stats.faults - session.before.faults));
+	assert_true(top_row("requests ") == (double)(stats.requests - session.before.requests));
+	assert_true(top_row("fills ") == (double)(stats.fills - session.before.fills));
+	assert_true(top_row("maps ") == 1);
+	session_close(&session);
+}
+
 /* ---- names that are taken ----------------------------------------------------------------- */
 
 static int socket_bind(void)
@@ -330,7 +367,7 @@ static void a_child_has_its_own(void **state)
 	struct session session;
 
 	(void)state;
-	if (WITH_SANITIZER)
+	if (WITH_TSAN)
 		skip_because("ThreadSanitizer has no processes that make threads");
 	session_open(&session, SIZE, NULL);
 	assert_int_equal(session_compare(&session, 0, 10), 0);
@@ -403,6 +440,7 @@ int main(void)
 		TEST(it_agrees_with_the_stats_and_with_the_server),
 		TEST(counters_never_fall),
 		TEST(slow_readers_disturb_nobody),
+		TEST(top_shows_the_same),
 		TEST(a_stale_socket_is_replaced),
 		TEST(what_is_anothers_stays),
 		TEST(a_bad_place_is_a_warning_only),
