@@ -186,10 +186,14 @@ def it_agrees_with_the_server(base, origin, loops=1):
         asked = since("requests") + since("questions")
         assert asked == counted["requests"], (asked, counted)
         assert since("fetched_bytes") + since("question_bytes") == counted["body_bytes"], counted
-        assert since("read_bytes") == sizes
+        # The kernel may have dropped a page before it was looked at, and asked again: no less, then,
+        # and all of it is some object's.
+        assert since("read_bytes") >= sizes, (since("read_bytes"), sizes)
+        used = sum(number for key, number in figures.items() if key[0] == "pagein_object_used_bytes_total")
+        assert since("read_bytes") == used, (since("read_bytes"), used)
         assert since("reads") == figures[("pagein_wait_seconds_count",)] + since("read_hits")
         assert since("read_failures") == 0
-        assert figures[("pagein_object_used_bytes_total", f"http://{origin.place}/large")] == 3000000
+        assert figures[("pagein_object_used_bytes_total", f"http://{origin.place}/large")] >= 3000000
         assert figures[("pagein_open_files",)] == 0
         assert_not_fallen(before, figures)
 
@@ -213,8 +217,8 @@ def an_open_file_is_one_snapshot(base, origin):
             texts.append(numbers(text.decode()))
             os.close(fd)
         assert total(texts[0], "reads") == 0
-        assert total(texts[1], "read_bytes") == 3000000
-        assert total(mount.figures(), "read_bytes") == 3000000 + 2000000
+        assert total(texts[1], "read_bytes") >= 3000000
+        assert total(mount.figures(), "read_bytes") >= total(texts[1], "read_bytes") + 2000000
         # One that is open when the mount ends is nobody's loss.
         left = os.open(mount.path(".pagein/metrics"), os.O_RDONLY)
         os.read(left, 10)
