@@ -442,8 +442,9 @@ static void figures_help(FILE *to)
 	struct figure_info info;
 	char left[64], text[320];
 
-	fprintf(to, "\nFigures of mounts (m) and of processes (p), as DIR/.pagein/metrics and SOCKET\n"
-		    "have them; to the samples of counters, \"_total\" is added:\n");
+	fprintf(to,
+		"\nFigures of mounts (m) and of processes (p), as DIR/.pagein/metrics and SOCKET\n"
+		"have them; to the samples of counters, \"_total\" is added:\n");
 	for (unsigned i = 0; figure_info(i, &info); i++) {
 		snprintf(left, sizeof(left), "  %s", info.name);
 		snprintf(text, sizeof(text), "%s%s%s%s%s%s%s: %s",

@@ -17,8 +17,8 @@
 
 #include "clock.h"
 #include "fs_private.h"
-#include "metrics.h"
 #include "log.h"
+#include "metrics.h"
 #include "scheme.h"
 #include "source.h"
 

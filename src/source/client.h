@@ -31,8 +31,8 @@ struct client_request {
 	struct list node; /* of those that run, until done() is called */
 	/* Where it counts as a question, set as `avoid` is; NULL: nowhere. */
 	struct source_stats *counts;
-	bool set_failed;  /* client_set() */
-	bool lost;        /* the loop does not watch its socket: it has to end */
+	bool set_failed; /* client_set() */
+	bool lost;       /* the loop does not watch its socket: it has to end */
 	char error[CURL_ERROR_SIZE];
 };
 

@@ -171,8 +171,8 @@ static inline void exchange_reset(struct exchange *exchange)
 }
 
 struct source_stats {
-	uint64_t requests; /* gets sent */
-	uint64_t bytes;    /* body bytes of gets */
+	uint64_t requests;       /* gets sent */
+	uint64_t bytes;          /* body bytes of gets */
 	uint64_t questions;      /* requests for probes and listings */
 	uint64_t question_bytes; /* of their bodies */
 	uint64_t connections_opened;
