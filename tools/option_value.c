@@ -41,6 +41,29 @@ const char *value_uint(const char *text, uint64_t *ret)
 	return NULL;
 }
 
+const char *value_decimal(const char *text, uint64_t *ret)
+{
+	static const char otherwise[] = "is not an amount; write a number, as 12 or 0.0004";
+	uint64_t whole, part = 0, unit = 1000000;
+	bool digits;
+
+	if (digits_read(&text, &whole, &digits))
+		return too_large;
+	if (!digits || (*text == '.' && !text[1]))
+		return otherwise;
+	for (text += *text == '.'; *text >= '0' && *text <= '9' && unit > 1; text++) {
+		unit /= 10;
+		part += (uint64_t)(*text - '0') * unit;
+	}
+	if (*text)
+		return otherwise;
+	if (__builtin_mul_overflow(whole, 1000000, &whole) ||
+		__builtin_add_overflow(whole, part, &whole))
+		return too_large;
+	*ret = whole;
+	return NULL;
+}
+
 const char *value_mode(const char *text, uint64_t *ret)
 {
 	size_t length = strspn(text, "01234567");

@@ -4,13 +4,16 @@
  * Each function returns NULL and fills *ret, or returns what is wrong with text, which reads on
  * from
  * "'TEXT' " ("is not a number"), is constant, and leaves *ret alone. Decimal digits only: no sign,
- * no blanks, no fraction. Pure; any thread.
+ * no blanks, no fraction but of value_decimal(). Pure; any thread.
  */
 #pragma once
 
 #include "range.h"
 
 const char *value_uint(const char *text, uint64_t *ret);
+
+/* With up to six digits behind a '.': in millionths. */
+const char *value_decimal(const char *text, uint64_t *ret);
 
 /* Permissions, as chmod(1) has them: up to four octal digits, 0777 at the most. */
 const char *value_mode(const char *text, uint64_t *ret);

@@ -98,6 +98,8 @@ static const char *number_read(const struct option_row *row, const char *text, u
 		return value_size(text, ret);
 	if (row->type == OPTION_DURATION)
 		return value_duration(text, ret);
+	if (row->type == OPTION_DECIMAL)
+		return value_decimal(text, ret);
 	if (row->type == OPTION_MODE)
 		return value_mode(text, ret);
 	if (row->type == OPTION_ID)
@@ -161,6 +163,7 @@ static int value_set(const struct command_line *line, const char *prefix,
 		return 0;
 	case OPTION_UINT:
 	case OPTION_MODE:
+	case OPTION_DECIMAL:
 	case OPTION_ID:
 	case OPTION_SIZE:
 	case OPTION_DURATION:

@@ -24,6 +24,7 @@ enum subcommand {
 	SUBCOMMAND_CAT,
 	SUBCOMMAND_BENCH,
 	SUBCOMMAND_DOCTOR,
+	SUBCOMMAND_TOP,
 	SUBCOMMAND_COUNT,
 };
 
@@ -79,6 +80,12 @@ struct options {
 	bool long_format;
 	bool manifest;
 	bool hashes;
+
+	/* top */
+	bool once;
+	uint64_t interval_ns;
+	uint64_t price_request; /* of 1,000, in millionths */
+	uint64_t price_gb;      /* likewise */
 
 	/* cat */
 	struct range range; /* end UINT64_MAX: to the end of the object */

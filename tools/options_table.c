@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "core.h"
+#include "figures.h"
 #include "log.h"
 #include "options_table.h"
 
@@ -25,6 +26,7 @@
 #define STRING(member) .type = OPTION_STRING, FIELD(const char *, member)
 #define UINT(member) .type = OPTION_UINT, FIELD(uint64_t, member)
 #define MODE(member) .type = OPTION_MODE, FIELD(uint64_t, member), .max = 0777
+#define DECIMAL(member) .type = OPTION_DECIMAL, FIELD(uint64_t, member), .max = UINT64_MAX
 #define ID(member) .type = OPTION_ID, FIELD(uint64_t, member), .max = UINT32_MAX - 1
 #define SIZE(member) .type = OPTION_SIZE, FIELD(uint64_t, member)
 #define DURATION(member) .type = OPTION_DURATION, FIELD(uint64_t, member)
@@ -37,6 +39,7 @@
 #define LS (1u << SUBCOMMAND_LS)
 #define CAT (1u << SUBCOMMAND_CAT)
 #define BENCH (1u << SUBCOMMAND_BENCH)
+#define TOP (1u << SUBCOMMAND_TOP)
 #define STAT (1u << SUBCOMMAND_STAT)
 #define SOURCES (MOUNT | LS | STAT | CAT | BENCH)
 
@@ -136,6 +139,22 @@ const struct option_row option_rows[] = {
 	{"hashes", 0, FLAG(hashes),
 		.subcommands = LS,
 		.help = "the same with all hashes that --verify=blocks wants: reads every object"},
+
+	{"once", 0, FLAG(once),
+		.subcommands = TOP,
+		.help = "print the totals once, as when standard output is no terminal"},
+	{"interval", 0, DURATION(interval_ns),
+		.value = "1s", .argument = "DURATION",
+		.subcommands = TOP, .min = 100000000, .max = HOUR_NS,
+		.help = "draw the screen anew so often; rates and percentiles are of this time"},
+	{"price-request", 0, DECIMAL(price_request),
+		.value = "0", .argument = "AMOUNT",
+		.subcommands = TOP,
+		.help = "price of 1,000 requests, in any currency; 0: no prices"},
+	{"price-gb", 0, DECIMAL(price_gb),
+		.value = "0", .argument = "AMOUNT",
+		.subcommands = TOP,
+		.help = "price of 1,000,000,000 bytes that are fetched; 0: no prices"},
 
 	{"range", 0, RANGE(range),
 		.value = "0-", .argument = "FIRST-LAST",
@@ -341,6 +360,8 @@ const struct subcommand_row subcommand_rows[SUBCOMMAND_COUNT] = {
 		"measure fault to fill (no SOURCE: of a server of its own), or compare records"},
 	[SUBCOMMAND_DOCTOR] = {"doctor", "", 0, 0,
 		"tell what this kernel, user and container allow"},
+	[SUBCOMMAND_TOP] = {"top", "DIR|PID|SOCKET", 1, 1,
+		"show the figures of a mount, or of a process with PAGEIN_METRICS=DIR"},
 };
 
 int subcommand_find(const char *name, enum subcommand *ret)
@@ -431,6 +452,26 @@ static void mount_style_print(FILE *to)
 	row_print(to, "  -o NAME[=VALUE],...", text);
 }
 
+/* Each is documented where it is named: figures.c. */
+static void figures_help(FILE *to)
+{
+	struct figure_info info;
+	char left[64], text[320];
+
+	fprintf(to,
+		"\nFigures of mounts (m) and of processes (p), as DIR/.pagein/metrics and SOCKET\n"
+		"have them; to the samples of counters, \"_total\" is added:\n");
+	for (unsigned i = 0; figure_info(i, &info); i++) {
+		snprintf(left, sizeof(left), "  %s", info.name);
+		snprintf(text, sizeof(text), "%s%s%s%s%s%s%s: %s",
+			info.doors[FIGURES_MOUNT] ? "m" : "",
+			info.doors[FIGURES_PROCESS] ? "p" : "", *info.label ? ", each " : "",
+			info.label, *info.unit ? ", in " : "", info.unit,
+			*info.type == 'g' ? ", now" : "", info.help);
+		row_print(to, left, text);
+	}
+}
+
 void options_help(enum subcommand subcommand, FILE *to)
 {
 	const struct subcommand_row *row = &subcommand_rows[subcommand];
@@ -444,6 +485,8 @@ void options_help(enum subcommand subcommand, FILE *to)
 	if (subcommand == SUBCOMMAND_MOUNT)
 		mount_style_print(to);
 	fprintf(to, "\nA SIZE may have K, M, G or T behind it, a DURATION has us, ms or s.\n");
+	if (subcommand == SUBCOMMAND_TOP)
+		figures_help(to);
 }
 
 void options_overview(FILE *to)

@@ -10,8 +10,9 @@ enum option_type {
 	OPTION_FLAG,
 	OPTION_STRING,
 	OPTION_UINT,
-	OPTION_MODE, /* octal */
-	OPTION_ID,   /* of a user or group; "self" is ID_SELF, which is beyond any max */
+	OPTION_MODE,    /* octal */
+	OPTION_DECIMAL, /* in millionths */
+	OPTION_ID,      /* of a user or group; "self" is ID_SELF, which is beyond any max */
 	OPTION_SIZE,
 	OPTION_DURATION,
 	OPTION_CHOICE,  /* the index of a name */

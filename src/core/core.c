@@ -107,3 +107,27 @@ const struct core_stats *core_stats(struct core *core)
 	core->stats.buffer_bytes = core->blocks.buffer_bytes;
 	return &core->stats;
 }
+
+void core_add_figures(struct core *core, struct figures *to)
+{
+	const struct core_stats *stats = core_stats(core);
+	struct source_stats source = {0};
+
+	source_add_stats(core->source, &source);
+	to->values[FIGURE_REQUESTS] += source.requests;
+	to->values[FIGURE_FETCHED_BYTES] += source.bytes;
+	to->values[FIGURE_QUESTIONS] += source.questions;
+	to->values[FIGURE_QUESTION_BYTES] += source.question_bytes;
+	to->values[FIGURE_HEDGES] += source.hedges;
+	to->values[FIGURE_HEDGES_WON] += source.hedges_won;
+	to->values[FIGURE_CONNECTIONS_OPENED] += source.connections_opened;
+	to->values[FIGURE_CONNECTIONS] += source.connections;
+	to->values[FIGURE_RETRIES] += stats->retries;
+	to->values[FIGURE_TRANSFERS] += stats->transfers;
+	to->values[FIGURE_OBJECTS_OPEN] += stats->objects;
+	to->values[FIGURE_CACHED_BYTES] += stats->buffer_bytes;
+	spread_add(&to->spreads[SPREAD_QUEUE], &core->queue);
+	spread_add(&to->spreads[SPREAD_FIRST_BYTE], &core->first_byte);
+	spread_add(&to->spreads[SPREAD_BODY], &core->body);
+	ranking_add_figures(&core->ranking, to);
+}

@@ -13,6 +13,7 @@
 #include "source.h"
 
 struct budget;
+struct figures;
 struct loop;
 struct core;
 
@@ -55,3 +56,5 @@ enum verify core_verify(const struct core *core);
 struct loop *core_loop(const struct core *core);
 struct source *core_source(const struct core *core);
 const struct core_stats *core_stats(struct core *core);
+/* Adds all that this core and its source have counted. */
+void core_add_figures(struct core *core, struct figures *to);

@@ -4,6 +4,7 @@
 #include "block.h"
 #include "budget.h"
 #include "core.h"
+#include "ranking.h"
 
 /* Received into, published from, and received into again: small enough to stay in the L2 cache. */
 #define STAGING_BYTES (UINT64_C(128) << 10)
@@ -16,6 +17,8 @@ struct core {
 	uint64_t deadline_ns;
 	enum verify verify;
 	struct core_stats stats;
+	struct spread queue, first_byte, body; /* of transfers: enum figure_spread */
+	struct ranking ranking;
 	struct budget budget; /* its own, if it shares none */
 	struct block_pool blocks;
 	struct list free_transfers;

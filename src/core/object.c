@@ -45,6 +45,7 @@ int object_create(
 	core->stats.objects++;
 	if (core->trace)
 		object->trace_number = trace_object(remote->url, size);
+	ranking_open(&core->ranking, object);
 	err = object_integrity_init(object);
 	if (err < 0)
 		object_destroy(object);
@@ -73,6 +74,7 @@ static void object_free(struct object *object)
 	radix_finish(&object->blocks);
 	object_integrity_finish(object);
 	borrow_destroy(object->borrow);
+	ranking_close(&object->core->ranking, object);
 	object->core->source->ops->unpin(object->core->source, object->remote);
 	if (--object->core->stats.objects == 0)
 		block_pool_trim(&object->core->blocks);
@@ -295,6 +297,7 @@ static void object_set_stale(struct object *object, const struct failure *failur
 bool object_give_up(struct object *object, struct range range, const struct failure *failure)
 {
 	object_forget(object, range);
+	ranking_note_failure(object);
 	if (failure->err == -ESTALE && object->stale.err == 0)
 		object_set_stale(object, failure);
 	return object_tell_failed(object, range, failure);

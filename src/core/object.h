@@ -136,6 +136,9 @@ struct readahead *object_readahead(struct object *object);
 /* Bytes that came with the probe; only the first call on a new object. -ENOMEM */
 int object_seed(struct object *object, const void *bytes, size_t len);
 
+/* Somebody has used so many of its bytes: for the figures (figures.h). */
+void object_count_use(struct object *object, uint64_t uses, uint64_t bytes);
+
 /* Registers a want: nothing is fetched by that alone. */
 void object_add_want(struct object *object, struct want *want);
 /* Somebody behind it waits since then (not earlier than others), and for core_options.deadline_ms

@@ -23,6 +23,8 @@ struct object {
 	void (*stale_told)(void *context); /* NULL: nobody is */
 	void *stale_context;
 	uint32_t trace_number;
+	struct object_figures counts;
+	struct ranking_row *row; /* among the most used; NULL: is not */
 	struct integrity integrity;
 	struct hash_list *hashes; /* of its blocks; NULL: none */
 	bool says_digests;        /* its answers do, and so must be short: hold.c */

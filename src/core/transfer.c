@@ -138,6 +138,7 @@ static int transfer_attempt(struct transfer *transfer)
 	transfer->under_way = true;
 	STAGE_PROBE(submit, transfer->exchange.range.start, range_length(transfer->exchange.range),
 		transfer->object->remote);
+	transfer->object->counts.requests++;
 	err = source->ops->get(source, &transfer->exchange);
 	if (err < 0)
 		transfer->under_way = false;
@@ -277,10 +278,28 @@ static void *transfer_buffer(struct exchange *exchange, size_t *len)
 	return transfer->base + transfer->tail_len;
 }
 
+/* Of a transfer's first bytes. No clock is read for it, and whoever waited for them goes on
+ * already; a source without a server tells no times. */
+static void
+core_count_stages(struct core *core, uint64_t wished_ns, const struct fault_stages *stages)
+{
+	uint64_t sent_ns = stages->end_ns[STAGE_CONNECT];
+	uint64_t first_byte_ns = stages->end_ns[STAGE_FIRST_BYTE];
+
+	if (sent_ns < wished_ns || first_byte_ns < sent_ns)
+		return;
+	spread_record(&core->queue, sent_ns - wished_ns);
+	spread_record(&core->first_byte, first_byte_ns - sent_ns);
+}
+
 bool transfer_publish(struct transfer *transfer, const uint8_t *bytes, uint64_t len)
 {
 	const struct exchange *exchange = &transfer->exchange;
+	struct core *core = transfer->object->core;
+	const bool is_first = transfer->at == transfer->range.start;
+	const uint64_t wished_ns = transfer->progress_ns;
 	uint64_t now_ns = clock_now_ns();
+	bool goes_on;
 	struct arrival arrival = {
 		.range = {transfer->at, transfer->at + len},
 		.bytes = bytes,
@@ -301,7 +320,10 @@ bool transfer_publish(struct transfer *transfer, const uint8_t *bytes, uint64_t 
 	}
 	transfer->at += len;
 	transfer->progress_ns = now_ns;
-	return object_publish(transfer->object, &arrival) && !transfer->ended;
+	goes_on = object_publish(transfer->object, &arrival) && !transfer->ended;
+	if (is_first)
+		core_count_stages(core, wished_ns, &arrival.stages);
+	return goes_on;
 }
 
 /* How many of the bytes from `at` to `end` are whole pages; the object's last page may be short. */
@@ -378,6 +400,7 @@ static void transfer_received(struct exchange *exchange, const void *data, size_
 	struct core *core = transfer->object->core;
 
 	transfer->entered = true;
+	transfer->object->counts.fetched_bytes += len;
 	if (hold_applies(transfer))
 		hold_received(transfer, data, len);
 	else if (transfer->object->keep != OBJECT_PASSES)
@@ -404,6 +427,10 @@ static void transfer_done(struct exchange *exchange, int err)
 		object_note_first_byte(
 			transfer->object, exchange->first_byte_ns - exchange->sent_ns);
 	if (err == 0 && transfer->at == transfer->range.end) {
+		/* That of its last page is when it was last published. */
+		if (transfer->progress_ns >= exchange->first_byte_ns)
+			spread_record(&transfer->object->core->body,
+				transfer->progress_ns - exchange->first_byte_ns);
 		transfer_end(transfer);
 	} else if (err == 0) {
 		/* hold_range() could not ask for all of it at once. */

@@ -23,6 +23,7 @@
 #include "cleanup.h"
 #include "escape.h"
 #include "index.h"
+#include "metrics.h"
 
 static int make_room(struct directory *directory)
 {
@@ -77,11 +78,18 @@ int directory_add(struct directory *directory, const struct index_entry *from)
 
 /* ---- showing ------------------------------------------------------------------------------ */
 
+static bool name_is_reserved(const struct directory *directory, const struct held *held)
+{
+	return directory->reserves && held->length == strlen(METRICS_DIRECTORY) &&
+	       memcmp(held->entry.name, METRICS_DIRECTORY, held->length) == 0;
+}
+
 /* The names under which it is to be looked for; those of other directories are not for this one. */
 static int show_escaped(struct directory *directory, const struct held *held, bool is_object,
 	struct numbering numbering)
 {
-	struct escape escape = {held->entry.name, held->length, is_object, 0, false};
+	struct escape escape = {held->entry.name, held->length, is_object, 0, false,
+		name_is_reserved(directory, held)};
 	struct entry entry = held->entry;
 	char name[NAME_MAX + 1];
 
@@ -103,7 +111,7 @@ static int show_escaped(struct directory *directory, const struct held *held, bo
 static int show_held(struct directory *directory, const struct held *held, bool is_object,
 	struct numbering numbering)
 {
-	if (directory->depth == 0 && !is_object &&
+	if (directory->depth == 0 && !is_object && !name_is_reserved(directory, held) &&
 		!escape_is_needed(held->entry.name, held->length))
 		return directory_show(directory, &held->entry, numbering);
 	return show_escaped(directory, held, is_object, numbering);

@@ -50,6 +50,11 @@ void directory_keep_etags(struct directory *directory)
 	directory->keeps_etags = true;
 }
 
+void directory_reserve(struct directory *directory)
+{
+	directory->reserves = true;
+}
+
 struct directory *directory_get(struct directory *directory)
 {
 	directory->refs++;

@@ -57,6 +57,8 @@ struct entry {
 int directory_create(const char *const *inside, size_t depth, struct directory **ret);
 /* Before any entry is added: strong ETags are kept, so that what is listed can be pinned. */
 void directory_keep_etags(struct directory *directory);
+/* Before any entry is added: it is the root's, in which METRICS_DIRECTORY is ours. */
+void directory_reserve(struct directory *directory);
 struct directory *directory_get(struct directory *directory);
 /* NULL is fine. */
 void directory_put(struct directory *directory);

@@ -23,6 +23,7 @@ struct directory {
 	const char *const *inside;
 	size_t depth;
 	bool keeps_etags;
+	bool reserves; /* METRICS_DIRECTORY */
 	struct arena *arena;
 	struct entry **chunks;
 	size_t count;

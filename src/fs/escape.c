@@ -18,6 +18,8 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "utf8.h"
+
 #define MORE "%{+}"
 #define OBJECT "%{object}"
 #define EMPTY "%{}"
@@ -28,27 +30,6 @@ struct unit {
 	size_t length;
 	bool hex;
 };
-
-/* The bytes of the character at `at`; 0: not UTF-8 (RFC 3629: no surrogates, nothing overlong). */
-static size_t utf8_read(const unsigned char *at, size_t left, uint32_t *ret)
-{
-	static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
-	size_t length = *at < 0xc0 ? 0 : *at < 0xe0 ? 2 : *at < 0xf0 ? 3 : *at < 0xf8 ? 4 : 0;
-	uint32_t value;
-
-	if (length == 0 || length > left)
-		return 0;
-	value = *at & (0x7fu >> length);
-	for (size_t i = 1; i < length; i++) {
-		if ((at[i] & 0xc0) != 0x80)
-			return 0;
-		value = value << 6 | (at[i] & 0x3f);
-	}
-	if (value < least[length] || value > 0x10ffff || (value >= 0xd800 && value < 0xe000))
-		return 0;
-	*ret = value;
-	return length;
-}
 
 static struct unit unit_read(const char *bytes, size_t left)
 {
@@ -153,7 +134,7 @@ bool escape_next(struct escape *escape, char text[NAME_MAX + 1])
 	while (at < escape->length) {
 		struct unit unit = unit_read(escape->bytes + at, escape->length - at);
 
-		unit.hex |= dots;
+		unit.hex |= dots || (escape->is_reserved && at == 0);
 		if (name.used + unit_cost(&name, unit) > NAME_MAX)
 			break;
 		name_add_unit(&name, escape->bytes + at, unit);

@@ -21,13 +21,14 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* One part on its way; zeroed but for the first three. */
+/* One part on its way; zeroed but for the first three and the last. */
 struct escape {
 	const char *bytes; /* not NUL-terminated */
 	size_t length;
-	bool is_object; /* a file beside a directory of the same name */
-	size_t at;      /* bytes that the names so far stand for */
-	bool done;      /* the last name was given */
+	bool is_object;   /* a file beside a directory of the same name */
+	size_t at;        /* bytes that the names so far stand for */
+	bool done;        /* the last name was given */
+	bool is_reserved; /* what would be its own name is somebody else's: its first byte is hex */
 };
 
 /* Else the part is its own, only name. */

@@ -29,6 +29,7 @@
 #include <string.h>
 
 #include "clock.h"
+#include "figures.h"
 #include "fs_private.h"
 #include "hash_list.h"
 #include "log.h"
@@ -175,6 +176,25 @@ void file_close(struct file *file)
 	shard_run(file->shard, &file->close_task);
 }
 
+/* ---- figures ------------------------------------------------------------------------------ */
+
+void shard_add_figures(const struct shard *shard, struct figures *to)
+{
+	to->values[FIGURE_READS] += shard->counts.reads;
+	to->values[FIGURE_READ_HITS] += shard->counts.hits;
+	to->values[FIGURE_READ_FAILURES] += shard->counts.failures;
+	to->values[FIGURE_READ_BYTES] += shard->counts.bytes;
+	spread_add(&to->spreads[SPREAD_WAIT], &shard->counts.wait);
+	core_add_figures(shard->core, to);
+}
+
+/* It has been answered: this time costs its reader nothing. */
+static void file_count_answer(struct file *file, struct range range)
+{
+	file->shard->counts.bytes += range_length(range);
+	object_count_use(file->object, 1, range_length(range));
+}
+
 /* ---- answers ------------------------------------------------------------------------------ */
 
 /* The pages that hold range; the file's last one may be short. */
@@ -229,12 +249,15 @@ static void read_answer(struct request *request)
 
 	list_remove(&request->read.node);
 	reply_read(request->fuse, file->object, range);
+	file_count_answer(file, range);
+	spread_record(&file->shard->counts.wait, clock_now_ns() - request->started_ns);
 	file_drop(file, range);
 	read_over(request);
 }
 
 static void read_fail(struct request *request, int err)
 {
+	request->read.file->shard->counts.failures++;
 	fuse_reply_err(request->fuse, -err);
 	read_over(request);
 }
@@ -356,6 +379,7 @@ static void file_read_here(struct file *file, fuse_req_t fuse, struct range rang
 	struct request *request;
 	int err = 0;
 
+	file->shard->counts.reads++;
 	if (file->object) {
 		STAGE_PROBE(event, range.start, range_length(range), object_remote(file->object));
 		trace_access(file->object, range, fuse_req_ctx(fuse)->pid);
@@ -363,6 +387,8 @@ static void file_read_here(struct file *file, fuse_req_t fuse, struct range rang
 	if (file->object && object_present(file->object, pages) &&
 		object_integrity(file->object) != OBJECT_BAD) {
 		reply_read(fuse, file->object, range);
+		file->shard->counts.hits++;
+		file_count_answer(file, range);
 		file_drop(file, range);
 		plan = file_plan(file, pages, false);
 		file_read_ahead(file, pages, &plan);
@@ -371,6 +397,7 @@ static void file_read_here(struct file *file, fuse_req_t fuse, struct range rang
 	if (file->failed.count > 0)
 		err = failed_find(&file->failed, pages, clock_now_ns());
 	if (err < 0) {
+		file->shard->counts.failures++;
 		fuse_reply_err(fuse, -err);
 		return;
 	}
@@ -378,8 +405,10 @@ static void file_read_here(struct file *file, fuse_req_t fuse, struct range rang
 			       : NULL;
 	if (request)
 		read_wait(request, file, range);
-	else
+	else {
+		file->shard->counts.failures++;
 		fuse_reply_err(fuse, ENOMEM);
+	}
 }
 
 /* ---- handing over ------------------------------------------------------------------------- */

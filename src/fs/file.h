@@ -17,8 +17,10 @@
 #include "loop.h"
 #include "range.h"
 #include "request.h"
+#include "spread.h"
 
 struct core;
+struct figures;
 struct fs;
 struct fuse_req;
 struct inode;
@@ -31,7 +33,14 @@ struct shard {
 	struct core *core;
 	struct requests requests; /* of its reads; the main shard's: of all else, too */
 	unsigned files;           /* that are open; on the main loop */
+	struct {
+		uint64_t reads, hits, failures, bytes;
+		struct spread wait;
+	} counts; /* of reads; on its loop */
 };
+
+/* Adds what the shard has counted; on its loop. */
+void shard_add_figures(const struct shard *shard, struct figures *to);
 
 struct file {
 	struct shard *shard;

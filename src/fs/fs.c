@@ -22,6 +22,7 @@
 #include "fs_private.h"
 #include "index.h"
 #include "keeper.h"
+#include "metrics.h"
 #include "mounting.h"
 #include "scheme.h"
 #include "text.h"
@@ -174,6 +175,7 @@ static int make_single_root(struct fs *fs, const struct version *version)
 	if (err < 0)
 		return err;
 	fs->single = true;
+	directory_reserve(directory);
 	entry.name_length = strlen(name);
 	err = directory_add(directory, &entry);
 	if (err == 0)
@@ -305,11 +307,12 @@ int fs_create(struct core *const *cores, unsigned count, const struct fs_options
 	if (options->immutable)
 		fs->options.metadata_ttl_ns = fs->options.negative_ttl_ns = UINT64_MAX;
 	fs->created_s = (int64_t)time(NULL);
-	fs->next_number = ROOT_NUMBER + 1;
+	fs->next_number = METRICS_NUMBERS + METRICS_NUMBER_COUNT;
 	metadata_init(&fs->metadata);
 	list_init(&fs->handles);
 	list_init(&fs->openings);
 	list_init(&fs->live);
+	list_init(&fs->snapshots);
 	err = take_url(fs, options->source_url, error);
 	if (err == 0)
 		err = check_source(fs, error);
@@ -339,6 +342,7 @@ void fs_destroy(struct fs *fs)
 	session_finish(fs);
 	fs_release_directories(fs);
 	fs_release_files(fs);
+	metrics_finish(fs);
 	metadata_finish(fs);
 	if (fs->root) {
 		tree_forget_all(&fs->tree);

@@ -60,9 +60,10 @@ struct fs {
 		size_t hand;     /* a bucket of the tree */
 		bool is_unknown; /* to this kernel */
 	} prune;
-	struct list handles;  /* open directories */
-	struct list openings; /* probes for opens */
-	struct list live;     /* open files */
+	struct list handles;   /* open directories */
+	struct list openings;  /* probes for opens */
+	struct list live;      /* open files */
+	struct list snapshots; /* of the figures: metrics.c */
 };
 
 /* fs.c: who waits for anything gets ECONNABORTED. */

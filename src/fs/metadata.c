@@ -160,6 +160,8 @@ static int fetch_prepare(struct listing_fetch *fetch)
 		err = directory_create(fetch->inside, depth, &fetch->directory);
 	if (err == 0 && fetch->fs->options.immutable)
 		directory_keep_etags(fetch->directory);
+	if (err == 0 && depth == 0 && !fetch->inode->parent)
+		directory_reserve(fetch->directory);
 	fetch->listing.url = fetch->url;
 	fetch->listing.entry = fetch_entry;
 	fetch->listing.page = fetch_page;

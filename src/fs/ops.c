@@ -15,6 +15,7 @@
 #include "clock.h"
 #include "fs_private.h"
 #include "index.h"
+#include "metrics.h"
 
 #define ATTR_TIMEOUT_S 86400.0
 #define STAT_BLOCK_BYTES 512
@@ -65,10 +66,15 @@ double fs_attr_timeout(const struct fs *fs, const struct inode *inode)
 static void fs_getattr(fuse_req_t req, fuse_ino_t number, struct fuse_file_info *info)
 {
 	struct fs *fs = fs_of(req);
-	struct inode *inode = fs_inode(fs, number);
+	struct inode *inode;
 	struct stat attributes;
 
 	(void)info;
+	if (metrics_owns(number)) {
+		metrics_getattr(fs, req, number);
+		return;
+	}
+	inode = fs_inode(fs, number);
 	fs_stat(fs, inode, &attributes);
 	fuse_reply_attr(req, &attributes, fs_attr_timeout(fs, inode));
 }
@@ -77,7 +83,8 @@ static void fs_forget(fuse_req_t req, fuse_ino_t number, uint64_t count)
 {
 	struct fs *fs = fs_of(req);
 
-	inode_forget(&fs->tree, fs_inode(fs, number), count);
+	if (!metrics_owns(number))
+		inode_forget(&fs->tree, fs_inode(fs, number), count);
 	fuse_reply_none(req);
 }
 
@@ -86,7 +93,8 @@ static void fs_forget_multi(fuse_req_t req, size_t count, struct fuse_forget_dat
 	struct fs *fs = fs_of(req);
 
 	for (size_t i = 0; i < count; i++)
-		inode_forget(&fs->tree, fs_inode(fs, forgets[i].ino), forgets[i].nlookup);
+		if (!metrics_owns(forgets[i].ino))
+			inode_forget(&fs->tree, fs_inode(fs, forgets[i].ino), forgets[i].nlookup);
 	fuse_reply_none(req);
 }
 

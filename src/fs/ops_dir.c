@@ -23,6 +23,7 @@
 
 #include "directory.h"
 #include "fs_private.h"
+#include "metrics.h"
 
 #define LIST_BYTES_MAX 32768 /* of an answer; larger ones are asked for again */
 #define DOTS 2               /* "." and ".." come first */
@@ -156,9 +157,16 @@ static void lookup_step(struct waiter *waiter, int err)
 void fs_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
 	struct fs *fs = fs_of(req);
-	struct inode *directory = fs_inode(fs, parent);
+	struct inode *directory;
 	struct request *request;
 
+	if (metrics_owns(parent)) {
+		metrics_lookup(fs, req, parent, name);
+		return;
+	}
+	if (parent == ROOT_NUMBER && metrics_lookup_in_root(fs, req, name))
+		return;
+	directory = fs_inode(fs, parent);
 	if (!directory->is_dir) {
 		fuse_reply_err(req, ENOTDIR);
 		return;
@@ -220,10 +228,13 @@ static void opendir_step(struct waiter *waiter, int err)
 void fs_opendir(fuse_req_t req, fuse_ino_t number, struct fuse_file_info *info)
 {
 	struct fs *fs = fs_of(req);
-	struct request *request = request_create(
-		fs_requests(fs), req, fs_inode(fs, number), opendir_step);
+	struct request *request;
 
-	(void)info;
+	if (metrics_owns(number)) {
+		fuse_reply_open(req, info);
+		return;
+	}
+	request = request_create(fs_requests(fs), req, fs_inode(fs, number), opendir_step);
 	if (request)
 		opendir_step(&request->waiter, 0);
 	else
@@ -237,8 +248,10 @@ static struct handle *handle_of(const struct fuse_file_info *info)
 
 void fs_releasedir(fuse_req_t req, fuse_ino_t number, struct fuse_file_info *info)
 {
-	handle_destroy(handle_of(info));
-	listing_abandon(fs_inode(fs_of(req), number));
+	if (!metrics_owns(number)) {
+		handle_destroy(handle_of(info));
+		listing_abandon(fs_inode(fs_of(req), number));
+	}
 	fuse_reply_err(req, 0);
 }
 
@@ -443,11 +456,17 @@ static void list_start(fuse_req_t req, fuse_ino_t number, size_t size, off_t off
 void fs_readdir(
 	fuse_req_t req, fuse_ino_t number, size_t size, off_t offset, struct fuse_file_info *info)
 {
-	list_start(req, number, size, offset, info, readdir_step);
+	if (metrics_owns(number))
+		metrics_readdir(fs_of(req), req, size, offset, false);
+	else
+		list_start(req, number, size, offset, info, readdir_step);
 }
 
 void fs_readdirplus(
 	fuse_req_t req, fuse_ino_t number, size_t size, off_t offset, struct fuse_file_info *info)
 {
-	list_start(req, number, size, offset, info, readdirplus_step);
+	if (metrics_owns(number))
+		metrics_readdir(fs_of(req), req, size, offset, true);
+	else
+		list_start(req, number, size, offset, info, readdirplus_step);
 }

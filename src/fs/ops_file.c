@@ -24,6 +24,7 @@
 #include "directory.h"
 #include "fs_private.h"
 #include "log.h"
+#include "metrics.h"
 #include "object.h"
 
 struct opening {
@@ -226,9 +227,14 @@ static int open_wait(struct fs *fs, fuse_req_t fuse, struct inode *inode, int fl
 void fs_open(fuse_req_t req, fuse_ino_t number, struct fuse_file_info *info)
 {
 	struct fs *fs = fs_of(req);
-	struct inode *inode = fs_inode(fs, number);
+	struct inode *inode;
 	int err = 0;
 
+	if (metrics_owns(number)) {
+		metrics_open(fs, req, info);
+		return;
+	}
+	inode = fs_inode(fs, number);
 	if ((info->flags & O_ACCMODE) != O_RDONLY || (info->flags & O_TRUNC))
 		err = -EROFS;
 	else if (inode->is_dir)
@@ -246,9 +252,13 @@ void fs_open(fuse_req_t req, fuse_ino_t number, struct fuse_file_info *info)
 
 void fs_release(fuse_req_t req, fuse_ino_t number, struct fuse_file_info *info)
 {
-	struct inode *inode = fs_inode(fs_of(req), number);
+	struct inode *inode;
 
-	(void)info;
+	if (metrics_owns(number)) {
+		metrics_release(req, info);
+		return;
+	}
+	inode = fs_inode(fs_of(req), number);
 	assert(inode->file.opens > 0);
 	inode->file.opens--;
 	inode_close_if_unused(inode);
@@ -288,10 +298,14 @@ void fs_release_files(struct fs *fs)
 void fs_read(
 	fuse_req_t req, fuse_ino_t number, size_t size, off_t offset, struct fuse_file_info *info)
 {
-	struct inode *inode = fs_inode(fs_of(req), number);
 	struct range range = {(uint64_t)offset, (uint64_t)offset + size};
+	struct inode *inode;
 
-	(void)info;
+	if (metrics_owns(number)) {
+		metrics_read(req, size, offset, info);
+		return;
+	}
+	inode = fs_inode(fs_of(req), number);
 	range = range_intersect(range, (struct range){0, inode->size});
 	if (range_empty(range)) {
 		fuse_reply_buf(req, NULL, 0);

@@ -18,6 +18,7 @@
 #include "clock.h"
 #include "fs_private.h"
 #include "log.h"
+#include "metrics.h"
 #include "scheme.h"
 #include "source.h"
 
@@ -200,9 +201,14 @@ static void reply_resident(fuse_req_t fuse, const struct inode *inode, size_t si
 void fs_getxattr(fuse_req_t req, fuse_ino_t number, const char *name, size_t size)
 {
 	struct fs *fs = fs_of(req);
-	struct inode *inode = fs_inode(fs, number);
+	struct inode *inode;
 	unsigned which = URL;
 
+	if (metrics_owns(number)) {
+		fuse_reply_err(req, ENODATA);
+		return;
+	}
+	inode = fs_inode(fs, number);
 	while (which < ATTRIBUTES && strcmp(name, names[which]) != 0)
 		which++;
 	if (which == URL)

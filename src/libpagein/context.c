@@ -1,7 +1,8 @@
 /*
  * context.c - who runs which loop. Contexts hang in one list under one mutex, which is held while a
- * context is made or unmade and over fork(2), never over a call into the loop, and never while a
- * signal handler or the loop's thread could want it.
+ * context is made or unmade, over fork(2), and while the loops are asked for their figures; never
+ * while a signal handler or the loop's thread could want it. The monitor's thread only tries for
+ * it, since it is started, held and stopped under it.
  *
  * A new object goes to a loop that serves no map, then to a new one while there may be more, then
  * to the one with the fewest maps. It stays there with all of its maps, so that nothing about it
@@ -20,10 +21,12 @@
 #include "address.h"
 #include "cleanup.h"
 #include "clock.h"
+#include "figures.h"
 #include "fork.h"
 #include "limit.h"
 #include "list.h"
 #include "map_touch.h"
+#include "monitor.h"
 #include "s3_choice.h"
 #include "scheme.h"
 #include "share.h"
@@ -48,15 +51,73 @@ struct context {
 	int probe_fd;        /* -1: not opened yet */
 	struct limit *limit; /* NULL: none */
 	struct pagein_stats map_stats;
+	struct context_counts counts;
 	uint8_t scratch[4096];
 };
 
 static pthread_mutex_t contexts_lock = PTHREAD_MUTEX_INITIALIZER;
 static struct list contexts = {&contexts, &contexts}; /* under contexts_lock */
 static struct pagein_stats retired; /* counters of contexts that are gone; under contexts_lock */
+static struct monitor *monitor;     /* NULL: none is wanted; under contexts_lock */
 static unsigned generation; /* changes in the child of a fork, before it has a second thread */
 
 static _Thread_local char last_error[512];
+
+/* ---- figures ------------------------------------------------------------------------------ */
+
+struct figures_call {
+	struct context *context;
+	struct figures *to;
+};
+
+static void figures_called(void *argument)
+{
+	struct figures_call *call = argument;
+
+	context_add_figures(call->context, call->to);
+}
+
+/* With the lock. */
+static void context_ask_figures(struct context *context, struct figures *to)
+{
+	struct figures_call call = {context, to};
+
+	loop_call(context->loop, figures_called, &call);
+}
+
+/* On the monitor's thread: as long as there is one, `monitor` is it, but while it is made or
+ * stopped under the lock. */
+static bool contexts_gather(struct figures *to)
+{
+	if (pthread_mutex_trylock(&contexts_lock) != 0)
+		return false;
+	figures_add(to, monitor_retired(monitor));
+	list_for_each (node, &contexts)
+		context_ask_figures(list_entry(node, struct context, node), to);
+	pthread_mutex_unlock(&contexts_lock);
+	return true;
+}
+
+/* With the lock, when there are contexts, or are about to be. */
+static void monitor_begin(void)
+{
+	if (!monitor && !list_empty(&contexts))
+		monitor = monitor_create(contexts_gather);
+}
+
+/* With the lock: what this context has done counts, and it is no more. */
+static void context_leave(struct context *context)
+{
+	if (monitor) {
+		context_ask_figures(context, monitor_retired(monitor));
+		figures_clear_gauges(monitor_retired(monitor));
+	}
+	list_remove(&context->node);
+	if (list_empty(&contexts)) {
+		monitor_destroy(monitor);
+		monitor = NULL;
+	}
+}
 
 /* ---- fork(2): see fork.c --------------------------------------------------------------------- */
 
@@ -66,6 +127,7 @@ static sigset_t signals_before; /* under contexts_lock */
 static void before_fork(void)
 {
 	pthread_mutex_lock(&contexts_lock);
+	monitor_hold(monitor);
 	signals_block(&signals_before);
 	list_for_each (node, &contexts) {
 		struct context *context = list_entry(node, struct context, node);
@@ -86,6 +148,7 @@ static void after_fork_in_parent(void)
 		loop_release(context->loop);
 	}
 	signals_restore(&signals_before);
+	monitor_release(monitor);
 	pthread_mutex_unlock(&contexts_lock);
 }
 
@@ -96,6 +159,8 @@ static void after_fork_in_child(void)
 	address_release();
 	asks_forget();
 	share_fds_forget();
+	monitor_abandon(monitor);
+	monitor = NULL;
 	/* All of it is given back before anything is asked for: addresses, numbers of descriptors.
 	 */
 	list_for_each (node, &contexts) {
@@ -112,6 +177,7 @@ static void after_fork_in_child(void)
 		asks_close(&context->asks);
 		list_remove(&context->node);
 	}
+	monitor_begin();
 	signals_restore(&signals_before);
 }
 
@@ -138,6 +204,7 @@ static void context_free(struct context *context)
 	s3_choice_finish(&context->s3);
 	free((char *)context->options.netrc_file);
 	free((char *)context->options.token_file);
+	free(context->counts.threads);
 	free(context);
 }
 
@@ -220,6 +287,9 @@ static int context_create(
 	list_init(&context->roll.objects);
 	list_init(&context->roll.maps);
 	list_init(&context->roll.served);
+	/* Without memory for it, threads are forgotten with their maps. */
+	if (monitor_is_wanted())
+		context->counts.threads = figures_create(FIGURES_PROCESS);
 	context->roll.context = context;
 	err = copy_options(context, options);
 	if (err == 0)
@@ -348,9 +418,11 @@ static int context_find(
 		return 0;
 	}
 	err = context_create(url, options, ret, error);
-	if (err == 0)
-		list_append(&contexts, &(*ret)->node);
-	return err;
+	if (err < 0)
+		return err;
+	list_append(&contexts, &(*ret)->node);
+	monitor_begin();
+	return 0;
 }
 
 int context_get(
@@ -401,6 +473,11 @@ struct limit *context_limit(const struct context *context)
 struct pagein_stats *context_map_stats(struct context *context)
 {
 	return &context->map_stats;
+}
+
+struct context_counts *context_counts(struct context *context)
+{
+	return &context->counts;
 }
 
 void *context_scratch(struct context *context)
@@ -469,7 +546,7 @@ void context_put(struct context *context)
 	pthread_mutex_lock(&contexts_lock);
 	last = --context->uses == 0;
 	if (last)
-		list_remove(&context->node);
+		context_leave(context);
 	pthread_mutex_unlock(&contexts_lock);
 	if (!last)
 		return;

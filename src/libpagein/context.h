@@ -11,10 +11,13 @@
 #include "list.h"
 #include "loop.h"
 #include "pagein.h"
+#include "spread.h"
 
 struct asks;
 struct context;
+struct figures;
 struct limit;
+struct threads;
 
 /* What the loop serves; both lists are the loop's. */
 struct context_roll {
@@ -61,6 +64,16 @@ struct limit *context_limit(const struct context *context);
 void context_stats(struct pagein_stats *ret);
 /* The counters of all maps, the living and the gone; on the loop. */
 struct pagein_stats *context_map_stats(struct context *context);
+/* What is counted for the figures (figures.h) alone; on the loop. */
+struct context_counts {
+	uint64_t fault_hits;
+	struct spread wait;      /* of threads that have faulted */
+	struct figures *threads; /* of maps that are gone; NULL: nobody wants to know */
+};
+struct context_counts *context_counts(struct context *context);
+/* context_figures.c; on the loop. */
+void context_add_figures(struct context *context, struct figures *to);
+void context_keep_threads(struct context *context, const struct threads *threads);
 /* A page of scratch memory, on the loop. */
 void *context_scratch(struct context *context);
 /*

@@ -219,7 +219,7 @@ static void map_forget_waiters(struct pagein_map *map)
 		block->stranded = 0;
 	}
 	threads_finish(&map->threads);
-	threads_init(&map->threads);
+	threads_init(&map->threads, &context_counts(map->object->context)->wait);
 }
 
 /* false: there is something. */

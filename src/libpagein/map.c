@@ -163,6 +163,8 @@ static void map_release_asked(struct pagein_map *map)
 static void map_end_service(struct pagein_map *map)
 {
 	map->closing = true;
+	if (!map->origin)
+		context_keep_threads(map->object->context, &map->threads);
 	(void)face_close_gate(map->face);
 	map_release_asked(map);
 	list_remove(&map->node);
@@ -236,7 +238,7 @@ static struct pagein_map *map_allocate(struct pagein_object *object, uint64_t of
 	list_init(&map->pulls);
 	list_init(&map->parked);
 	list_init(&map->held);
-	threads_init(&map->threads);
+	threads_init(&map->threads, &context_counts(object->context)->wait);
 	pthread_mutex_init(&map->overlay.dropping, NULL);
 	list_init(&map->asks);
 	list_init(&map->foreign_node);

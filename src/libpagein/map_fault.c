@@ -286,6 +286,7 @@ static bool map_fault(struct pagein_map *map, const struct uffd_msg *message, st
 
 	map->stats.faults++;
 	context_map_stats(map->object->context)->faults++;
+	object_count_use(map->object->object, 1, 0);
 	/* It waits until the addresses are PROT_NONE: pagein_unmap(). */
 	if (map->closing)
 		return false;

@@ -100,6 +100,7 @@ void map_count_fill(struct pagein_map *map, size_t copied)
 	map->stats.bytes_filled += copied;
 	all->fills++;
 	all->bytes_filled += copied;
+	object_count_use(map->object->object, 0, copied);
 }
 
 /*
@@ -389,6 +390,7 @@ void map_fill_cached(struct pagein_map *map, struct map_block *block, struct ran
 		bytes = object_touch(map->object->object, page.start);
 	if (!bytes)
 		return;
+	context_counts(map->object->context)->fault_hits++;
 	block->asked |= bit; /* M2, if it must be parked */
 	map_fill(map, page, bytes);
 	if (map->trace)

@@ -105,6 +105,7 @@ static void map_refill_page(struct pagein_map *map, struct range page)
 	block->lone |= bit;
 	map->stats.refilled++;
 	map->limit->stats->refilled++;
+	context_counts(map->object->context)->fault_hits++;
 	map_fill(map, page, bytes);
 }
 

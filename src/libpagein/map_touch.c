@@ -111,6 +111,7 @@ void map_fold(struct pagein_map *map)
 	map->stats.bytes_filled += filled * PAGE_BYTES;
 	all->fills += filled;
 	all->bytes_filled += filled * PAGE_BYTES;
+	object_count_use(map->object->object, 0, filled * PAGE_BYTES);
 }
 
 /* Why the page at this offset can't be had; 0: it may be. */

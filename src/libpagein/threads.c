@@ -14,6 +14,7 @@
 #include <stdlib.h>
 
 #include "clock.h"
+#include "figures.h"
 
 #define SLAB_THREADS 16
 #define KNOWN_MAX 65536 /* 20 MiB: whoever has so many stuck threads has other worries */
@@ -33,9 +34,9 @@ struct thread_slab {
 	struct thread threads[SLAB_THREADS];
 };
 
-void threads_init(struct threads *threads)
+void threads_init(struct threads *threads, struct spread *stalls)
 {
-	*threads = (struct threads){0};
+	*threads = (struct threads){.stalls = stalls};
 	list_init(&threads->used);
 	list_init(&threads->waiting);
 }
@@ -157,7 +158,7 @@ static unsigned stall_bucket(uint64_t stalled_ns)
 	return bits < PAGEIN_STALL_BUCKETS ? bits : PAGEIN_STALL_BUCKETS - 1;
 }
 
-static void thread_count_stall(struct thread *thread, uint64_t now_ns)
+static uint64_t thread_count_stall(struct thread *thread, uint64_t now_ns)
 {
 	uint64_t stalled_ns = now_ns > thread->since_ns ? now_ns - thread->since_ns : 0;
 
@@ -165,17 +166,21 @@ static void thread_count_stall(struct thread *thread, uint64_t now_ns)
 	if (stalled_ns > thread->stats.stalled_max_ns)
 		thread->stats.stalled_max_ns = stalled_ns;
 	thread->stats.stalls[stall_bucket(stalled_ns)]++;
+	return stalled_ns;
 }
 
 void threads_end(struct threads *threads, struct range range, uint64_t now_ns)
 {
 	list_for_each_safe (node, &threads->waiting) {
 		struct thread *thread = list_entry(node, struct thread, waiting);
+		uint64_t stalled_ns;
 
 		if (thread->offset < range.start || thread->offset >= range.end)
 			continue;
 		list_remove(&thread->waiting);
-		thread_count_stall(thread, now_ns);
+		stalled_ns = thread_count_stall(thread, now_ns);
+		if (threads->stalls)
+			spread_record(threads->stalls, stalled_ns);
 	}
 }
 
@@ -197,4 +202,16 @@ unsigned threads_list(const struct threads *threads, struct pagein_thread_stats 
 	for (size_t i = 0; i < max && node != &threads->used; i++, node = node->prev)
 		ret[i] = list_entry(node, const struct thread, used)->stats;
 	return threads->count < PAGEIN_THREADS_MAX ? threads->count : PAGEIN_THREADS_MAX;
+}
+
+void threads_add_figures(const struct threads *threads, struct figures *to)
+{
+	for (const struct list *node = threads->used.prev; node != &threads->used;
+		node = node->prev) {
+		const struct pagein_thread_stats *stats =
+			&list_entry(node, const struct thread, used)->stats;
+
+		figures_add_thread(
+			to, &(struct thread_figures){stats->tid, stats->faults, stats->stalled_ns});
+	}
 }

@@ -15,6 +15,8 @@
 
 #define THREADS_BUCKETS 64
 
+struct figures;
+struct spread;
 struct thread;
 struct thread_slab;
 
@@ -24,9 +26,10 @@ struct threads {
 	struct thread *buckets[THREADS_BUCKETS];
 	struct thread_slab *slabs;
 	unsigned count;
+	struct spread *stalls; /* where all are counted together; NULL: nowhere */
 };
 
-void threads_init(struct threads *threads);
+void threads_init(struct threads *threads, struct spread *stalls);
 void threads_finish(struct threads *threads);
 
 /* Makes room for a new thread, where there is time. */
@@ -43,3 +46,6 @@ uint64_t threads_longest(const struct threads *threads, uint64_t *ret_offset);
 
 /* Up to max of them, who has faulted last first; how many are known, PAGEIN_THREADS_MAX at most. */
 unsigned threads_list(const struct threads *threads, struct pagein_thread_stats *ret, size_t max);
+
+/* Adds all of them. */
+void threads_add_figures(const struct threads *threads, struct figures *to);

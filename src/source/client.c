@@ -391,6 +391,8 @@ int client_start(struct client *client, struct client_request *request)
 	result = curl_multi_add_handle(client->multi, request->easy);
 	if (result != CURLM_OK)
 		return result == CURLM_OUT_OF_MEMORY ? -ENOMEM : -EINVAL;
+	if (request->counts)
+		request->counts->questions++;
 	request->client = client;
 	list_append(&client->running, &request->node);
 	return 0;
@@ -414,8 +416,18 @@ void client_content_type(const struct client_request *request, char to[CONTENT_T
 	strcpy(to, type && strlen(type) <= CONTENT_TYPE_MAX ? type : "");
 }
 
+static void client_count_bytes(const struct client_request *request)
+{
+	curl_off_t bytes = 0;
+
+	curl_easy_getinfo(request->easy, CURLINFO_SIZE_DOWNLOAD_T, &bytes);
+	request->counts->question_bytes += (uint64_t)bytes;
+}
+
 void client_finish(struct client_request *request)
 {
+	if (request->client && request->counts)
+		client_count_bytes(request);
 	if (request->client) {
 		list_remove(&request->node);
 		curl_multi_remove_handle(request->client->multi, request->easy);

@@ -29,8 +29,10 @@ struct client_request {
 	struct sockaddr_storage avoid; /* ss_family AF_UNSPEC: none */
 	bool avoided;
 	struct list node; /* of those that run, until done() is called */
-	bool set_failed;  /* client_set() */
-	bool lost;        /* the loop does not watch its socket: it has to end */
+	/* Where it counts as a question, set as `avoid` is; NULL: nowhere. */
+	struct source_stats *counts;
+	bool set_failed; /* client_set() */
+	bool lost;       /* the loop does not watch its socket: it has to end */
 	char error[CURL_ERROR_SIZE];
 };
 

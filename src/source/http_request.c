@@ -270,6 +270,7 @@ static int request_attempt(struct http_request *request)
 	if (request->attempts > 0)
 		client_set(&request->curl, CURLOPT_FRESH_CONNECT, 1L);
 	method_set(request);
+	request->curl.counts = &request->http->source.stats;
 	return client_start(request->http->client, &request->curl);
 }
 

@@ -347,6 +347,7 @@ static int ask_prepare(struct s3_ask *ask, const struct s3_credentials *credenti
 	if (ask->is_quick)
 		client_set(&ask->curl, CURLOPT_TIMEOUT_MS,
 			(long)probe_timeout_ms(ask->body_max, ask->s3->timeout_ms));
+	ask->curl.counts = &ask->s3->source.stats;
 	return client_start(ask->s3->client, &ask->curl);
 }
 

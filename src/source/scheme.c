@@ -121,6 +121,8 @@ void source_add_stats(const struct source *source, struct source_stats *to)
 	}
 	to->requests += source->stats.requests;
 	to->bytes += source->stats.bytes;
+	to->questions += source->stats.questions;
+	to->question_bytes += source->stats.question_bytes;
 	to->connections_opened += source->stats.connections_opened;
 	to->hedges += source->stats.hedges;
 	to->hedges_won += source->stats.hedges_won;

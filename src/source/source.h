@@ -173,8 +173,10 @@ static inline void exchange_reset(struct exchange *exchange)
 }
 
 struct source_stats {
-	uint64_t requests; /* gets sent */
-	uint64_t bytes;    /* body bytes of gets */
+	uint64_t requests;       /* gets sent */
+	uint64_t bytes;          /* body bytes of gets */
+	uint64_t questions;      /* requests for probes and listings */
+	uint64_t question_bytes; /* of their bodies */
 	uint64_t connections_opened;
 	uint64_t hedges;      /* of the requests: second ones for the same bytes */
 	uint64_t hedges_won;  /* ... that were answered first */

@@ -115,6 +115,8 @@ WRAP(FAIL_FILE, char *, realpath, (const char *path, char *ret), (path, ret), NU
 WRAP(FAIL_FILE, char *, __realpath_chk, (const char *path, char *ret, size_t size),
 	(path, ret, size), NULL, EACCES, ENOMEM)
 WRAP(FAIL_FILE, int, rename, (const char *from, const char *to), (from, to), -1, EACCES, ENOSPC)
+WRAP(FAIL_FILE, int, mkdir, (const char *path, mode_t mode), (path, mode), -1, EACCES, ENOSPC)
+WRAP(FAIL_FILE, int, fchmod, (int fd, mode_t mode), (fd, mode), -1, EPERM)
 WRAP(FAIL_FILE, char *, getcwd, (char *buffer, size_t size), (buffer, size), NULL, ENOENT)
 WRAP(FAIL_FILE, ssize_t, getrandom, (void *bytes, size_t size, unsigned flags),
 	(bytes, size, flags), -1, EINTR, ENOSYS)

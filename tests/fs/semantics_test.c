@@ -23,6 +23,8 @@ static void awkward_keys(void **state)
 		const char *key, *name;
 	} cases[] = {
 		{"plain", "plain"},
+		{".pagein/in", "%{2e}pagein/in"},
+		{"sub/.pagein", "sub/.pagein"},
 		{"dir/sub/file", "dir/sub/file"},
 		{"dt=2024%2F05/100%", "dt=2024%2F05/100%"},
 		{"caf\xc3\xa9", "caf\xc3\xa9"},
@@ -59,6 +61,24 @@ static void awkward_keys(void **state)
 	}
 	assert_directory("both");
 	assert_directory("folder/%{}");
+	bucket_unmount(&mount);
+}
+
+/* N10 */
+static void our_own_name_is_ours(void **state)
+{
+	(void)state;
+	add(".pagein", 10, 1);
+	add(".pagein/in", 20, 2);
+	add(".pagein-", 30, 3);
+	start(NULL);
+	assert_int_equal(count_names(""), 3);
+	assert_file("%{2e}pagein%{object}", 10, 1);
+	assert_file("%{2e}pagein/in", 20, 2);
+	assert_file(".pagein-", 30, 3);
+	assert_directory(".pagein");
+	assert_int_equal(count_names(".pagein"), 1);
+	assert_missing(".pagein/in");
 	bucket_unmount(&mount);
 }
 
@@ -354,6 +374,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(awkward_keys),
+		TEST(our_own_name_is_ours),
 		TEST(markers_are_not_listed),
 		TEST(long_names_go_on_in_directories),
 		TEST(another_version_is_another_inode),

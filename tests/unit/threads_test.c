@@ -22,7 +22,7 @@ static void a_stall_lasts_from_the_fault_to_the_fill(void **state)
 	struct threads threads;
 
 	(void)state;
-	threads_init(&threads);
+	threads_init(&threads, NULL);
 	threads_begin(&threads, 7, 5 * PAGE_BYTES, 1000);
 	/* Neighbours' fills are not its own. */
 	threads_end(&threads, (struct range){0, 5 * PAGE_BYTES}, 50000);
@@ -52,7 +52,7 @@ static void stalls_are_counted_by_powers_of_two(void **state)
 	for (size_t i = 0; i < array_len(cases); i++) {
 		struct threads threads;
 
-		threads_init(&threads);
+		threads_init(&threads, NULL);
 		threads_begin(&threads, 1, 0, 5);
 		threads_end(&threads, everything, 5 + cases[i].ns);
 		assert_true(only(&threads).stalls[cases[i].bucket] == 1);
@@ -67,7 +67,7 @@ static void a_fault_that_comes_again_is_one_stall(void **state)
 	struct threads threads;
 
 	(void)state;
-	threads_init(&threads);
+	threads_init(&threads, NULL);
 	threads_begin(&threads, 1, 0, 0);
 	threads_begin(&threads, 1, 0, 5000);
 	threads_end(&threads, everything, 10000);
@@ -90,7 +90,7 @@ static void who_faulted_last_comes_first(void **state)
 	struct threads threads;
 
 	(void)state;
-	threads_init(&threads);
+	threads_init(&threads, NULL);
 	assert_int_equal(threads_list(&threads, NULL, 0), 0);
 	for (size_t i = 0; i < array_len(order); i++)
 		threads_begin(&threads, order[i], 0, i);
@@ -110,7 +110,7 @@ static void the_oldest_gives_its_place_away(void **state)
 	unsigned count;
 
 	(void)state;
-	threads_init(&threads);
+	threads_init(&threads, NULL);
 	for (int32_t tid = 100; tid < 10100; tid++) {
 		threads_reserve(&threads);
 		threads_begin(&threads, tid, (uint64_t)tid * PAGE_BYTES, 0);

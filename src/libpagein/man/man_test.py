@@ -119,7 +119,8 @@ def main():
     names, macros, constants, prototypes, fields = read_header(sources / "pagein.h")
     pages = {file.name.removesuffix(".3.scd"): file.read_text()
              for file in sorted(folder.glob("*.3.scd"))}
-    readers = (sources / "limit_parse.c", sources.parent / "core" / "trace.c")
+    readers = (sources / "limit_parse.c", sources / "monitor.c",
+               sources.parent / "core" / "trace.c")
     variables = {name for file in readers for name in re.findall(r'"(PAGEIN_\w+)"', file.read_text())}
 
     lines = len((sources / "pagein.h").read_text().splitlines())
