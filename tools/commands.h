@@ -14,3 +14,4 @@ int command_stat(const struct options *options);
 int command_cat(const struct options *options);
 int command_bench(const struct options *options);
 int command_doctor(const struct options *options);
+int command_view(const struct options *options);

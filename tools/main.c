@@ -33,6 +33,7 @@ static command_fn *const commands[SUBCOMMAND_COUNT] = {
 	[SUBCOMMAND_CAT] = command_cat,
 	[SUBCOMMAND_BENCH] = command_bench,
 	[SUBCOMMAND_DOCTOR] = command_doctor,
+	[SUBCOMMAND_VIEW] = command_view,
 };
 
 static int version_print(void)
