@@ -158,6 +158,19 @@ static unsigned char page_take(struct pages *pages, uint64_t page, struct copy *
 	return state;
 }
 
+/*
+ * Populates for a slice. *ret_ended: the time was over, which is no failure; a failure comes
+ * before. What has failed between two slices is asked for again by the next.
+ */
+static int slice_populate(struct pages *pages, uint64_t offset, uint64_t length, bool *ret_ended)
+{
+	uint64_t begun_ns = clock_now_ns();
+	int err = pagein_populate(pages->map, offset, length, SLICE_MS);
+
+	*ret_ended = err == -ETIMEDOUT && clock_now_ns() - begun_ns >= SLICE_MS * NS_PER_MS;
+	return err;
+}
+
 /* ---- the thread ----------------------------------------------------------------------------- */
 
 /* The next run of wanted pages that nothing is known of. */
@@ -224,15 +237,16 @@ static void run_bring(struct pages *pages, uint64_t first, uint64_t end, uint64_
 	uint64_t length = (end < pages->size / PAGE_BYTES ? end * PAGE_BYTES : pages->size) -
 			  offset;
 	char reason[PAGES_REASON_MAX] = "";
+	bool has_ended;
 	int err;
 
 	bar_note(&pages->bar, offset, length);
 	pages->bar_is_old = true;
 	pthread_mutex_unlock(&pages->lock);
-	err = pagein_populate(pages->map, offset, length, SLICE_MS);
+	err = slice_populate(pages, offset, length, &has_ended);
 	if (err < 0)
 		reason_copy(pages, reason);
-	if (!run_take(pages, first, end) && err < 0)
+	if (!run_take(pages, first, end) && err < 0 && !has_ended)
 		run_fail(pages, first, end, reason);
 	pthread_mutex_lock(&pages->lock);
 	if (err == 0)
@@ -431,8 +445,8 @@ static void fetch_note(struct pages *pages, const struct pages_fetch *fetch)
 	pthread_mutex_unlock(&pages->lock);
 }
 
-/* The first page of it in such a state, or its end. */
-static uint64_t fetch_find(struct pages *pages, const struct pages_fetch *fetch, bool is_coming)
+/* The first page of it that is not there. */
+static uint64_t fetch_missing(struct pages *pages, const struct pages_fetch *fetch)
 {
 	uint64_t page = fetch->offset / PAGE_BYTES;
 	uint64_t end = (fetch->offset + fetch->length + PAGE_BYTES - 1) / PAGE_BYTES;
@@ -440,7 +454,7 @@ static uint64_t fetch_find(struct pages *pages, const struct pages_fetch *fetch,
 
 	for (; page < end; page++) {
 		pagein_residency(pages->map, page * PAGE_BYTES, page_length(pages, page), &state);
-		if (is_coming ? state == PAGEIN_COMING : state != PAGEIN_RESIDENT)
+		if (state != PAGEIN_RESIDENT)
 			break;
 	}
 	return page * PAGE_BYTES;
@@ -449,7 +463,7 @@ static uint64_t fetch_find(struct pages *pages, const struct pages_fetch *fetch,
 static int fetch_fail(struct pages *pages, struct pages_fetch *fetch, int err)
 {
 	reason_copy(pages, fetch->reason);
-	fetch->failed_at = fetch_find(pages, fetch, false);
+	fetch->failed_at = fetch_missing(pages, fetch);
 	pthread_mutex_lock(&pages->lock);
 	bar_fail(&pages->bar, fetch->failed_at / PAGE_BYTES);
 	pages->bar_is_old = true;
@@ -462,6 +476,7 @@ int pages_fetch(struct pages *pages, struct pages_fetch *fetch)
 {
 	const uint8_t *address = pagein_address(pages->map);
 	struct touch touch = {address + fetch->offset, fetch->bytes, fetch->length};
+	bool has_ended;
 	int err;
 
 	fetch_note(pages, fetch);
@@ -470,10 +485,8 @@ int pages_fetch(struct pages *pages, struct pages_fetch *fetch)
 	do {
 		if (atomic_load(fetch->is_cancelled))
 			return -ECANCELED;
-		err = pagein_populate(pages->map, fetch->offset, fetch->length, SLICE_MS);
-		/* The slice's end, or the server's? Then nothing is on its way any more. */
-	} while (err == -ETIMEDOUT &&
-		 fetch_find(pages, fetch, true) < fetch->offset + fetch->length);
+		err = slice_populate(pages, fetch->offset, fetch->length, &has_ended);
+	} while (has_ended);
 	if (err == 0)
 		err = pagein_guard(touch_copy, &touch);
 	return err < 0 ? fetch_fail(pages, fetch, err) : 0;
