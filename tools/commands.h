@@ -15,3 +15,4 @@ int command_cat(const struct options *options);
 int command_bench(const struct options *options);
 int command_doctor(const struct options *options);
 int command_top(const struct options *options);
+int command_view(const struct options *options);

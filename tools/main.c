@@ -34,6 +34,7 @@ static command_fn *const commands[SUBCOMMAND_COUNT] = {
 	[SUBCOMMAND_BENCH] = command_bench,
 	[SUBCOMMAND_DOCTOR] = command_doctor,
 	[SUBCOMMAND_TOP] = command_top,
+	[SUBCOMMAND_VIEW] = command_view,
 };
 
 static int version_print(void)

@@ -25,6 +25,7 @@ enum subcommand {
 	SUBCOMMAND_BENCH,
 	SUBCOMMAND_DOCTOR,
 	SUBCOMMAND_TOP,
+	SUBCOMMAND_VIEW,
 	SUBCOMMAND_COUNT,
 };
 
@@ -89,6 +90,13 @@ struct options {
 
 	/* cat */
 	struct range range; /* end UINT64_MAX: to the end of the object */
+
+	/* view */
+	bool quit_if_fits;
+	bool hex;
+	bool chop;                  /* cut long lines */
+	const char *at;             /* where to begin, unchecked, or NULL */
+	uint64_t view_memory_bytes; /* pagein_options.memory */
 
 	/* bench */
 	const char *engines;   /* names joined by commas, unchecked */

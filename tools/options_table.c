@@ -41,7 +41,8 @@
 #define BENCH (1u << SUBCOMMAND_BENCH)
 #define TOP (1u << SUBCOMMAND_TOP)
 #define STAT (1u << SUBCOMMAND_STAT)
-#define SOURCES (MOUNT | LS | STAT | CAT | BENCH)
+#define VIEW (1u << SUBCOMMAND_VIEW)
+#define SOURCES (MOUNT | LS | STAT | CAT | BENCH | VIEW)
 
 #define HOUR_NS (UINT64_C(3600) * 1000000000)
 
@@ -160,6 +161,24 @@ const struct option_row option_rows[] = {
 		.value = "0-", .argument = "FIRST-LAST",
 		.subcommands = CAT,
 		.help = "only these bytes, both included; FIRST- for all the rest"},
+
+	{"at", 0, STRING(at),
+		.argument = "PLACE",
+		.subcommands = VIEW,
+		.help = "begin there: 4096, 0x1000, 10K, 12.5%, $ (the end)"},
+	{"quit-if-one-screen", 'F', FLAG(quit_if_fits),
+		.subcommands = VIEW,
+		.help = "print what fits on one screen, and end"},
+	{"chop-long-lines", 'S', FLAG(chop),
+		.subcommands = VIEW,
+		.help = "cut long lines instead of folding them"},
+	{"hex", 'x', FLAG(hex),
+		.subcommands = VIEW,
+		.help = "begin with hexadecimal digits"},
+	{"memory", 0, SIZE(view_memory_bytes),
+		.value = "16M", .argument = "SIZE",
+		.subcommands = VIEW, .min = 4 << 20, .max = INT64_MAX,
+		.help = "memory for what was fetched"},
 
 	{"engine", 0, STRING(engines),
 		.value = "floor,uffd,fuse-read,fuse-mmap", .argument = "NAME,...",
@@ -313,7 +332,7 @@ const struct option_row option_rows[] = {
 
 	{"verify", 0, CHOICE(verify, verify_modes),
 		.value = "auto", .argument = "MODE",
-		.subcommands = MOUNT | LS | CAT | BENCH, .in_o = true,
+		.subcommands = MOUNT | LS | CAT | BENCH | VIEW, .in_o = true,
 		.help = "check bytes by what their source tells of them; require, blocks: refuse "
 			"what can't be checked when all has been read, or before it is shown"},
 
@@ -362,6 +381,8 @@ const struct subcommand_row subcommand_rows[SUBCOMMAND_COUNT] = {
 		"tell what this kernel, user and container allow"},
 	[SUBCOMMAND_TOP] = {"top", "DIR|PID|SOCKET", 1, 1,
 		"show the figures of a mount, or of a process with PAGEIN_METRICS=DIR"},
+	[SUBCOMMAND_VIEW] = {"view", "SOURCE", 0, 1,
+		"page through an object, fetching what is looked at; h there: the keys"},
 };
 
 int subcommand_find(const char *name, enum subcommand *ret)
