@@ -29,7 +29,6 @@ NOT_RUN = {
     "tools/demo": "is run by tests/fresh-root, and installs packages",
     "tools/setup": "installs packages; tests/fresh-root runs it, tools/check does the rest",
     "tools/package": "tests/package/check runs it",
-    "tools/compare": "installs the peers it compares with",
     "mount -t pagein": "mount(8) looks for its helpers in /sbin only: tests/package/use has them there",
 }
 TERMINAL = ("view", "top")
