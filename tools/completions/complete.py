@@ -104,7 +104,7 @@ def bash_action(option):
     kind = value_kind(option)
     if kind == "file":
         return '_pagein_words -f -- "$2" && compopt -o filenames ;;'
-    if option["type"] == "choices":
+    if option["is_list"]:
         return f"_pagein_list \"$2\" '{' '.join(kind)}' ;;"
     return f"_pagein_words -W '{' '.join(kind)}' -- \"$2\" ;;"
 
@@ -143,7 +143,7 @@ def zsh_action(option):
         return ""
     if kind == "file":
         return f":{option['argument']}:_files"
-    if option["type"] == "choices":
+    if option["is_list"]:
         return f":{zsh_quote(option['argument'])}:_sequence compadd - {' '.join(kind)}"
     return f":{zsh_quote(option['argument'])}:" + (f"({' '.join(kind)})" if kind else " ")
 

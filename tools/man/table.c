@@ -12,19 +12,6 @@
 
 #include "options_table.h"
 
-static const char *const type_names[] = {
-	[OPTION_FLAG] = "flag",
-	[OPTION_STRING] = "string",
-	[OPTION_UINT] = "uint",
-	[OPTION_MODE] = "mode",
-	[OPTION_ID] = "id",
-	[OPTION_SIZE] = "size",
-	[OPTION_DURATION] = "duration",
-	[OPTION_CHOICE] = "choice",
-	[OPTION_CHOICES] = "choices",
-	[OPTION_RANGE] = "range",
-};
-
 static void set(json_t *object, const char *key, json_t *value)
 {
 	int err = json_object_set_new(object, key, value);
@@ -63,7 +50,7 @@ static json_t *option_object(const struct option_row *row)
 
 	set(object, "name", json_string(row->name));
 	set(object, "letter", json_string(letter));
-	set(object, "type", json_string(type_names[row->type]));
+	set(object, "is_list", json_boolean(row->type == OPTION_CHOICES));
 	set(object, "in_o", json_boolean(row->in_o));
 	set(object, "subcommands", subcommands_of(row));
 	set(object, "default", string_or_null(row->value));
