@@ -85,7 +85,7 @@ def check_page(page, text, options, names, variables):
         check(option in options, f"{page}: {option} is no option")
     for name in re.findall(r"\*((?:pagein|libpagein|mount\.pagein)[\w.-]*)\*\((\d)\)", text):
         check(name in names, f"{page}: {name[0]}({name[1]}) is no page")
-    for variable in set(re.findall(r"\b(?:AWS|PAGEIN)_[A-Z_0-9]+", bare(text))):
+    for variable in set(re.findall(r"\b(?:AWS|PAGEIN)_[A-Z_0-9]+", text.replace("\\", ""))):
         check(variable in variables, f"{page}: {variable} is not read by anybody")
 
 
