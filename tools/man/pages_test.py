@@ -94,8 +94,10 @@ def lint(files):
         print("mandoc is not installed: form not checked", file=sys.stderr)
         return
     for file in files:
-        if file.read_text().startswith(".so "):
+        text = file.read_text()
+        if text.startswith(".so "):
             continue
+        check("\n.TS" not in text, f"{file.name}: a table, for which not everybody runs tbl(1)")
         for line in run("mandoc", "-Tlint", "-Wwarning", str(file)).stdout.splitlines():
             # scdoc(1) begins a paragraph wherever one could begin.
             check("skipping paragraph macro" in line, line)
