@@ -168,10 +168,13 @@ class Runner:
 
 
 def make_commands(base, pagein):
-    """pagein and mount.pagein as they are called by name."""
+    """What snippets call by name."""
     folder = base / "bin"
     folder.mkdir()
     (folder / "mount.pagein").symlink_to(pagein)
+    # The system's, which has the system's numpy: another may stand before it in PATH.
+    if os.path.exists("/usr/bin/python3"):
+        (folder / "python3").symlink_to("/usr/bin/python3")
     (folder / "pagein").write_text(f"""#!/usr/bin/env bash
 case "$1 ${{2-}}" in
 "bench diff") ;;
