@@ -52,7 +52,7 @@ static void server_restart(struct bed *bed)
 	assert_int_equal(origin_spawn(&options, &bed->origin), 0);
 }
 
-/* F10 */
+/* F11 */
 static void a_read_that_has_failed_fails_at_once_for_a_moment(void **state)
 {
 	struct bed *bed = *state;
@@ -79,7 +79,7 @@ static char touch(const volatile char *map, off_t offset)
 	return map[offset];
 }
 
-/* F10 */
+/* F11 */
 static void it_heals_by_itself(void **state)
 {
 	struct bed *bed = *state;
@@ -207,7 +207,7 @@ static void readers_go_on_when_the_server_wakes_up(void **state)
 	bed_unmount(bed);
 }
 
-/* F10: a page comes each half second, the last of these after more than a minute. */
+/* F11: a page comes each half second, the last of these after more than a minute. */
 static void a_read_ends_whatever_arrives(void **state)
 {
 	struct bed *bed = *state;
