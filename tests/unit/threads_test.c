@@ -134,7 +134,7 @@ static void whoever_waits_is_known(void **state)
 	uint64_t offset;
 
 	(void)state;
-	threads_init(&threads);
+	threads_init(&threads, NULL);
 	assert_true(threads_longest(&threads, &offset) == 0);
 	for (int32_t tid = 0; tid < 5000; tid++)
 		assert_true(threads_begin(
