@@ -143,7 +143,7 @@ static void hashing_run(struct hashing *hashing)
 		err = hashing->err == 0 ? window_hash(hashing) : 0;
 		if (err < 0)
 			hashing_fail(hashing, err, strerror(-err));
-		progress_set(&hashing->progress, hashing->hashed * WINDOW_BYTES);
+		progress_add(&hashing->progress, WINDOW_BYTES);
 	}
 }
 
@@ -199,7 +199,8 @@ int hashes_make(struct place *place, const char *location, const struct version 
 		err = digest_begin(&hashing.whole, is_hash ? told->kind : DIGEST_SHA256);
 	if (err == 0 && version->size > 0)
 		err = hashing_begin(&hashing, location, version);
-	progress_start(&hashing.progress, "hashes", "bytes", version->size);
+	progress_hide();
+	progress_start_beside(&hashing.progress, "hashes", "bytes", version->size);
 	if (err == 0)
 		hashing_run(&hashing);
 	progress_end(&hashing.progress);
