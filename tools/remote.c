@@ -394,7 +394,8 @@ int place_find(
 	int err;
 
 	*place = (struct place){.version.mtime_s = -1};
-	progress_start(&place->progress, command, "entries", 0);
+	if (command)
+		progress_start(&place->progress, command, "entries", 0);
 	err = scheme_url(source, &place->url);
 	if (err == -EINVAL)
 		(void)scheme_refusal(source, place->reason);

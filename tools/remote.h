@@ -38,8 +38,8 @@ struct place {
 
 /*
  * A URL whose path ends with a '/' is a directory without being asked; of others the server is
- * asked. place_finish() it in any case. Progress is shown for `command`: progress_end() it before
- * anything is written to what may be a terminal.
+ * asked. place_finish() it in any case. Progress is shown for `command`, if there is one:
+ * progress_end() it before anything is written to what may be a terminal.
  *
  * -ENOTSUP: an object whose size the server does not tell; -EINVAL: no source at all; else what the
  * server's answer means.

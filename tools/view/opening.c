@@ -129,7 +129,7 @@ static int directory_open(struct opened *opened, const struct options *options)
 	int err;
 
 	use.sandbox = 0;
-	err = place_find(&place, "view", opened->source, &use);
+	err = place_find(&place, NULL, opened->source, &use);
 	if (err == 0 && !place.is_directory)
 		err = -ENOTDIR;
 	if (err == 0)
