@@ -84,7 +84,7 @@ class Servers:
         root = base / "www"
         for folder in ("models", "data", "objects", "archive"):
             (root / folder).mkdir(parents=True)
-        for path in ("weights.bin", "models/weights.bin"):
+        for path in ("weights.bin", "dump.bin", "models/weights.bin"):
             with open(root / path, "wb") as file:
                 file.write(os.urandom(100_000))
                 file.truncate(WEIGHTS_BYTES)
