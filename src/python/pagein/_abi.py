@@ -105,6 +105,7 @@ class OptionsStruct(ctypes.Structure):
         ("memory", c_uint64),
         ("verify", c_uint),
         ("hedge_percent", c_int),
+        ("deadline_ms", c_uint),
     ]
 
 

@@ -247,7 +247,8 @@ def open(url: str, *, flags: Flag = Flag(0), **options: Any) -> Object:
     flags are those of the map of the whole: Flag.WAIT, HUGE, PRIVATE and so on. The options are those of
     struct pagein_options, by the same names and in the same units; None or 0 means the default:
 
-        timeout_ms, attempts, connections, loops, spin_us, cache_bytes, memory, hedge_percent: numbers
+        timeout_ms, attempts, connections, loops, spin_us, cache_bytes, memory, hedge_percent,
+        deadline_ms: numbers
         fork: Fork; verify: Verify; netrc_file, token_file: paths; s3: a dict of pagein_s3_options' fields
 
     NotFoundError, NotPermittedError, RefusedError, TimedOutError or another Error: it can't be opened.
