@@ -280,8 +280,8 @@ static void *transfer_buffer(struct exchange *exchange, size_t *len)
 
 /* Of a transfer's first bytes. No clock is read for it, and whoever waited for them goes on
  * already; a source without a server tells no times. */
-static void
-core_count_stages(struct core *core, uint64_t wished_ns, const struct fault_stages *stages)
+static void core_count_stages(
+	struct core *core, uint64_t wished_ns, const struct fault_stages *stages)
 {
 	uint64_t sent_ns = stages->end_ns[STAGE_CONNECT];
 	uint64_t first_byte_ns = stages->end_ns[STAGE_FIRST_BYTE];

@@ -52,8 +52,9 @@ static void start_mounts(void)
 	make_common_pages();
 	set_script(MOMENTS);
 	set_environment();
-	snprintf(options, sizeof options, "timeout=%dms,deadline=%dms,metadata-ttl=1s,negative-ttl=0s",
-		TIMEOUT_MS, DEADLINE_MS);
+	snprintf(options, sizeof options,
+		"timeout=%dms,deadline=%dms,metadata-ttl=1s,negative-ttl=0s", TIMEOUT_MS,
+		DEADLINE_MS);
 	mount_start(&world, &world.web, server_url(&world.origin, ""), options);
 	snprintf(source, sizeof source, "manifest:%s", manifest);
 	mount_start(&world, &world.manifest, source, options);
