@@ -11,6 +11,11 @@
  * somebody wants to know. A size of 0 that is merely not known yet would cut live mappings down to
  * nothing.
  *
+ * A lookup that waits for a probe holds the entry's listing, and has its answer there if the
+ * directory has no other one by then. Listings are dropped for want of room, or break off, while a
+ * probe is under way: were they asked for again for that, lookups in three large directories could
+ * drop each other's for ever.
+ *
  * Cost: one request to the server for a directory, however often it is read within the ttl; where
  * the listing has no sizes, one more for each file that is looked up or goes into a readdirplus.
  *
@@ -97,6 +102,27 @@ static int wait_for_listing(struct request *request)
 	return err < 0 ? err : WAITING;
 }
 
+/* NULL: none. */
+static void lookup_hold(struct request *request, struct directory *listing)
+{
+	if (listing)
+		directory_get(listing);
+	directory_put(request->lookup.listing);
+	request->lookup.listing = listing;
+}
+
+/* As listing_find(); and what a probe has told this lookup is good for it, wherever it was. */
+static bool lookup_find(const struct request *request, struct found *ret)
+{
+	const char *name = request->lookup.name;
+
+	if (listing_find(request->fs, request->inode, name, request->started_ns, ret))
+		return true;
+	ret->listing = request->lookup.listing;
+	ret->entry = ret->listing ? directory_find(ret->listing, name) : NULL;
+	return ret->entry && entry_is_known(request->fs, ret->entry, request->started_ns);
+}
+
 static int lookup_try(struct request *request)
 {
 	struct fs *fs = request->fs;
@@ -104,7 +130,7 @@ static int lookup_try(struct request *request)
 	struct found found;
 	int err;
 
-	if (!listing_find(fs, directory, request->name, request->started_ns, &found))
+	if (!lookup_find(request, &found))
 		return wait_for_listing(request);
 	if (!found.entry)
 		return reply_no_entry(request, found.listing);
@@ -114,6 +140,7 @@ static int lookup_try(struct request *request)
 			return err;
 		if (found.entry->probe) {
 			request_watch(request);
+			lookup_hold(request, found.listing);
 			entry_wait(found.entry, &request->waiter);
 			return WAITING;
 		}
@@ -134,11 +161,12 @@ static void request_over(struct request *request, int err)
 /* The caller was killed, or what it waited for has failed. */
 static void lookup_abandon(struct request *request)
 {
-	struct found found;
+	struct directory *listing = request->lookup.listing;
 
-	if (listing_find(request->fs, request->inode, request->name, request->started_ns, &found) &&
-		found.entry)
-		entry_abandon(request->fs, found.entry);
+	if (listing)
+		entry_abandon(request->fs, directory_find(listing, request->lookup.name));
+	/* What is held counts as wanted. */
+	lookup_hold(request, NULL);
 	listing_abandon(request->inode);
 }
 
@@ -150,8 +178,10 @@ static void lookup_step(struct waiter *waiter, int err)
 		err = lookup_try(request);
 	else
 		lookup_abandon(request);
-	if (err != WAITING)
-		request_over(request, err);
+	if (err == WAITING)
+		return;
+	lookup_hold(request, NULL);
+	request_over(request, err);
 }
 
 void fs_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
@@ -180,7 +210,8 @@ void fs_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 		fuse_reply_err(req, ENOMEM);
 		return;
 	}
-	strcpy(request->name, name);
+	request->lookup.listing = NULL;
+	strcpy(request->lookup.name, name);
 	lookup_step(&request->waiter, 0);
 }
 

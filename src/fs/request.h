@@ -20,6 +20,7 @@
 #include "loop.h"
 #include "object.h"
 
+struct directory;
 struct file;
 struct fs;
 struct handle;
@@ -49,8 +50,11 @@ struct request {
 	uint64_t started_ns;
 	bool watched; /* the interrupt function is set */
 	union {
-		char name[NAME_MAX + 1]; /* of a lookup */
-		int open_flags;          /* of an open: open(2)'s */
+		struct {
+			struct directory *listing; /* held: whose entry is being probed; or NULL */
+			char name[NAME_MAX + 1];
+		} lookup;
+		int open_flags; /* of an open: open(2)'s */
 		struct {
 			struct inquiry *inquiry;
 			size_t size;

@@ -52,7 +52,7 @@ struct bucket *bucket_create(size_t objects_max, size_t keys_max)
 	bucket->keys_max = keys_max;
 	bucket->page_keys = 1000;
 	bucket->lists_etags = true;
-	bucket->pages_max = ULONG_MAX;
+	bucket->pages_max = bucket->heads_max = ULONG_MAX;
 	return bucket;
 }
 
@@ -243,6 +243,10 @@ static void probe_answer(struct loop_timer *timer)
 	struct probe *probe = job->probe;
 	static unsigned char bytes[PROBE_BYTES_MAX];
 
+	if (probe->head_only && served->heads >= served->heads_max) {
+		loop_timer_set(job->source->loop, timer, clock_now_ns() + STALL_NS);
+		return;
+	}
 	if (probe->head_only)
 		served->heads++;
 	else if (!probe->believed)

@@ -38,6 +38,7 @@ struct bucket {
 	bool lists_etags;       /* and sizes; else neither */
 	atomic_ulong pages_max; /* no more pages than that, for the time being */
 	atomic_int list_err;    /* what a listing ends with after pages_max pages; 0: it waits */
+	atomic_ulong heads_max; /* as pages_max */
 	/* what it was asked for */
 	atomic_ulong lists, pages, ends, heads, probes, gets;
 	/* and what the mount had when it was asked for anything last */

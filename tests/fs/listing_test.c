@@ -221,6 +221,26 @@ static void a_listing_that_breaks_off_is_no_end(void **state)
 	bucket_unmount(&mount);
 }
 
+/* T5 T7: and what was found in it before is good for who has waited for its size since. */
+static void a_name_outlives_its_listing(void **state)
+{
+	pid_t waiting;
+
+	(void)state;
+	bucket->lists_etags = false;
+	add_pages();
+	bucket->list_err = -EACCES;
+	bucket->pages_max = 1;
+	bucket->heads_max = 0;
+	waiting = stat_begin("d/03", 1);
+	while (bucket->ends == 0)
+		usleep(1000);
+	bucket->heads_max = ULONG_MAX;
+	assert_int_equal(stat_end(waiting), 0);
+	assert_int_equal(bucket->lists, 1);
+	bucket_unmount(&mount);
+}
+
 /* ---- how long ----------------------------------------------------------------------------- */
 
 /* T1 */
@@ -342,6 +362,7 @@ int main(void)
 		TEST(closing_a_directory_leaves_others_their_listing),
 		TEST(a_listing_that_broke_off_is_no_end),
 		TEST(a_listing_that_breaks_off_is_no_end),
+		TEST(a_name_outlives_its_listing),
 		TEST(names_are_believed_for_the_metadata_ttl),
 		TEST(misses_are_believed_for_the_negative_ttl),
 		TEST(what_is_immutable_is_not_asked_for_again),

@@ -267,6 +267,33 @@ static void listings_are_bounded(void **state)
 	bucket_unmount(&mount);
 }
 
+/* L2: what is dropped while a lookup waits for a probe is not asked for again: lookups in three
+ * directories would drop each other's listings for ever. */
+static void a_dropped_listing_answers_who_waits(void **state)
+{
+	struct fs_options options = bucket_options();
+	pid_t waiting;
+
+	(void)state;
+	add("d/a", 10, 1);
+	add("e/a", 20, 2);
+	bucket->lists_etags = false;
+	options.names_max = 1;
+	start(&options);
+	bucket->heads_max = 0;
+	waiting = stat_begin("d/a", 10);
+	while (bucket->ends == 0)
+		usleep(1000);
+	/* The root's listing has made room for the one of `d`, and is now the one that stays. */
+	assert_directory("e");
+	assert_int_equal(bucket->lists, 2);
+	bucket->heads_max = ULONG_MAX;
+	assert_int_equal(stat_end(waiting), 0);
+	assert_int_equal(bucket->lists, 2);
+	assert_int_equal(bucket->heads, 1);
+	bucket_unmount(&mount);
+}
+
 /* ---- what stat(2) and its like show ------------------------------------------------------- */
 
 /* F5 */
@@ -381,6 +408,7 @@ int main(void)
 		TEST(a_large_directory_costs_its_pages_and_little_memory),
 		TEST(inodes_are_bounded),
 		TEST(listings_are_bounded),
+		TEST(a_dropped_listing_answers_who_waits),
 		TEST(owner_and_modes_are_options),
 		TEST(extended_attributes_can_be_asked_for),
 		TEST(extended_attributes_are_of_one_version),

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "cleanup.h"
@@ -93,6 +94,28 @@ size_t count_names(const char *directory)
 	assert_int_equal(errno, 0);
 	closedir(open_directory);
 	return count;
+}
+
+pid_t stat_begin(const char *name, uint64_t size)
+{
+	struct stat status;
+	pid_t process;
+
+	fflush(NULL);
+	process = fork();
+	assert_true(process >= 0);
+	if (process == 0)
+		_exit(stat(path(name), &status) < 0 ? errno : (uint64_t)status.st_size != size);
+	return process;
+}
+
+int stat_end(pid_t process)
+{
+	int status;
+
+	assert_int_equal(waitpid(process, &status, 0), process);
+	assert_true(WIFEXITED(status));
+	return WEXITSTATUS(status);
 }
 
 size_t find(const char *name)

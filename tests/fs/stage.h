@@ -25,5 +25,8 @@ void assert_directory(const char *name);
 void assert_missing(const char *name);
 /* As readdir(3) shows them, but for the dots. */
 size_t count_names(const char *directory);
+/* stat(2) in a process of its own, which may wait: 0 from stat_end() is that it is of this size. */
+pid_t stat_begin(const char *name, uint64_t size);
+int stat_end(pid_t process);
 /* Looks at everything below; the number of files. */
 size_t find(const char *name);
