@@ -16,7 +16,7 @@ const struct hostile world_rows[] = {
 	{"a head, and nothing more", "stall=0", TIMES_OUT(NULL), TIMES_OUT(NULL)},
 	{"a stall in mid-body", "stall=3000", TIMES_OUT(NULL), TIMES_OUT(NULL)},
 	{"a byte a second", "one-byte-per=1s", TIMES_OUT(NULL), TIMES_OUT(NULL)},
-	{"a page in four seconds", "range=1M-5M : rate=1K", TIMES_OUT(NULL), {0}, .no_map = true},
+	{"a page in two seconds", "range=1M-5M : rate=2K", TIMES_OUT(NULL), {0}, .no_map = true},
 	{"ten bytes a second", "rate=10", TIMES_OUT(NULL), TIMES_OUT(NULL)},
 	{"a queue that nobody serves", NULL, TIMES_OUT(NULL), {0},
 		.url = "http://127.0.0.1:{mute}/x", .stays = true},
