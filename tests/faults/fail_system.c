@@ -11,6 +11,7 @@
 #include <linux/userfaultfd.h>
 #include <poll.h>
 #include <pwd.h>
+#include <regex.h>
 #include <semaphore.h>
 #include <signal.h>
 #include <spawn.h>
@@ -45,6 +46,8 @@ WRAP(FAIL_MEMORY, char *, strndup, (const char *text, size_t length), (text, len
 WRAP(FAIL_MEMORY, FILE *, open_memstream, (char **text, size_t *size), (text, size), NULL, ENOMEM)
 WRAP(FAIL_MEMORY, ssize_t, __getdelim, (char **line, size_t *size, int end, FILE *file),
 	(line, size, end, file), -1, ENOMEM)
+WRAP_CODE(FAIL_MEMORY, int, regcomp, (regex_t * expression, const char *text, int flags),
+	(expression, text, flags), REG_ESPACE)
 WRAP_CODE(FAIL_MEMORY, int, pthread_atfork,
 	(void (*before)(void), void (*parent)(void), void (*child)(void)), (before, parent, child),
 	ENOMEM)
@@ -78,6 +81,7 @@ WRAP(FAIL_FD, int, memfd_create, (const char *name, unsigned flags), (name, flag
 WRAP(FAIL_FD, int, pidfd_open, (pid_t pid, unsigned flags), (pid, flags), -1, EMFILE, ENOSYS)
 WRAP(FAIL_FD, int, signalfd, (int fd, const sigset_t *set, int flags), (fd, set, flags), -1, EMFILE,
 	ENOMEM)
+WRAP(FAIL_FD, int, dup, (int fd), (fd), -1, EMFILE)
 WRAP(FAIL_FD, int, dup3, (int fd, int as, int flags), (fd, as, flags), -1, EMFILE, EBUSY)
 WRAP(FAIL_FD, int, close_range, (unsigned first, unsigned last, int flags), (first, last, flags),
 	-1, ENOSYS, EMFILE)
@@ -91,6 +95,9 @@ WRAP(FAIL_FD, FILE *, fopen64, (const char *path, const char *mode), (path, mode
 
 WRAP(FAIL_WAIT, int, poll, (struct pollfd * fds, nfds_t count, int timeout_ms),
 	(fds, count, timeout_ms), -1, EINTR, ENOMEM)
+WRAP(FAIL_WAIT, int, ppoll,
+	(struct pollfd * fds, nfds_t count, const struct timespec *time, const sigset_t *mask),
+	(fds, count, time, mask), -1, EINTR, ENOMEM)
 WRAP(FAIL_WAIT, int, nanosleep, (const struct timespec *time, struct timespec *rest), (time, rest),
 	-1, EINTR)
 WRAP(FAIL_WAIT, int, usleep, (useconds_t us), (us), -1, EINTR)

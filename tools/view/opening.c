@@ -194,14 +194,13 @@ struct opening {
 	_Atomic int state;
 	char *source;
 	const struct options *options;
-	int changed_fd; /* its own */
+	int changed_fd; /* the thread's own */
 	struct opened opened;
 	int err;
 };
 
 static void opening_free(struct opening *opening)
 {
-	close(opening->changed_fd);
 	free(opening->source);
 	free(opening);
 }
@@ -211,7 +210,7 @@ static void *opening_run(void *argument)
 	struct opening *opening = argument;
 	int runs = OPENING_RUNS;
 	uint64_t one = 1;
-	int fd = dup(opening->changed_fd);
+	int fd = opening->changed_fd;
 
 	opening->err = opened_open(&opening->opened, opening->source, opening->options);
 	if (atomic_compare_exchange_strong(&opening->state, &runs, OPENING_DONE)) {
@@ -237,15 +236,19 @@ int opening_start(
 	opening->options = options;
 	opening->source = strdup(source);
 	opening->changed_fd = dup(changed_fd);
+	/* Without it nobody would hear that the thread is done. */
+	err = opening->changed_fd < 0 ? -errno : opening->source ? 0 : -ENOMEM;
 	pthread_attr_init(&attributes);
 	pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
-	err = opening->source ? -pthread_create(&thread, &attributes, opening_run, opening)
-			      : -ENOMEM;
+	if (err == 0)
+		err = -pthread_create(&thread, &attributes, opening_run, opening);
 	pthread_attr_destroy(&attributes);
-	if (err < 0)
+	if (err < 0) {
+		close_fd(&opening->changed_fd);
 		opening_free(opening);
-	else
+	} else {
 		*ret = opening;
+	}
 	return err;
 }
 

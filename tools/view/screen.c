@@ -2,8 +2,13 @@
  * screen.c - ncurses, and what must happen to a terminal whatever happens to us.
  *
  * Main thread. Keys are awaited in ppoll(2) together with the descriptor by which other threads
- * tell that something has changed; signals are blocked but there, so that none is missed between a
- * look and the wait. SIGWINCH and SIGTSTP have ncurses' own handlers.
+ * tell that something has changed; signals are blocked but there, and where they are let in before
+ * each look, so that none is missed between a look and the wait. SIGWINCH and SIGTSTP have ncurses'
+ * own handlers.
+ *
+ * That the terminal is gone is looked for before what has changed, and at each wait anew: getch(3)
+ * does not tell it from a key that has not come, the changes of an object that is being fetched may
+ * never end, and under nohup(1) no signal comes.
  *
  * A crash, in whatever thread: the handler gives the terminal back with what was prepared for that
  * (the attributes as they were, and terminfo's words to leave), by write(2) and tcsetattr(3) only,
@@ -29,7 +34,8 @@
 
 #include "pagein.h"
 
-#define ESCAPE_MS 50 /* from ESC to the rest of a key's bytes */
+#define ESCAPE_MS 50    /* from ESC to the rest of a key's bytes */
+#define FRUITLESS_MAX 8 /* times that a key seems to be there, and is not */
 
 enum colour { COLOUR_RESIDENT = 1, COLOUR_COMING, COLOUR_FAILED };
 
@@ -38,6 +44,8 @@ static FILE *keyboard; /* NULL: standard input */
 static sigset_t mask_before;
 static volatile sig_atomic_t ending; /* the signal */
 static volatile sig_atomic_t is_interrupted;
+static const int ends[] = {SIGTERM, SIGHUP, SIGINT};
+static struct sigaction ends_before[sizeof(ends) / sizeof(*ends)];
 
 /* For a crash. */
 static struct termios termios_before;
@@ -74,18 +82,20 @@ static void on_crash(int number)
 
 static void signals_take(void)
 {
-	static const int ends[] = {SIGTERM, SIGHUP};
 	struct sigaction crash = {.sa_handler = on_crash, .sa_flags = SA_ONSTACK};
 	struct sigaction end = {.sa_handler = on_end};
-	struct sigaction interrupt = {.sa_handler = on_interrupt};
 	sigset_t mask;
 
 	sigfillset(&crash.sa_mask);
 	for (size_t i = 0; i < sizeof(crashes) / sizeof(*crashes); i++)
 		sigaction(crashes[i], &crash, &actions_before[i]);
-	for (size_t i = 0; i < sizeof(ends) / sizeof(*ends); i++)
-		sigaction(ends[i], &end, NULL);
-	sigaction(SIGINT, &interrupt, NULL);
+	for (size_t i = 0; i < sizeof(ends) / sizeof(*ends); i++) {
+		end.sa_handler = ends[i] == SIGINT ? on_interrupt : on_end;
+		sigaction(ends[i], &end, &ends_before[i]);
+		/* nohup(1) */
+		if (ends[i] == SIGHUP && ends_before[i].sa_handler == SIG_IGN)
+			sigaction(ends[i], &ends_before[i], NULL);
+	}
 	sigemptyset(&mask);
 	sigaddset(&mask, SIGTERM);
 	sigaddset(&mask, SIGHUP);
@@ -93,6 +103,15 @@ static void signals_take(void)
 	sigaddset(&mask, SIGWINCH);
 	sigaddset(&mask, SIGTSTP);
 	pthread_sigmask(SIG_BLOCK, &mask, &mask_before);
+}
+
+/* ppoll(2) lets none in while a descriptor is ready. */
+static void signals_let_in(void)
+{
+	sigset_t mask;
+
+	pthread_sigmask(SIG_SETMASK, &mask_before, &mask);
+	pthread_sigmask(SIG_SETMASK, &mask, NULL);
 }
 
 /* ---- the terminal --------------------------------------------------------------------------- */
@@ -180,7 +199,12 @@ void screen_end(void)
 	screen = NULL;
 	if (keyboard)
 		fclose(keyboard);
-	/* That it was a signal is for our parent to know. */
+	/* That it was a signal is for our parent to know; a hangup may be seen before its signal.
+	 */
+	signals_let_in();
+	/* What is still to be closed may take its time: they end us from here on. */
+	for (size_t i = 0; i < sizeof(ends) / sizeof(*ends); i++)
+		sigaction(ends[i], &ends_before[i], NULL);
 	if (ending) {
 		signal(ending, SIG_DFL);
 		raise(ending);
@@ -212,15 +236,25 @@ static bool is_drained(int fd)
 	return read(fd, &count, sizeof count) == sizeof count;
 }
 
+/* A hangup, which poll(2) tells unasked. */
+static bool is_gone(int fd)
+{
+	struct pollfd look = {fd, 0, 0};
+
+	return poll(&look, 1, 0) > 0;
+}
+
 int screen_wait(int changed_fd)
 {
 	int in = keyboard ? fileno(keyboard) : STDIN_FILENO;
 
-	for (bool is_gone = false;;) {
+	for (unsigned fruitless = 0;;) {
 		struct pollfd fds[] = {{in, POLLIN, 0}, {changed_fd, POLLIN, 0}};
-		int key = getch();
+		int key;
 
-		if (ending || (key == ERR && is_gone))
+		signals_let_in();
+		key = getch();
+		if (ending)
 			return SCREEN_GONE;
 		if (is_interrupted) {
 			is_interrupted = 0;
@@ -230,10 +264,13 @@ int screen_wait(int changed_fd)
 			return SCREEN_RESIZED;
 		if (key != ERR)
 			return key == '\r' ? '\n' : key;
+		/* EIO: of a terminal that is another's now, and nobody is left to stop us. */
+		if (is_gone(in) || fruitless > FRUITLESS_MAX)
+			return SCREEN_GONE;
 		if (is_drained(changed_fd))
 			return SCREEN_CHANGED;
-		if (ppoll(fds, 2, NULL, &mask_before) > 0)
-			is_gone = fds[0].revents & (POLLHUP | POLLERR | POLLNVAL);
+		if (ppoll(fds, 2, NULL, &mask_before) > 0 && fds[0].revents)
+			fruitless++;
 	}
 }
 

@@ -36,6 +36,7 @@ struct view {
 	int changed_fd;
 	struct pager_look look;
 	unsigned index;                        /* in the list of the directory */
+	int status;                            /* of the process */
 	char message[OPENED_REASON_MAX + 256]; /* why something could not be opened */
 };
 
@@ -108,6 +109,8 @@ static bool source_show(struct view *view, const char *source, struct opened *di
 			*opened.reason ? opened.reason : strerror(-err));
 	}
 	opened_finish(&opened);
+	if (err == -EPIPE || end == PAGER_GONE || end == PAGER_FAILED)
+		view->status = EXIT_FAILURE;
 	return err != -EPIPE && end == PAGER_QUIT;
 }
 
@@ -132,7 +135,7 @@ static int directory_show(struct view *view, struct opened *directory)
 		else
 			strcpy(view->message, "there is no directory above");
 	}
-	return EXIT_SUCCESS;
+	return view->status;
 }
 
 static int view_show(struct view *view, struct opened *opened)
