@@ -197,7 +197,10 @@ static int object_rearm(struct pagein_object *object)
 		&object->object);
 }
 
-/* Nobody waits here for what others asked for, and nothing is on its way. */
+/*
+ * Nobody waits here for what others asked for, and nothing is on its way. What had failed and was
+ * tried again has failed, as the poison came along.
+ */
 static void map_forget_waiters(struct pagein_map *map)
 {
 	struct map_block *block;
@@ -212,6 +215,7 @@ static void map_forget_waiters(struct pagein_map *map)
 	for (uint64_t i = 0; (block = radix_next(&map->blocks, &i, UINT64_MAX)); i++) {
 		block->held &= ~block->asked;
 		block->asked = 0;
+		block->failed |= block->poisoned | block->barred;
 		block->waiting = 0;
 		block->writing = 0;
 		block->staged = 0;

@@ -440,6 +440,34 @@ static void all_who_wait_for_a_page_learn_of_its_failure(void **state)
 	session_close(&session);
 }
 
+static int heal_in_child(void *context)
+{
+	struct session *session = context;
+	unsigned char state;
+
+	if (touch(session->bytes + 40 * PAGE, NULL) != failed)
+		return 2;
+	if (pagein_residency(session->map, 40 * PAGE, PAGE, &state) != 0 || state != PAGEIN_FAILED)
+		return 3;
+	server_script(&session->server, "");
+	return pagein_retry(session->map, 0, 0) == 0 ? session_compare(session, 0, PAGES) : 4;
+}
+
+/* What raises the signal is in the child, and what was to replace it is not. */
+static void what_is_tried_again_has_failed_in_a_child(void **state)
+{
+	struct session session;
+
+	(void)state;
+	session_open(&session, SIZE, &one_attempt);
+	server_script(&session.server, "path=/data : status=403");
+	assert_int_equal(touch(session.bytes + 40 * PAGE, NULL), failed);
+	server_script(&session.server, "path=/data : delay=20s");
+	assert_int_equal(pagein_populate(session.map, 40 * PAGE, PAGE, 10), -ETIMEDOUT);
+	assert_int_equal(run_in_child(heal_in_child, &session), 0);
+	session_close(&session);
+}
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
@@ -461,6 +489,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(a_stalled_server_is_an_error_in_time),
 		cmocka_unit_test(a_stalled_answer_comes_by_a_second_request),
 		cmocka_unit_test(all_who_wait_for_a_page_learn_of_its_failure),
+		cmocka_unit_test(what_is_tried_again_has_failed_in_a_child),
 	};
 
 	if (argc > 1 && strcmp(argv[1], "without-poison") == 0) {
