@@ -47,9 +47,7 @@ static void map_tell_error(void *argument)
 		strcpy(call->ret->message, "map: out of memory");
 		return;
 	}
-	/* Who is asked again is not called failed, and still raises a signal: until its bytes are
-	 * here, what was known of it is true. */
-	if (!block || !((block->failed | block->poisoned | block->barred) & bit))
+	if (!block || !(block_raising(block) & bit))
 		return;
 	call->ret->error = block->err;
 	call->ret->status = block->status;
@@ -164,11 +162,6 @@ int map_dont_need(struct pagein_map *map, struct range range)
 	return 0;
 }
 
-static uint64_t block_failed(const struct map_block *block)
-{
-	return block->failed;
-}
-
 /*
  * The next pages that may have been poisoned unrecorded: of an overlay those of which no block
  * tells, for what is written must stay (a block that comes later is told of such pages:
@@ -214,7 +207,7 @@ static int map_drop_failed(struct pagein_map *map, struct range range)
 	int err = map_drop_unknown(map, range);
 
 	while (err == 0 && !range_empty(range)) {
-		struct range run = map_call_run(map, range, block_failed);
+		struct range run = map_call_run(map, range, block_raising);
 
 		if (range_empty(run))
 			break;

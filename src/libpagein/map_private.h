@@ -313,6 +313,11 @@ static inline struct map_block *map_find_block(struct pagein_map *map, uint64_t 
 {
 	return radix_get(&map->blocks, index);
 }
+/* Pages whose touch raises a signal: what is tried again does so until its bytes are here. */
+static inline uint64_t block_raising(const struct map_block *block)
+{
+	return (block->failed | block->poisoned | block->barred) & ~block->resident;
+}
 /* The page fails, and there was no memory for its block: the next one that is made for it knows. */
 void map_note_blind(struct pagein_map *map, uint64_t offset);
 /* Makes what the next map_block() may need, where there is time. */

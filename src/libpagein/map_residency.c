@@ -92,7 +92,7 @@ static unsigned char page_state(struct pagein_map *map, uint64_t offset)
 		return PAGEIN_ABSENT;
 	if (block->resident & bit)
 		return PAGEIN_RESIDENT;
-	if (block->failed & bit)
+	if (block_raising(block) & bit)
 		return PAGEIN_FAILED;
 	return (block->asked | block->held) & bit ? PAGEIN_COMING : PAGEIN_ABSENT;
 }

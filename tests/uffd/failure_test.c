@@ -124,6 +124,7 @@ static void an_answer_in_chunks_is_read_another_way(void **state)
 /* Somebody else may try it again meanwhile: the signal still has its reason. */
 static void a_failed_page_that_is_asked_for_again_has_its_error(void **state)
 {
+	unsigned char state_of_page;
 	struct session session;
 
 	(void)state;
@@ -134,6 +135,13 @@ static void a_failed_page_that_is_asked_for_again_has_its_error(void **state)
 	assert_int_equal(pagein_populate(session.map, 50 * PAGE, 1, 10), -ETIMEDOUT);
 	assert_int_equal(touch(session.bytes + 50 * PAGE, NULL), failed);
 	assert_int_equal(error_at(&session, 50).error, EIO);
+	assert_int_equal(pagein_residency(session.map, 50 * PAGE, PAGE, &state_of_page), 0);
+	assert_int_equal(state_of_page, PAGEIN_FAILED);
+	/* What is on its way may come yet: nobody is raised by what was. */
+	assert_int_equal(pagein_retry(session.map, 0, 0), 0);
+	assert_int_equal(error_at(&session, 50).error, 0);
+	assert_int_equal(pagein_residency(session.map, 50 * PAGE, PAGE, &state_of_page), 0);
+	assert_int_equal(state_of_page, PAGEIN_COMING);
 	session_close(&session);
 }
 
