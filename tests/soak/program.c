@@ -87,6 +87,8 @@ static void check_failure(struct worker *worker, const struct child *child, uint
 		record_error(worker, child->err, errno_any, since_ns);
 }
 
+static const char timeout_option[] = "--timeout=" TIMEOUT;
+
 /* Whatever has been written is right, also when the rest could not be had. */
 static void cat(struct worker *worker)
 {
@@ -94,7 +96,7 @@ static void cat(struct worker *worker)
 	size_t first = pick(worker, file->size), last = first + pick(worker, file->size - first);
 	char url[128], range[64], connections[64];
 	const char *const argv[] = {
-		pagein_program(), "cat", "--timeout=" TIMEOUT, connections, range, url, NULL};
+		pagein_program(), "cat", timeout_option, connections, range, url, NULL};
 	uint64_t since_ns = clock_now_ns();
 	struct child child;
 
@@ -129,7 +131,7 @@ static void ls(struct worker *worker, const char *directory)
 {
 	static struct listing listing;
 	char url[128];
-	const char *const argv[] = {pagein_program(), "ls", "--timeout=" TIMEOUT, url, NULL};
+	const char *const argv[] = {pagein_program(), "ls", timeout_option, url, NULL};
 	uint64_t since_ns = clock_now_ns();
 	struct child child;
 	char *rest;
@@ -153,7 +155,7 @@ static void stat_file(struct worker *worker)
 {
 	const struct file *file = &files[pick(worker, FILES)];
 	char url[128], size[32];
-	const char *const argv[] = {pagein_program(), "stat", "--timeout=" TIMEOUT, url, NULL};
+	const char *const argv[] = {pagein_program(), "stat", timeout_option, url, NULL};
 	uint64_t since_ns = clock_now_ns();
 	struct child child;
 
