@@ -8,16 +8,18 @@
  * before them, as many as ncurses takes; others, and those at the beginning of a row, are shown as
  * <U+XXXX>, too.
  *
- * UTF-8 is read here and not by mbrtowc(3): strict, without state, and the same in every locale.
- * Invariant: a row takes at least one byte, so that walking over rows always ends; one that is too
- * narrow for an escape shows the beginning of it. Cost: a row is laid out in one pass over its
- * bytes; of a cut line all bytes are walked over.
+ * UTF-8 is read by utf8_read() and not by mbrtowc(3): strict, without state, and the same in every
+ * locale. Invariant: a row takes at least one byte, so that walking over rows always ends; one that
+ * is too narrow for an escape shows the beginning of it. Cost: a row is laid out in one pass over
+ * its bytes; of a cut line all bytes are walked over.
  */
 #include "cells.h"
 
 #include <stdio.h>
 #include <string.h>
 #include <wchar.h>
+
+#include "utf8.h"
 
 #define TAB_COLUMNS 8
 
@@ -52,27 +54,6 @@ static bool is_invisible(uint32_t code)
 	return false;
 }
 
-/* Bytes of one character by RFC 3629, or 0: it is none. */
-static unsigned utf8_read(const uint8_t *bytes, size_t length, uint32_t *ret_code)
-{
-	static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
-	unsigned count = *bytes >= 0xf0 ? 4 : *bytes >= 0xe0 ? 3 : 2;
-	uint32_t code;
-
-	if (*bytes < 0xc2 || *bytes > 0xf4 || count > length)
-		return 0;
-	code = *bytes & (0x7fu >> count);
-	for (unsigned i = 1; i < count; i++) {
-		if ((bytes[i] & 0xc0) != 0x80)
-			return 0;
-		code = code << 6 | (bytes[i] & 0x3f);
-	}
-	if (code < least[count] || code > 0x10ffff || (code >= 0xd800 && code <= 0xdfff))
-		return 0;
-	*ret_code = code;
-	return count;
-}
-
 /* A control character as ^X, a byte as <XX>, another character as <U+XXXX>. */
 static void glyph_escape(struct glyph *glyph, uint32_t code, bool is_byte)
 {
@@ -92,7 +73,7 @@ static void glyph_escape(struct glyph *glyph, uint32_t code, bool is_byte)
 void glyph_read(const uint8_t *bytes, size_t length, bool is_utf8, struct glyph *ret)
 {
 	uint32_t code = *bytes;
-	unsigned count = is_utf8 && code >= 0x80 ? utf8_read(bytes, length, &code) : 0;
+	unsigned count = is_utf8 && code >= 0x80 ? (unsigned)utf8_read(bytes, length, &code) : 0;
 	int width;
 
 	*ret = (struct glyph){.bytes = count ? count : 1, .columns = 1, .text = {(wchar_t)code}};
