@@ -66,14 +66,10 @@ static void hashing_arrived(struct want *want, const struct arrival *arrival)
 
 	for (size_t i = 0; i < WINDOWS; i++) {
 		struct window *window = &hashing->windows[i];
-		struct range here = range_intersect(window->range, arrival->range);
 
-		if (range_empty(here) || window->missing_bytes == 0)
+		if (window->missing_bytes == 0)
 			continue;
-		memcpy(window->bytes + (here.start - window->range.start),
-			(const uint8_t *)arrival->bytes + (here.start - arrival->range.start),
-			range_length(here));
-		window->missing_bytes -= range_length(here);
+		window->missing_bytes -= arrival_copy(arrival, window->range, window->bytes);
 	}
 	if (window_oldest(hashing)->missing_bytes == 0)
 		loop_stop(hashing->place->loop);

@@ -261,6 +261,18 @@ static void block_land(struct object *object, struct block *block, uint64_t mask
 	borrow_offer(object->borrow, block);
 }
 
+uint64_t arrival_copy(const struct arrival *arrival, struct range range, uint8_t *to)
+{
+	struct range here = range_intersect(range, arrival->range);
+
+	if (range_empty(here))
+		return 0;
+	memcpy(to + (here.start - range.start),
+		(const uint8_t *)arrival->bytes + (here.start - arrival->range.start),
+		(size_t)range_length(here));
+	return range_length(here);
+}
+
 bool object_publish(struct object *object, const struct arrival *arrival)
 {
 	struct block_pool *pool = &object->core->blocks;

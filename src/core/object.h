@@ -53,6 +53,8 @@ struct arrival {
 	const void *bytes;          /* range_length() of them, valid during the call only */
 	struct fault_stages stages; /* from submit to last_byte; 0: the bytes were here already */
 };
+/* Copies those of range into memory that is for all of it: how many these are. */
+uint64_t arrival_copy(const struct arrival *arrival, struct range range, uint8_t *to);
 
 /*
  * Somebody who waits for bytes in a range: a FUSE read, or a whole map for as long as it lives. The
